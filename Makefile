@@ -1,0 +1,47 @@
+# The two commands of the README are `make run` and `make test`.
+# Every target sets up what it needs and does nothing twice.
+
+GO      ?= go
+TASK    ?= examples/arithmetic.yaml
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# -buildvcs=false: a clone that belongs to another user must build as well.
+BUILD = $(GO) build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: run test check race heavy build setup setup-test shaders clean
+
+run: setup build ## set up, then carry out an example task on the embedded model
+	@bin/agent run $(TASK)
+
+test: setup-test build check race heavy ## set up, then pass every test
+
+build:
+	@mkdir -p bin
+	@$(BUILD) -o bin/ ./cmd/agent
+
+setup: build
+	@scripts/system.sh run
+	@bin/agent setup python
+
+setup-test: build
+	@scripts/system.sh test
+	@bin/agent setup python
+
+check: ## formatting, vet, and the builds that CI does not run
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	$(GO) vet -buildvcs=false ./...
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -o /dev/null ./cmd/agent
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -buildvcs=false -o /dev/null ./cmd/agent
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -buildvcs=false -o /dev/null ./cmd/agent
+
+race: ## every test but the heavy numeric goldens, under the race detector
+	. scripts/env.sh && $(GO) test -buildvcs=false -race -timeout 15m ./...
+
+heavy: ## the numeric goldens and the replay of held-out episodes, at full speed
+	. scripts/env.sh && $(GO) test -buildvcs=false -timeout 15m -run 'Heavy|Golden|Replay|Eval' ./inference/... ./cmd/agent/...
+
+shaders: ## recompile the SPIR-V (needs the pinned glslc)
+	$(GO) generate ./shaders
+
+clean:
+	rm -rf bin

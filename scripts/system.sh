@@ -1,0 +1,81 @@
+#!/bin/sh
+# Install the system packages that the project needs.
+#
+#   scripts/system.sh run    what `agent run` needs: a Vulkan loader and driver,
+#                            and pip, which knows where Python packages live
+#   scripts/system.sh test   also the validation layer, the SPIR-V tools and
+#                            Chromium (which carries the SwiftShader driver)
+#
+# It installs on Debian and Ubuntu, as root or by sudo, and only what is
+# missing. Elsewhere it says what to install and goes on where the rest works.
+set -eu
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# have_library NAME: is the shared library known to the dynamic linker?
+have_library() {
+	{ /sbin/ldconfig -p 2>/dev/null || ldconfig -p 2>/dev/null || true; } | grep -q "$1" && return 0
+	for dir in /usr/lib /usr/lib64 /usr/local/lib /usr/lib/*-linux-gnu; do
+		[ -e "$dir/$1" ] && return 0
+	done
+	return 1
+}
+
+have_file() { # have_file GLOB...
+	for file in "$@"; do [ -e "$file" ] && return 0; done
+	return 1
+}
+
+missing=''
+need() { missing="$missing $1"; }
+
+have_library libvulkan.so.1 || need libvulkan1
+have_file /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json || need mesa-vulkan-drivers
+have uv || python3 -m pip --version >/dev/null 2>&1 || need python3-pip
+
+if [ "${1:-run}" = test ]; then
+	have_file /usr/share/vulkan/icd.d/lvp_icd*.json || need mesa-vulkan-drivers
+	have_file /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json || need vulkan-validationlayers
+	have spirv-val || need spirv-tools
+	have glslc || need glslc
+	have chromium || need chromium
+fi
+
+[ -n "$missing" ] || exit 0
+
+if ! have apt-get; then
+	cat >&2 <<EOF
+This system lacks what these Debian packages hold:$missing
+Install their counterparts, for example:
+  Fedora:  sudo dnf install vulkan-loader mesa-vulkan-drivers python3-pip
+  Arch:    sudo pacman -S vulkan-icd-loader vulkan-swrast python-pip
+  macOS:   brew install molten-vk vulkan-loader python
+  (for the tests also the Vulkan validation layers, spirv-tools and Chromium)
+Without a Vulkan driver everything still runs, on the CPU backend.
+EOF
+	[ "${1:-run}" = run ] && exit 0
+	exit 1
+fi
+
+as_root=''
+if [ "$(id -u)" != 0 ]; then
+	if have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+		as_root=sudo
+	else
+		echo "Install the missing packages, then try again:" >&2
+		echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing" >&2
+		[ "${1:-run}" = run ] && exit 0
+		exit 1
+	fi
+fi
+
+echo "Installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086 # the list is meant to be split
+if ! { $as_root apt-get update && $as_root apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+	tail -n 20 "$log" >&2
+	echo "apt-get could not install$missing (its last lines are above)" >&2
+	exit 1
+fi

@@ -1,0 +1,144 @@
+package graph
+
+import (
+	"fmt"
+
+	"chorale/inference/internal/weights"
+)
+
+// Affine is a matrix with its bias. The matrix is BF16 [out, in], or for
+// experts MXFP4 [Experts, out, in]; the bias is BF16 [out] or [Experts, out],
+// nil where there is none.
+type Affine struct{ W, B *weights.Tensor }
+
+// Weights are the tensors of a model by role, views of the checkpoint. H is
+// Hidden, D is HeadDim, E is Experts, I is Width. All but the experts' matrices
+// are BF16. The pointers identify tensors for as long as the model lives.
+type Weights struct {
+	Embedding   *weights.Tensor // [Vocab, H]
+	Layers      []Layer
+	Norm        *weights.Tensor // gain [H]
+	Unembedding Affine          // [Vocab, H], no bias
+}
+
+// Layer is one transformer block.
+type Layer struct {
+	AttnNorm   *weights.Tensor // gain [H]
+	Query      Affine          // [Heads*D, H]
+	Key, Value Affine          // [KVHeads*D, H]
+	Sinks      *weights.Tensor // [Heads]
+	Out        Affine          // [H, Heads*D]
+	MLPNorm    *weights.Tensor // gain [H]
+	Router     Affine          // [E, H]
+	Up         Affine          // MXFP4 [E, 2*I, H]: rows 2i are gate i, rows 2i+1 up i
+	Down       Affine          // MXFP4 [E, H, I]
+}
+
+// Bind finds the model's tensors in a checkpoint. The names decide the layout:
+// Hugging Face's or OpenAI's own, where query, key and value are one matrix.
+// A missing tensor or one of another type or shape is an error.
+func Bind(s *weights.Store, c *Config) (*Weights, error) {
+	b := &binder{store: s, c: c}
+	if s.Has("embedding.weight") && !s.Has("model.embed_tokens.weight") {
+		return b.result(b.original())
+	}
+	return b.result(b.huggingFace())
+}
+
+// binder looks tensors up and keeps the first error.
+type binder struct {
+	store *weights.Store
+	c     *Config
+	err   error
+}
+
+func (b *binder) result(w *Weights) (*Weights, error) {
+	if b.err != nil {
+		return nil, fmt.Errorf("bind weights: %w", b.err)
+	}
+	return w, nil
+}
+
+func (b *binder) huggingFace() *Weights {
+	c, h := b.c, b.c.Hidden
+	w := &Weights{
+		Embedding:   b.bf16("model.embed_tokens.weight", c.Vocab, h),
+		Norm:        b.bf16("model.norm.weight", h),
+		Unembedding: Affine{W: b.bf16("lm_head.weight", c.Vocab, h)},
+	}
+	for l := range c.Layers {
+		p := fmt.Sprintf("model.layers.%d.", l)
+		w.Layers = append(w.Layers, Layer{
+			AttnNorm: b.bf16(p+"input_layernorm.weight", h),
+			Query:    b.affine(p+"self_attn.q_proj", c.QWidth(), h),
+			Key:      b.affine(p+"self_attn.k_proj", c.KVWidth(), h),
+			Value:    b.affine(p+"self_attn.v_proj", c.KVWidth(), h),
+			Sinks:    b.bf16(p+"self_attn.sinks", c.Heads),
+			Out:      b.affine(p+"self_attn.o_proj", h, c.QWidth()),
+			MLPNorm:  b.bf16(p+"post_attention_layernorm.weight", h),
+			Router:   b.affine(p+"mlp.router", c.Experts, h),
+			Up: b.experts(p+"mlp.experts.gate_up_proj_blocks", p+"mlp.experts.gate_up_proj_scales",
+				p+"mlp.experts.gate_up_proj_bias", 2*c.Width, h),
+			Down: b.experts(p+"mlp.experts.down_proj_blocks", p+"mlp.experts.down_proj_scales",
+				p+"mlp.experts.down_proj_bias", h, c.Width),
+		})
+	}
+	return w
+}
+
+func (b *binder) original() *Weights {
+	c, h := b.c, b.c.Hidden
+	w := &Weights{
+		Embedding:   b.bf16("embedding.weight", c.Vocab, h),
+		Norm:        b.bf16("norm.scale", h),
+		Unembedding: Affine{W: b.bf16("unembedding.weight", c.Vocab, h)},
+	}
+	q, kv := c.QWidth(), c.KVWidth()
+	for l := range c.Layers {
+		p := fmt.Sprintf("block.%d.", l)
+		qkv := b.affine(p+"attn.qkv", q+2*kv, h)
+		w.Layers = append(w.Layers, Layer{
+			AttnNorm: b.bf16(p+"attn.norm.scale", h),
+			Query:    qkv.rows(0, q),
+			Key:      qkv.rows(q, q+kv),
+			Value:    qkv.rows(q+kv, q+2*kv),
+			Sinks:    b.bf16(p+"attn.sinks", c.Heads),
+			Out:      b.affine(p+"attn.out", h, q),
+			MLPNorm:  b.bf16(p+"mlp.norm.scale", h),
+			Router:   b.affine(p+"mlp.gate", c.Experts, h),
+			Up:       b.experts(p+"mlp.mlp1_weight.blocks", p+"mlp.mlp1_weight.scales", p+"mlp.mlp1_bias", 2*c.Width, h),
+			Down:     b.experts(p+"mlp.mlp2_weight.blocks", p+"mlp.mlp2_weight.scales", p+"mlp.mlp2_bias", h, c.Width),
+		})
+	}
+	return w
+}
+
+func (b *binder) keep(t *weights.Tensor, err error) *weights.Tensor {
+	if b.err == nil {
+		b.err = err
+	}
+	return t
+}
+
+func (b *binder) bf16(name string, shape ...int) *weights.Tensor {
+	return b.keep(b.store.Tensor(name, weights.BF16, shape...))
+}
+
+func (b *binder) affine(name string, out, in int) Affine {
+	return Affine{W: b.bf16(name+".weight", out, in), B: b.bf16(name+".bias", out)}
+}
+
+func (b *binder) experts(blocks, scales, bias string, out, in int) Affine {
+	return Affine{
+		W: b.keep(b.store.MXFP4(blocks, scales, b.c.Experts, out, in)),
+		B: b.bf16(bias, b.c.Experts, out),
+	}
+}
+
+// rows returns outputs lo to hi of a, as views.
+func (a Affine) rows(lo, hi int) Affine {
+	if a.W == nil || a.B == nil {
+		return Affine{}
+	}
+	return Affine{W: a.W.Slice(lo, hi), B: a.B.Slice(lo, hi)}
+}

@@ -1,0 +1,20 @@
+//go:build !unix
+
+package weights
+
+import "os"
+
+// mapping is a file in memory.
+type mapping struct{ data []byte }
+
+// mapFile reads the file whole: a system without mmap gets the same behaviour
+// at the cost of the memory.
+func mapFile(path string) (*mapping, error) {
+	data, err := os.ReadFile(path)
+	return &mapping{data}, err
+}
+
+func (m *mapping) Close() error {
+	m.data = nil
+	return nil
+}

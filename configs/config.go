@@ -1,0 +1,240 @@
+// Package configs holds the configuration of the process: its defaults, where
+// they can be overridden, and the JSON Schema of task files. It refuses keys
+// that it does not know. Task, policy and function files are no configuration
+// and never pass through here.
+package configs
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+
+	"chorale/internal/strictyaml"
+)
+
+//go:embed default.yaml
+var defaults []byte
+
+// TaskSchema is the JSON Schema of task files, for editors.
+//
+//go:embed task.schema.json
+var TaskSchema []byte
+
+// TaskExample is what `agent task init` writes.
+//
+//go:embed task.example.yaml
+var TaskExample []byte
+
+// Config is the configuration of the process. default.yaml documents the keys.
+type Config struct {
+	Model    string
+	Device   string
+	Runs     string
+	Approve  string
+	Policies []Policy
+	Index    string
+}
+
+// Policy is a policy file that every run obeys.
+type Policy struct {
+	Path    string
+	Project bool // named by the project, which speaks as the developer
+}
+
+// file is how a configuration file is written; it holds the keys.
+type file struct {
+	Model    string   `yaml:"model"`
+	Device   string   `yaml:"device"`
+	Runs     string   `yaml:"runs"`
+	Approve  string   `yaml:"approve"`
+	Policies []string `yaml:"policies"`
+	Index    string   `yaml:"index"`
+}
+
+// Check refuses values that no command could use.
+func (f *file) Check() error {
+	if f.Approve != "" && f.Approve != "ask" && f.Approve != "deny" {
+		return strictyaml.At("approve", fmt.Errorf("%q is neither ask nor deny", f.Approve))
+	}
+	return nil
+}
+
+// Keys are the configuration's keys. Each is also a flag where a command has
+// one of that name, and the environment variable AGENT_<KEY>.
+var Keys = []string{"model", "device", "runs", "approve", "policies", "index"}
+
+// flagNames are the flags that do not bear their key's name.
+var flagNames = map[string]string{"runs": "run-dir", "policies": "policy"}
+
+// Sources are the places that a value can come from, highest first.
+type Sources struct {
+	flags   *pflag.FlagSet
+	merged  *viper.Viper
+	project *layer
+	user    *layer
+}
+
+// layer is one configuration file.
+type layer struct {
+	path   string // empty: there is none
+	values *viper.Viper
+	keys   file
+}
+
+// Load reads the configuration as seen from the folder dir, with the flags of
+// the command that runs.
+func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
+	s := &Sources{flags: flags, merged: viper.New()}
+	var err error
+	if s.project, err = readLayer(filepath.Join(dir, "configs", "agent.yaml"), filepath.Join(dir, ".agent.yaml")); err != nil {
+		return Config{}, nil, err
+	}
+	if s.user, err = readLayer(userFile()...); err != nil {
+		return Config{}, nil, err
+	}
+	base, err := parseLayer("default.yaml", defaults)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	for _, key := range Keys {
+		s.merged.SetDefault(key, base.values.Get(key))
+	}
+	for _, l := range []*layer{s.user, s.project} {
+		if err := s.merged.MergeConfigMap(l.values.AllSettings()); err != nil {
+			return Config{}, nil, fmt.Errorf("read configuration %s: %w", l.path, err)
+		}
+	}
+	for _, key := range Keys {
+		_ = s.merged.BindEnv(key, envName(key)) // errs only without a key
+		if f := s.flag(key); f != nil {
+			_ = s.merged.BindPFlag(key, f) // errs only without a flag
+		}
+	}
+	c := Config{
+		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), Runs: s.merged.GetString("runs"),
+		Approve: s.merged.GetString("approve"), Index: s.merged.GetString("index"), Policies: s.policies(),
+	}
+	if err := (&file{Approve: c.Approve}).Check(); err != nil {
+		_, from := s.Explain("approve")
+		return Config{}, nil, fmt.Errorf("%s: %w", from, err)
+	}
+	return c, s, nil
+}
+
+// policies adds up the policy files of all sources. Those of configuration
+// files are relative to the file.
+func (s *Sources) policies() []Policy {
+	var out []Policy
+	for _, l := range []*layer{s.project, s.user} {
+		for _, p := range l.keys.Policies {
+			if !filepath.IsAbs(p) {
+				p = filepath.Join(filepath.Dir(l.path), p)
+			}
+			out = append(out, Policy{Path: p, Project: l == s.project})
+		}
+	}
+	for _, p := range filepath.SplitList(os.Getenv(envName("policies"))) {
+		out = append(out, Policy{Path: p})
+	}
+	if f := s.flag("policies"); f != nil {
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			for _, p := range list.GetSlice() {
+				out = append(out, Policy{Path: p})
+			}
+		}
+	}
+	return out
+}
+
+// Explain returns the value of a key and the source that set it.
+func (s *Sources) Explain(key string) (value, from string) {
+	value = s.merged.GetString(key)
+	if key == "policies" {
+		var paths []string
+		for _, p := range s.policies() {
+			paths = append(paths, p.Path)
+		}
+		return strings.Join(paths, " "), "all sources together"
+	}
+	switch f := s.flag(key); {
+	case f != nil && f.Changed:
+		return value, "flag --" + f.Name
+	case os.Getenv(envName(key)) != "":
+		return value, "environment variable " + envName(key)
+	case s.project.values.IsSet(key):
+		return value, "project file " + s.project.path
+	case s.user.values.IsSet(key):
+		return value, "user file " + s.user.path
+	}
+	return value, "default"
+}
+
+// Insists reports whether a flag or an environment variable sets the key. Those
+// two go before what a task file says; configuration files go after it.
+func (s *Sources) Insists(key string) bool {
+	f := s.flag(key)
+	return f != nil && f.Changed || os.Getenv(envName(key)) != ""
+}
+
+func (s *Sources) flag(key string) *pflag.Flag {
+	name := key
+	if n, ok := flagNames[key]; ok {
+		name = n
+	}
+	if s.flags == nil {
+		return nil
+	}
+	return s.flags.Lookup(name)
+}
+
+func envName(key string) string { return "AGENT_" + strings.ToUpper(key) }
+
+func userFile() []string {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return nil
+	}
+	return []string{filepath.Join(dir, "agent", "agent.yaml")}
+}
+
+// readLayer reads the one of the files that exists.
+func readLayer(paths ...string) (*layer, error) {
+	var found []string
+	for _, p := range paths {
+		if _, err := os.Stat(p); err == nil {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return &layer{values: viper.New()}, nil
+	case 1:
+		src, err := strictyaml.ReadFile(found[0])
+		if err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		return parseLayer(found[0], src)
+	}
+	return nil, fmt.Errorf("read configuration: %s are both there; keep one", strings.Join(found, " and "))
+}
+
+func parseLayer(path string, src []byte) (*layer, error) {
+	l := &layer{path: path, values: viper.New()}
+	if err := strictyaml.Decode(path, src, &l.keys); err != nil {
+		return nil, err
+	}
+	l.values.SetConfigType("yaml")
+	if err := l.values.ReadConfig(strings.NewReader(string(src))); err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return l, nil
+}
+
+// Known reports whether key is one of Keys.
+func Known(key string) bool { return slices.Contains(Keys, key) }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
@@ -33,12 +34,12 @@ var TaskExample []byte
 
 // Config is the configuration of the process. default.yaml documents the keys.
 type Config struct {
-	Model    string
-	Device   string
-	Runs     string
-	Approve  string
-	Policies []Policy
-	Index    string
+	Model       string
+	Device      string
+	Runs        string
+	Approve     string
+	Policies    []Policy
+	PythonIndex string
 }
 
 // Policy is a policy file that every run obeys.
@@ -49,12 +50,12 @@ type Policy struct {
 
 // file is how a configuration file is written; it holds the keys.
 type file struct {
-	Model    string   `yaml:"model"`
-	Device   string   `yaml:"device"`
-	Runs     string   `yaml:"runs"`
-	Approve  string   `yaml:"approve"`
-	Policies []string `yaml:"policies"`
-	Index    string   `yaml:"index"`
+	Model       string   `yaml:"model"`
+	Device      string   `yaml:"device"`
+	Runs        string   `yaml:"runs"`
+	Approve     string   `yaml:"approve"`
+	Policies    []string `yaml:"policies"`
+	PythonIndex string   `yaml:"pythonIndex"`
 }
 
 // Check refuses values that no command could use.
@@ -66,11 +67,11 @@ func (f *file) Check() error {
 }
 
 // Keys are the configuration's keys. Each is also a flag where a command has
-// one of that name, and the environment variable AGENT_<KEY>.
-var Keys = []string{"model", "device", "runs", "approve", "policies", "index"}
+// one of that name, and an environment variable: AGENT_MODEL, AGENT_PYTHON_INDEX.
+var Keys = []string{"model", "device", "runs", "approve", "policies", "pythonIndex"}
 
 // flagNames are the flags that do not bear their key's name.
-var flagNames = map[string]string{"runs": "run-dir", "policies": "policy"}
+var flagNames = map[string]string{"runs": "run-dir", "policies": "policy", "pythonIndex": "index"}
 
 // Sources are the places that a value can come from, highest first.
 type Sources struct {
@@ -118,7 +119,7 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	}
 	c := Config{
 		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), Runs: s.merged.GetString("runs"),
-		Approve: s.merged.GetString("approve"), Index: s.merged.GetString("index"), Policies: s.policies(),
+		Approve: s.merged.GetString("approve"), PythonIndex: s.merged.GetString("pythonIndex"), Policies: s.policies(),
 	}
 	if err := (&file{Approve: c.Approve}).Check(); err != nil {
 		_, from := s.Explain("approve")
@@ -193,7 +194,18 @@ func (s *Sources) flag(key string) *pflag.Flag {
 	return s.flags.Lookup(name)
 }
 
-func envName(key string) string { return "AGENT_" + strings.ToUpper(key) }
+// envName is the environment variable of a key: AGENT_PYTHON_INDEX of
+// pythonIndex.
+func envName(key string) string {
+	var b strings.Builder
+	for _, r := range key {
+		if unicode.IsUpper(r) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToUpper(r))
+	}
+	return "AGENT_" + b.String()
+}
 
 func userFile() []string {
 	dir, err := os.UserConfigDir()

@@ -1,0 +1,30 @@
+package ref
+
+import (
+	"testing"
+
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+)
+
+const models = "../../testdata/models"
+
+func TestGoldenModels(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric goldens run without the race detector")
+	}
+	suite := golden.Suite{
+		Load:      func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return New(c, w, 0), nil },
+		Tolerance: 2e-3,
+		MaxTrace:  1000,
+	}
+	for _, tree := range golden.Trees(models) {
+		for _, m := range golden.Models(t, tree) {
+			suite.MaxPrompt = 0
+			if m.Layout == "original" {
+				suite.MaxPrompt = 1000 // the weights are the same; once is enough
+			}
+			t.Run(m.Name+"/"+m.Layout, func(t *testing.T) { suite.Run(t, m) })
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package policies
 
 import (
+	"fmt"
+
 	"chorale/harmony"
 	"chorale/tools"
 )
@@ -26,18 +28,85 @@ func (v Verdict) String() string {
 	return "deny"
 }
 
+// UnmarshalText reads "allow", "ask" or "deny".
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for _, known := range []Verdict{Deny, Ask, Allow} {
+		if known.String() == string(text) {
+			*v = known
+			return nil
+		}
+	}
+	return fmt.Errorf("must be allow, ask or deny, got %q", text)
+}
+
+// Effect is what a call can do outside its sandbox, as the tool's declaration
+// says. The zero value is a tool that nobody declared.
+type Effect uint8
+
+// The effects.
+const (
+	Unknown    Effect = iota
+	SideEffect        // changes something outside the sandbox, or may
+	Read              // changes nothing outside the sandbox
+)
+
+func (e Effect) String() string {
+	switch e {
+	case SideEffect:
+		return "sideEffect"
+	case Read:
+		return "read"
+	}
+	return "unknownTool"
+}
+
+// UnmarshalText reads "read", "sideEffect" or "unknownTool".
+func (e *Effect) UnmarshalText(text []byte) error {
+	for _, known := range []Effect{Unknown, SideEffect, Read} {
+		if known.String() == string(text) {
+			*e = known
+			return nil
+		}
+	}
+	return fmt.Errorf("must be read, sideEffect or unknownTool, got %q", text)
+}
+
 // Request is one call that waits for a decision.
 type Request struct {
 	Call   tools.Call
+	Effect Effect
 	Origin harmony.Role // the lowest role whose text is in the context
 }
 
 // Decision is what the layers say of a request. Rule and Reason may be told to
-// the model; they hold no thresholds, lists or secrets.
+// the model; they hold no thresholds, lists or secrets unless the author of
+// the rule wrote them into its message.
 type Decision struct {
 	Verdict Verdict
-	Layer   harmony.Role // of the rule that decided; 0 where no rule matched
+	Layer   harmony.Role // of the rule that decided; 0 where no rule did
 	Rule    string
 	Reason  string
 	Limits  tools.Limits // zero unless the verdict is Allow or Ask
+}
+
+// Reasons that the engine itself gives.
+const (
+	ReasonTool     = "tool is not allowed"
+	ReasonArgument = "argument is not allowed"
+	ReasonAsk      = "approval is needed"
+	ReasonRefused  = "approval was refused"
+)
+
+// Settle ends an Ask: approved, it allows the call under the same limits; else,
+// as in a run that nobody watches, it denies. It changes no other verdict: no
+// approval lifts a deny.
+func (d Decision) Settle(approved bool) Decision {
+	switch {
+	case d.Verdict != Ask:
+	case approved:
+		d.Verdict = Allow
+	default:
+		d.Verdict, d.Reason, d.Limits = Deny, ReasonRefused, tools.Limits{}
+	}
+	return d
 }

@@ -224,12 +224,17 @@ func (d *decoder) check(n *node, path string, err error) {
 	if err == nil {
 		return
 	}
-	at := n
-	if k, ok := err.(*atKey); ok {
-		if value := n.find(k.key); value != nil {
-			at, path = value, join(path, k.key)
+	for {
+		k, ok := err.(*atKey)
+		if !ok {
+			break
+		}
+		if i, e := strconv.Atoi(k.key); e == nil && i < len(n.items) {
+			n, path = n.items[i], fmt.Sprintf("%s[%d]", path, i)
+		} else if value := n.find(k.key); value != nil {
+			n, path = value, join(path, k.key)
 		}
 		err = k.err
 	}
-	d.fail(at, path, "%v", err)
+	d.fail(n, path, "%v", err)
 }

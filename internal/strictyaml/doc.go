@@ -106,10 +106,12 @@ func (d *decoder) header(root *node, kind string) *node {
 
 // Checker is met by structs with rules that span fields. Check runs once the
 // struct is decoded without complaint; its error is reported at the struct, or
-// at one of its keys if it is made by At.
+// at a value within it if it is made by At.
 type Checker interface{ Check() error }
 
-// At places err at the value of key in the struct being checked.
+// At places err at the value of key in the struct being checked. A key may be
+// an index of a sequence, and calls may be nested:
+// At("rules", At("2", At("id", err))).
 func At(key string, err error) error { return &atKey{key, err} }
 
 type atKey struct {
@@ -132,6 +134,9 @@ type Node struct {
 
 // Kind is what the value is.
 func (n Node) Kind() Kind { return n.n.kind }
+
+// Line is where the value begins, from 1.
+func (n Node) Line() int { return n.n.line }
 
 // Text is a scalar's text, empty for sequences and mappings.
 func (n Node) Text() string { return n.n.text }

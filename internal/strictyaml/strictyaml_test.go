@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,11 +48,17 @@ func (s *stringOrServer) DecodeNode(n Node) error {
 }
 
 type span struct {
-	Min int `yaml:"min"`
-	Max int `yaml:"max"`
+	Min int   `yaml:"min"`
+	Max int   `yaml:"max"`
+	Not []int `yaml:"not"`
 }
 
 func (s *span) Check() error {
+	for i, n := range s.Not {
+		if n == s.Min {
+			return At("not", At(strconv.Itoa(i), errors.New("is min")))
+		}
+	}
 	if s.Min > s.Max {
 		return At("min", fmt.Errorf("%d is above max", s.Min))
 	}
@@ -97,7 +104,7 @@ range: {min: 1, max: 2}
 			`"alpha":{"type":"integer","minimum":5,"maximum":1e3,"default":null}},"required":["zeta"]}`),
 		Any:    []any{1.0, "x", map[string]any{"a": nil}},
 		Either: stringOrServer{server{Host: "h"}},
-		Range:  span{1, 2},
+		Range:  span{1, 2, nil},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(file{}, stringOrServer{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -149,6 +156,7 @@ func TestComplaints(t *testing.T) {
 		{"server: {host: a, memory: 99999999Ti}", `1:27: server.memory: size 99999999Ti is out of range`},
 		{"either: 5", `1:9: either: must be a mapping (key: value), got number 5`},
 		{"range: {min: 3, max: 2}", `1:14: range.min: 3 is above max`},
+		{"range: {max: 2, not: [1, 0]}", `1:26: range.not[1]: is min`},
 		{"a: &x 1\nb: *x", `1:4: anchors are not supported; write the value out`},
 		{"b: *x", `1:4: aliases are not supported; write the value out`},
 		{"b: !!str x", `1:4: tags are not supported`},

@@ -1,0 +1,192 @@
+// Package policies decides whether a tool call may run. It is pure: the same
+// policy gives the same request the same decision; it reads no clock, no file
+// and no network while it decides.
+//
+// A policy is a stack of files in three layers, system over developer over
+// user. Every file has its say on every call, and the most restrictive word
+// wins: deny over ask over allow. So a file that is added can only take away.
+// It refuses to guess: what no file of the system layer permits is denied, and
+// so is a call that a rule cannot be applied to.
+package policies
+
+import (
+	"cmp"
+	"embed"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"chorale/harmony"
+	"chorale/tools"
+)
+
+// Policy is an immutable stack of policy files. Nil and the zero value deny
+// every call.
+type Policy struct{ files []*file }
+
+// file is one policy file as it was loaded.
+type file struct {
+	name     string
+	layer    harmony.Role
+	defaults map[Effect]Verdict
+	limits   tools.Limits // unlimited where the file says nothing
+	rules    []rule
+}
+
+// rule is one entry of a file's rules.
+type rule struct {
+	id      string
+	line    int
+	match   match
+	verdict Verdict
+	message string
+	limits  tools.Limits
+}
+
+// Narrow is p with the files of qs added. The result permits a call at most as
+// far as p does.
+func (p *Policy) Narrow(qs ...*Policy) *Policy {
+	out := &Policy{}
+	for _, q := range append([]*Policy{p}, qs...) {
+		if q != nil {
+			out.files = append(out.files, q.files...)
+		}
+	}
+	slices.SortStableFunc(out.files, func(a, b *file) int { return cmp.Compare(a.layer, b.layer) })
+	return out
+}
+
+// Decide says what may happen with a call.
+func (p *Policy) Decide(r Request) Decision { return p.Explain(r).Decision }
+
+// Explanation is a decision with everything that had a say in it.
+type Explanation struct {
+	Decision Decision
+	Findings []Finding // in the order of the layers, files and rules
+}
+
+// Finding is the say of one rule, or of one file's default.
+type Finding struct {
+	Layer   harmony.Role
+	File    string
+	Line    int    // of the rule; 0 for a default
+	Rule    string // its id; empty for a default
+	Verdict Verdict
+	Reason  string
+	limits  tools.Limits
+}
+
+// Explain decides, and says which rules and defaults of which layer took part.
+func (p *Policy) Explain(r Request) Explanation {
+	var e Explanation
+	granted := false
+	if p != nil {
+		args := &arguments{call: r.Call, name: r.Call.Name()}
+		for _, f := range p.files {
+			granted = granted || f.layer == harmony.System
+			e.Findings = append(e.Findings, f.findings(r, args)...)
+		}
+	}
+	if !granted {
+		e.Findings = nil // nothing is permitted that no system layer permits
+	}
+	e.Decision = settle(e.Findings)
+	return e
+}
+
+// findings is what one file says of a call. A default stands for what the file
+// permits at most. Only the system layer can grant: there, and only there, a
+// rule that allows takes the place of the file's own default.
+func (f *file) findings(r Request, args *arguments) []Finding {
+	var out []Finding
+	allowed := false
+	for i := range f.rules {
+		rule := &f.rules[i]
+		hit, err := rule.match.applies(args, rule.verdict == Allow)
+		if !hit && err == nil {
+			continue
+		}
+		found := Finding{f.layer, f.name, rule.line, rule.id, rule.verdict, rule.message, rule.limits}
+		if err != nil {
+			found.Verdict, found.Reason = Deny, err.Error()
+		}
+		allowed = allowed || found.Verdict == Allow
+		out = append(out, found)
+	}
+	fallback, stated := f.defaults[r.Effect]
+	switch {
+	case f.layer == harmony.System && allowed:
+		fallback = Allow
+	case f.layer != harmony.System && !stated:
+		fallback = Allow
+	}
+	reason := ""
+	switch fallback {
+	case Deny:
+		reason = ReasonTool
+	case Ask:
+		reason = ReasonAsk
+	}
+	return append(out, Finding{Layer: f.layer, File: f.name, Verdict: fallback, Reason: reason, limits: f.limits})
+}
+
+// settle is the meet of all findings. Of those that are equally restrictive
+// the first decides: the highest layer's, and a rule before a default.
+func settle(findings []Finding) Decision {
+	if len(findings) == 0 {
+		return Decision{Reason: ReasonTool}
+	}
+	least, limits := findings[0], unlimited
+	for _, f := range findings {
+		limits = limits.Meet(f.limits)
+		if f.Verdict < least.Verdict || (f.Verdict == least.Verdict && least.Rule == "" && f.Rule != "") {
+			least = f
+		}
+	}
+	d := Decision{Verdict: least.Verdict, Rule: least.Rule, Reason: least.Reason}
+	if least.Rule != "" {
+		d.Layer = least.Layer
+	}
+	if d.Verdict != Deny {
+		d.Limits = bounded(limits)
+	}
+	return d
+}
+
+// unlimited is the neutral element of Meet: a file that says nothing of limits.
+var unlimited = tools.Limits{Time: math.MaxInt64, Output: math.MaxInt, Memory: math.MaxInt64}
+
+// bounded puts a bound where no file of the stack stated one. The figures are
+// those of default/system.yaml.
+func bounded(l tools.Limits) tools.Limits {
+	if l.Time == unlimited.Time {
+		l.Time = 10 * time.Minute
+	}
+	if l.Output == unlimited.Output {
+		l.Output = 256 << 10
+	}
+	if l.Memory == unlimited.Memory {
+		l.Memory = 2 << 30
+	}
+	return l
+}
+
+//go:embed default/system.yaml
+var defaults embed.FS
+
+// Default is the system layer that is built in. It suits runs that nobody
+// watches: Python and functions that only read are allowed, functions with
+// side effects ask, which such runs deny, and all else is denied.
+func Default() *Policy {
+	const name = "default/system.yaml"
+	src, err := defaults.ReadFile(name)
+	if err != nil {
+		panic(fmt.Sprintf("policies: %v", err))
+	}
+	p, err := Parse("policies/"+name, src, harmony.System)
+	if err != nil {
+		panic(fmt.Sprintf("policies: %v", err)) // a test parses it
+	}
+	return p
+}

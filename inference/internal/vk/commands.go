@@ -1,0 +1,156 @@
+//go:build cgo && (amd64 || arm64)
+
+package vk
+
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/vulkan-go/vulkan"
+)
+
+// Commands is a recording that can be submitted any number of times, once at a
+// time.
+type Commands struct {
+	object
+	pool     vulkan.CommandPool
+	commands vulkan.CommandBuffer
+	fence    vulkan.Fence
+	layout   vulkan.PipelineLayout // of the kernel bound last
+	pipeline vulkan.Pipeline
+	pending  bool
+}
+
+// NewCommands makes an empty recording.
+func (d *Device) NewCommands() (*Commands, error) {
+	c := &Commands{}
+	var fence vulkan.Fence
+	if err := check("make fence", C.vk_create_fence(raw(d.device), out(&fence))); err != nil {
+		return nil, err
+	}
+	var pool vulkan.CommandPool
+	var commands vulkan.CommandBuffer
+	err := check("make command buffer", C.vk_create_commands(raw(d.device), C.uint32_t(d.raw.family), out(&pool), out(&commands)))
+	if err != nil {
+		vulkan.DestroyFence(d.device, fence, nil)
+		return nil, err
+	}
+	c.fence, c.pool, c.commands = fence, pool, commands
+	d.adopt(&c.object, func() {
+		vulkan.DestroyCommandPool(d.device, c.pool, nil)
+		vulkan.DestroyFence(d.device, c.fence, nil)
+	})
+	return c, nil
+}
+
+// Begin starts recording anew.
+func (c *Commands) Begin() error {
+	if c.pending {
+		return errors.New("vulkan: recording over commands that are running")
+	}
+	c.layout, c.pipeline = nil, nil
+	return check("begin recording", C.vk_begin(raw(c.commands)))
+}
+
+// Bind chooses the kernel of the next dispatches and its buffers. offsets are
+// those of the uniform bindings, in order of binding, on top of their ranges'.
+func (c *Commands) Bind(s *Set, offsets ...uint32) {
+	k := s.kernel
+	if k.pipeline != c.pipeline {
+		vulkan.CmdBindPipeline(c.commands, vulkan.PipelineBindPointCompute, k.pipeline)
+		c.pipeline = k.pipeline
+	}
+	c.layout = k.layout
+	vulkan.CmdBindDescriptorSets(c.commands, vulkan.PipelineBindPointCompute, k.layout, 0, 1,
+		[]vulkan.DescriptorSet{s.set}, uint32(len(offsets)), offsets)
+}
+
+// Push sets the push constants of the next dispatches. T is a struct of 32-bit
+// numbers of the size that the bound kernel declares.
+func Push[T any](c *Commands, constants T) {
+	vulkan.CmdPushConstants(c.commands, c.layout, vulkan.ShaderStageFlags(vulkan.ShaderStageComputeBit), 0,
+		uint32(unsafe.Sizeof(constants)), unsafe.Pointer(&constants))
+}
+
+// Dispatch runs the bound kernel on x*y*z workgroups.
+func (c *Commands) Dispatch(x, y, z int) {
+	vulkan.CmdDispatch(c.commands, uint32(x), uint32(y), uint32(z))
+}
+
+// Barrier makes what was written before visible to kernels and copies after.
+func (c *Commands) Barrier() {
+	const stages = C.uint32_t(vulkan.PipelineStageComputeShaderBit) | C.uint32_t(vulkan.PipelineStageTransferBit)
+	C.vk_barrier(raw(c.commands), stages, stages,
+		C.uint32_t(vulkan.AccessShaderWriteBit)|C.uint32_t(vulkan.AccessTransferWriteBit),
+		C.uint32_t(vulkan.AccessShaderReadBit)|C.uint32_t(vulkan.AccessShaderWriteBit)|C.uint32_t(vulkan.AccessUniformReadBit)|
+			C.uint32_t(vulkan.AccessTransferReadBit)|C.uint32_t(vulkan.AccessTransferWriteBit))
+}
+
+// ToHost makes what was written before visible to the host after [Commands.Wait].
+func (c *Commands) ToHost() {
+	C.vk_barrier(raw(c.commands),
+		C.uint32_t(vulkan.PipelineStageComputeShaderBit)|C.uint32_t(vulkan.PipelineStageTransferBit), C.uint32_t(vulkan.PipelineStageHostBit),
+		C.uint32_t(vulkan.AccessShaderWriteBit)|C.uint32_t(vulkan.AccessTransferWriteBit), C.uint32_t(vulkan.AccessHostReadBit))
+}
+
+// Copy copies bytes between buffers.
+func (c *Commands) Copy(to *Buffer, toOffset int, from *Buffer, fromOffset, size int) {
+	C.vk_copy(raw(c.commands), raw(from.buffer), raw(to.buffer), C.uint64_t(fromOffset), C.uint64_t(toOffset), C.uint64_t(size))
+}
+
+// End ends the recording.
+func (c *Commands) End() error { return check("end recording", vulkan.EndCommandBuffer(c.commands)) }
+
+// Submit starts the recorded work.
+func (c *Commands) Submit() error {
+	d := c.device
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return errors.New("vulkan: submit to a closed device")
+	case c.pending:
+		return errors.New("vulkan: submit of commands that are running")
+	}
+	if err := check("submit", C.vk_submit(raw(d.queue), raw(c.commands), raw(c.fence))); err != nil {
+		return err
+	}
+	c.pending = true
+	d.running[c] = true
+	return nil
+}
+
+// Wait blocks until the submitted work is done. On [ErrTimeout] it is still
+// running, and its buffers must not be touched; the device is best closed.
+func (c *Commands) Wait(timeout time.Duration) error {
+	if !c.pending {
+		return nil
+	}
+	err := c.wait(timeout)
+	c.device.mu.Lock()
+	defer c.device.mu.Unlock()
+	if !c.pending {
+		delete(c.device.running, c)
+	}
+	return err
+}
+
+func (c *Commands) wait(timeout time.Duration) error {
+	fences := []vulkan.Fence{c.fence}
+	r := vulkan.WaitForFences(c.device.device, 1, fences, vulkan.True, uint64(max(timeout, 0)))
+	if err := check(fmt.Sprintf("wait %v", timeout), r); err != nil {
+		if isLost(err) {
+			c.pending = false
+		}
+		return err
+	}
+	c.pending = false
+	return check("reset fence", vulkan.ResetFences(c.device.device, 1, fences))
+}
+
+func isLost(err error) bool { return errors.Is(err, ErrDeviceLost) }

@@ -1,0 +1,101 @@
+//go:build cgo && (amd64 || arm64)
+
+package vk
+
+// #include "shim.h"
+import "C"
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"github.com/vulkan-go/vulkan"
+)
+
+// Device is an open device with one compute queue. Out-of-bounds accesses of
+// its kernels are harmless (robustBufferAccess is on).
+type Device struct {
+	Description
+	device vulkan.Device
+	queue  vulkan.Queue
+
+	mu      sync.Mutex // guards the fields below, and the queue as Vulkan demands
+	objects list.List  // of *object, oldest first
+	running map[*Commands]bool
+	closed  bool
+}
+
+// object is something that its Device destroys at the latest when it closes.
+type object struct {
+	device  *Device
+	element *list.Element
+	destroy func()
+}
+
+// Open opens a device that [Instance.Devices] returned.
+func (i *Instance) Open(d Description) (*Device, error) {
+	dev := &Device{Description: d, running: map[*Commands]bool{}}
+	var device vulkan.Device
+	r := C.vk_create_device(raw(d.physical), C.uint32_t(d.raw.family), C.int(d.raw.portability_subset), out(&device))
+	if err := check("open "+d.Name, r); err != nil {
+		return nil, err
+	}
+	var queue vulkan.Queue
+	vulkan.GetDeviceQueue(device, uint32(d.raw.family), 0, &queue)
+	dev.device, dev.queue = device, queue
+	return dev, nil
+}
+
+// adopt makes the device the owner of an object.
+func (d *Device) adopt(o *object, destroy func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o.device, o.destroy = d, destroy
+	o.element = d.objects.PushBack(o)
+}
+
+// Close destroys the object. The device must have finished with it. Closing
+// twice, or after the device, does nothing.
+func (o *object) Close() {
+	if o == nil || o.device == nil {
+		return
+	}
+	o.device.mu.Lock()
+	defer o.device.mu.Unlock()
+	o.release()
+}
+
+// release destroys the object; the device's lock is held.
+func (o *object) release() {
+	if o.element == nil {
+		return
+	}
+	o.device.objects.Remove(o.element)
+	o.element = nil
+	o.destroy()
+}
+
+// farewell is how long Close waits for work that is still running.
+const farewell = 5 * time.Second
+
+// Close destroys the device and everything that belongs to it. Work that is
+// still running is given a few seconds; a device that does not come back within
+// them is abandoned, since destroying what it uses would be undefined.
+func (d *Device) Close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	d.closed = true
+	for c := range d.running {
+		if err := c.wait(farewell); err != nil && !isLost(err) {
+			return
+		}
+	}
+	for e := d.objects.Back(); e != nil; e = d.objects.Back() {
+		e.Value.(*object).release()
+	}
+	vulkan.DestroyDevice(d.device, nil)
+}

@@ -1,0 +1,70 @@
+// The calls that vulkan-go must not make: those with structs as arguments or
+// results. Each function here takes scalars and plain arrays, builds the
+// structs on the C stack and calls the driver, so nothing that Go's garbage
+// collector owns or frees is ever reached through a pointer in C memory.
+#ifndef CHORALE_VULKAN_SHIM_H
+#define CHORALE_VULKAN_SHIM_H
+
+#include "abi.h"
+
+// vk_load opens the system's Vulkan loader and returns its
+// vkGetInstanceProcAddr, or NULL. The library stays open.
+void *vk_load(void);
+
+// vk_has_layer and vk_has_extension look an instance layer or extension
+// (of that layer, or of the loader where layer is NULL) up.
+int vk_has_layer(const char *name);
+int vk_has_extension(const char *layer, const char *name);
+
+// vk_create_instance makes an instance and resolves the entry points below.
+// With messenger set, the validation layer is loaded and its messages go to
+// goVulkanMessage(messenger, text). portable adds what MoltenVK asks for.
+result vk_create_instance(const char *app, uintptr_t messenger, int portable, handle *instance, handle *debug);
+void vk_destroy_messenger(handle instance, handle debug);
+
+struct vk_heap { uint64_t size; uint32_t flags; };
+struct vk_memory_type { uint32_t flags, heap; };
+struct vk_description {
+	uint32_t api, driver_version, vendor, device;
+	int32_t kind;
+	char name[256], driver[256], driver_info[256];
+	uint8_t uuid[16];
+	uint32_t max_texel_elements, max_uniform_range, max_storage_range, max_push, max_allocations;
+	uint32_t max_shared, max_groups[3], max_invocations;
+	uint64_t texel_alignment, uniform_alignment, storage_alignment;
+	int32_t family; // of the first queue family that computes, or -1
+	uint32_t types, heaps;
+	struct vk_memory_type type[32];
+	struct vk_heap heap[16];
+	uint32_t portability_subset;
+};
+void vk_describe(handle physical, struct vk_description *out);
+
+result vk_create_device(handle physical, uint32_t family, int portability_subset, handle *device);
+result vk_create_buffer(handle device, uint64_t size, uint32_t usage, handle *buffer,
+	uint64_t *need, uint32_t *types);
+result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory);
+
+// vk_create_set_layout takes the descriptor types of bindings 0 to n-1.
+result vk_create_set_layout(handle device, const int32_t *kinds, uint32_t n, handle *layout);
+result vk_create_pipeline_layout(handle device, handle set_layout, uint32_t push_bytes, handle *layout);
+
+// vk_create_pipeline compiles SPIR-V with entry point main; specialisation
+// constant i has the value constants[i].
+result vk_create_pipeline(handle device, handle layout, const uint32_t *code, size_t bytes,
+	const uint32_t *constants, uint32_t n, handle *pipeline);
+
+// vk_create_set makes a descriptor set in a pool of its own and points binding
+// i at bytes offsets[i] to offsets[i]+sizes[i] of buffers[i].
+result vk_create_set(handle device, handle set_layout, const int32_t *kinds, const handle *buffers,
+	const uint64_t *offsets, const uint64_t *sizes, uint32_t n, handle *pool, handle *set);
+
+result vk_create_fence(handle device, handle *fence);
+result vk_create_commands(handle device, uint32_t family, handle *pool, handle *commands);
+result vk_begin(handle commands);
+void vk_barrier(handle commands, uint32_t source_stage, uint32_t target_stage,
+	uint32_t source_access, uint32_t target_access);
+void vk_copy(handle commands, handle source, handle target, uint64_t from, uint64_t to, uint64_t size);
+result vk_submit(handle queue, handle commands, handle fence);
+
+#endif

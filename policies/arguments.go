@@ -2,13 +2,12 @@ package policies
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"chorale/internal/strictjson"
 	"chorale/tools"
 )
 
@@ -26,70 +25,12 @@ type arguments struct {
 func (a *arguments) at(path []step) ([]any, error) {
 	if !a.read {
 		a.read = true
-		a.value, a.err = parseArguments(a.call.Args)
+		a.value, a.err = strictjson.Parse(a.call.Args)
 	}
 	if a.err != nil {
 		return nil, errArguments
 	}
 	return selectLeaves(nil, a.value, path), nil
-}
-
-const maxDepth = 64
-
-// parseArguments reads JSON and refuses what two readers may understand in two
-// ways: a repeated key, or text after the value.
-func parseArguments(text string) (any, error) {
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	v, err := parseValue(dec, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("text after the value")
-	}
-	return v, nil
-}
-
-func parseValue(dec *json.Decoder, depth int) (any, error) {
-	t, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	if depth > maxDepth {
-		return nil, errors.New("nested too deeply")
-	}
-	switch t {
-	case json.Delim('['):
-		list := []any{}
-		for dec.More() {
-			v, err := parseValue(dec, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
-		}
-		_, err := dec.Token()
-		return list, err
-	case json.Delim('{'):
-		object := map[string]any{}
-		for dec.More() {
-			t, err := dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			key := t.(string) // the decoder lets nothing else stand here
-			if _, twice := object[key]; twice {
-				return nil, fmt.Errorf("key %q is repeated", key)
-			}
-			if object[key], err = parseValue(dec, depth+1); err != nil {
-				return nil, err
-			}
-		}
-		_, err := dec.Token()
-		return object, err
-	}
-	return t, nil
 }
 
 // step is one step on the way to a value.

@@ -1,0 +1,221 @@
+package harmony
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The embedded ranks, written out again the way tiktoken ships them, are that
+// file to the last byte.
+func TestRanksAreO200kBase(t *testing.T) {
+	e := O200kHarmony()
+	h := sha256.New()
+	for id := range Token(o200kRanks) {
+		fmt.Fprintf(h, "%s %d\n", base64.StdEncoding.EncodeToString([]byte(e.TokenText(id))), id)
+	}
+	const want = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+	if got := hex.EncodeToString(h.Sum(nil)); got != want {
+		t.Errorf("sha256 of the ranks is %s, want %s", got, want)
+	}
+	if e.VocabSize() != 201089 {
+		t.Errorf("vocabulary of %d ids, want 201089", e.VocabSize())
+	}
+}
+
+func TestEncodeVectors(t *testing.T) {
+	type vector struct {
+		Text    string  `json:"text"`
+		Special bool    `json:"special"`
+		Tokens  []Token `json:"tokens"`
+	}
+	e := O200kHarmony()
+	eachVector(t, "tokenizer/o200k_harmony*.jsonl", func(t *testing.T, file string, line int, c vector) {
+		encode := e.Encode
+		if c.Special {
+			encode = e.EncodeWithSpecial
+		}
+		if got := encode(c.Text); !slices.Equal(got, c.Tokens) {
+			t.Errorf("%s:%d: %.80q\n got %v\nwant %v", file, line, c.Text, got, c.Tokens)
+		}
+		if got, err := e.Decode(c.Tokens); err != nil || got != c.Text {
+			t.Errorf("%s:%d: decode gives %.80q, %v; want %.80q", file, line, got, err, c.Text)
+		}
+	})
+}
+
+func TestDecodeVectors(t *testing.T) {
+	type vector struct {
+		Tokens []Token `json:"tokens"`
+		Bytes  []byte  `json:"bytes_b64"`
+		Lossy  string  `json:"text_lossy"`
+		Error  string  `json:"error"`
+	}
+	e := O200kHarmony()
+	eachVector(t, "tokenizer/decode*.jsonl", func(t *testing.T, file string, line int, c vector) {
+		got, err := e.Decode(c.Tokens)
+		if (err != nil) != (c.Error != "") {
+			t.Errorf("%s:%d: error %v, want %q", file, line, err, c.Error)
+		}
+		if got != string(c.Bytes) {
+			t.Errorf("%s:%d: decode gives %q, want %q", file, line, got, c.Bytes)
+		}
+		if err == nil && lossy(got) != c.Lossy {
+			t.Errorf("%s:%d: lossy text %q, want %q", file, line, lossy(got), c.Lossy)
+		}
+	})
+}
+
+func TestSpecialTokenTable(t *testing.T) {
+	type table struct {
+		Mergeable int              `json:"mergeable_tokens"`
+		Format    map[string]Token `json:"format_tokens"`
+		Stop      []Token          `json:"stop_tokens"`
+		Actions   []Token          `json:"stop_tokens_for_assistant_actions"`
+		Special   map[string]Token `json:"special_tokens"`
+	}
+	e := O200kHarmony()
+	for _, tree := range vectorTrees() {
+		files := vectorFiles(t, tree, "tokenizer/special_tokens.json")
+		if len(files) == 0 {
+			t.Errorf("%s has no tokenizer/special_tokens.json", tree)
+		}
+		for _, path := range files {
+			var want table
+			if err := json.Unmarshal(bytes.Join(vectorLines(t, path), nil), &want); err != nil {
+				t.Fatal(err)
+			}
+			if !maps.Equal(e.special, want.Special) {
+				t.Errorf("%s: the special tokens differ", path)
+			}
+			c := e.Control()
+			format := map[string]Token{
+				"start": c.Start, "end": c.End, "message": c.Message, "channel": c.Channel,
+				"constrain": c.Constrain, "return": c.Return, "call": c.Call,
+			}
+			if !maps.Equal(format, want.Format) {
+				t.Errorf("%s: control tokens %v, want %v", path, format, want.Format)
+			}
+			if got := slices.Sorted(slices.Values(e.StopTokens())); !slices.Equal(got, want.Stop) {
+				t.Errorf("%s: stop tokens %v, want %v", path, got, want.Stop)
+			}
+			if got := slices.Sorted(slices.Values(e.ActionStopTokens())); !slices.Equal(got, want.Actions) {
+				t.Errorf("%s: action stop tokens %v, want %v", path, got, want.Actions)
+			}
+			for t0 := range Token(e.VocabSize()) {
+				if got, want := e.IsSpecial(t0), int(t0) >= want.Mergeable; got != want {
+					t.Fatalf("IsSpecial(%d) = %v", t0, got)
+				}
+			}
+			t.Logf("%s: %d special tokens", path, len(want.Special))
+		}
+	}
+}
+
+// naiveMerge is BPE as the definition has it: of all pairs the lowest, leftmost.
+func naiveMerge(e *Encoding, piece string) []Token {
+	type piecePart struct {
+		start int
+		id    Token
+	}
+	var parts []piecePart
+	for i := range len(piece) {
+		parts = append(parts, piecePart{i, e.bytes[piece[i]]})
+	}
+	for {
+		best, at := noRank, -1
+		for i := range len(parts) - 1 {
+			end := len(piece)
+			if i+2 < len(parts) {
+				end = parts[i+2].start
+			}
+			if r := e.pairRank(piece, parts[i].start, end, parts[i].id, parts[i+1].id); r < best {
+				best, at = r, i
+			}
+		}
+		if at < 0 {
+			break
+		}
+		parts[at].id = e.merged(best)
+		parts = slices.Delete(parts, at+1, at+2)
+	}
+	ids := make([]Token, len(parts))
+	for i, p := range parts {
+		ids[i] = p.id
+	}
+	return ids
+}
+
+// Both merge loops agree with the definition on pieces around the length at
+// which one takes over from the other.
+func TestMergeLoopsAgree(t *testing.T) {
+	e := O200kHarmony()
+	words := []string{"a", "ab", " ", "the", "ing", "é", "日本", "ABC", "-=", "xq", "\xff"}
+	for seed := range 60 {
+		var b strings.Builder
+		for k := seed; b.Len() < 20+2*seed; k = (k*7 + 3) % 1009 {
+			b.WriteString(words[k%len(words)])
+		}
+		piece := b.String()
+		want := naiveMerge(e, piece)
+		if got := e.merge(nil, piece); !slices.Equal(got, want) {
+			t.Errorf("merge(%q) = %v, want %v", piece, got, want)
+		}
+		if got := e.mergeLong(nil, piece); !slices.Equal(got, want) {
+			t.Errorf("mergeLong(%q) = %v, want %v", piece, got, want)
+		}
+	}
+}
+
+// The work grows with the length of the input, whatever is in it.
+func TestLongInputs(t *testing.T) {
+	e := O200kHarmony()
+	for _, unit := range []string{" ", "a", "A", "é", "日", "1", "-", "\n", " \n", "ab", "\u0301", "\xff", "ªA", "<|end|>"} {
+		short := strings.Repeat(unit, 100_000/len(unit))
+		long := strings.Repeat(unit, 10_000_000/len(unit))
+		start := time.Now()
+		_ = e.Encode(short)
+		took := time.Since(start)
+		if testing.Verbose() {
+			t.Logf("100 kB of %q: %v", unit, took)
+		}
+		if took > time.Second { // some 15 ms on a quiet machine
+			t.Errorf("100 kB of %q took %v", unit, took)
+		}
+		if testing.Short() {
+			continue
+		}
+		got, err := e.Decode(e.Encode(long))
+		if err != nil || got != long {
+			t.Errorf("10 MB of %q do not come back: %v", unit, cmp.Or(err, fmt.Errorf("other text")))
+		}
+	}
+}
+
+func TestInvalidUTF8IsKept(t *testing.T) {
+	e := O200kHarmony()
+	for _, text := range []string{"\xff", "a\xc3", "\xe6\x97x", "ok \xf0\x9f then", string([]byte{0, 255, 128})} {
+		got, err := e.Decode(e.Encode(text))
+		if err != nil || got != text {
+			t.Errorf("%q comes back as %q, %v", text, got, err)
+		}
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		e := &Encoding{special: make(map[string]Token, o200kSpecial)}
+		if err := e.unpack(o200kPacked); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,3 @@
+package harmony
+
+func (t Tools) text() string { return "" }

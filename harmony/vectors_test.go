@@ -1,0 +1,104 @@
+package harmony
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// vectorTrees returns testdata and, if it is named, the tree of AGENT_VECTORS.
+func vectorTrees() []string {
+	trees := []string{"testdata"}
+	if dir := os.Getenv("AGENT_VECTORS"); dir != "" {
+		trees = append(trees, dir)
+	}
+	return trees
+}
+
+// eachVector runs f on every line of every file that matches the pattern (as in
+// "harmony/render*.jsonl") in the trees, plain or gzipped. A tree without a
+// single case fails the test.
+func eachVector[T any](t *testing.T, pattern string, f func(t *testing.T, file string, line int, c T)) {
+	t.Helper()
+	for _, tree := range vectorTrees() {
+		cases := 0
+		for _, path := range vectorFiles(t, tree, pattern) {
+			file := filepath.Base(path)
+			for i, line := range vectorLines(t, path) {
+				var c T
+				if err := json.Unmarshal(line, &c); err != nil {
+					t.Fatalf("%s:%d: %v", path, i+1, err)
+				}
+				f(t, file, i+1, c)
+				cases++
+			}
+		}
+		t.Logf("%s/%s: %d cases", tree, pattern, cases)
+		if cases == 0 {
+			t.Errorf("%s holds no vectors %s", tree, pattern)
+		}
+	}
+}
+
+// vectorFiles finds the files anywhere below the tree whose last two path
+// elements match the pattern.
+func vectorFiles(t *testing.T, tree, pattern string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name := filepath.Join(filepath.Base(filepath.Dir(path)), strings.TrimSuffix(filepath.Base(path), ".gz"))
+		ok, err := filepath.Match(filepath.FromSlash(pattern), name)
+		if ok {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func vectorLines(t *testing.T, path string) [][]byte {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines [][]byte
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		if len(line) > 0 {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// dialectOf tells the dialect of a vector file by its name: the oracle's fork
+// answers in the files *_oss.
+func dialectOf(file string) Dialect {
+	if strings.HasSuffix(strings.TrimSuffix(strings.TrimSuffix(file, ".gz"), ".jsonl"), "_oss") {
+		return GptOss
+	}
+	return Compat
+}

@@ -142,3 +142,23 @@ func (a Affine) rows(lo, hi int) Affine {
 	}
 	return Affine{W: a.W.Slice(lo, hi), B: a.B.Slice(lo, hi)}
 }
+
+// Size returns the number of parameters and of stored bytes.
+func (w *Weights) Size() (parameters, bytes int64) {
+	count := func(tensors ...*weights.Tensor) {
+		for _, t := range tensors {
+			if t != nil {
+				parameters += int64(t.Len())
+				bytes += int64(len(t.Data) + len(t.Scales))
+			}
+		}
+	}
+	count(w.Embedding, w.Norm, w.Unembedding.W)
+	for _, l := range w.Layers {
+		count(l.AttnNorm, l.Sinks, l.MLPNorm)
+		for _, a := range []Affine{l.Query, l.Key, l.Value, l.Out, l.Router, l.Up, l.Down} {
+			count(a.W, a.B)
+		}
+	}
+	return parameters, bytes
+}

@@ -1,0 +1,83 @@
+package inference
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"chorale/inference/internal/weights"
+	"chorale/inference/pocket"
+)
+
+// files are a checkpoint's files: in a directory, or in memory.
+type files struct {
+	dir    string
+	memory map[string][]byte
+}
+
+// locate finds the checkpoint that a reference names.
+func locate(ref string) (files, error) {
+	if ref == "" || ref == Pocket {
+		return files{memory: pocket.Files()}, nil
+	}
+	st, err := os.Stat(ref)
+	if errors.Is(err, os.ErrNotExist) {
+		return files{}, fmt.Errorf("there is no such directory; give the directory of a checkpoint, or %q for the embedded model", Pocket)
+	}
+	if err != nil {
+		return files{}, err
+	}
+	if !st.IsDir() {
+		return files{}, errors.New("this is a file; give the directory that holds config.json and *.safetensors")
+	}
+	return files{dir: ref}, nil
+}
+
+func (f files) name() string {
+	if f.memory != nil {
+		return Pocket
+	}
+	return dirName(f.dir)
+}
+
+// want reads a file, nil where there is none.
+func (f files) want(name string) ([]byte, error) {
+	if f.memory != nil {
+		return f.memory[name], nil
+	}
+	b, err := os.ReadFile(filepath.Join(f.dir, name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// need reads a file that a checkpoint must have.
+func (f files) need(name string) ([]byte, error) {
+	b, err := f.want(name)
+	if err == nil && b == nil {
+		err = fmt.Errorf("%s is missing; is this the directory of a checkpoint?", name)
+	}
+	return b, err
+}
+
+// decode reads a JSON file into v; a missing file changes nothing.
+func (f files) decode(name string, v any) error {
+	b, err := f.want(name)
+	if err != nil || b == nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func (f files) weights() (*weights.Store, error) {
+	if f.memory != nil {
+		return weights.OpenFiles(Pocket, f.memory)
+	}
+	return weights.Open(f.dir)
+}

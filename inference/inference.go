@@ -1,0 +1,228 @@
+// Package inference runs gpt-oss checkpoints: it opens one, keeps each session's
+// KV cache, reuses the prefix that a new prompt shares with it, samples, and
+// streams token ids. It speaks ids only; text and the Harmony format are the
+// caller's.
+//
+// The model is computed by one of two backends: plain Go on the CPU, or Vulkan.
+// Nothing is downloaded and nothing is written.
+package inference
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/weights"
+)
+
+// Pocket is the reference of the model that is part of the binary.
+const Pocket = "pocket"
+
+// DefaultContext is how many positions a session has where Options don't say,
+// or fewer where the model takes fewer.
+const DefaultContext = 16384
+
+// Options say where and how large a model runs. The zero value is good.
+type Options struct {
+	// Device chooses the backend:
+	//
+	//	"", "auto"       the first real GPU, else the CPU with a notice
+	//	"cpu", "ref"     plain Go on the CPU
+	//	"vulkan"         the first real GPU, else an error
+	//	"vulkan:NAME"    by index or by part of the name, software drivers too
+	//	"software"       the first software driver of Vulkan (for tests)
+	Device string
+
+	Context int // positions per session; 0 is DefaultContext
+	Threads int // of the CPU backend; 0 is all cores
+
+	// Notice is told in a sentence what the user may want to know, such as
+	// that no GPU was found; nil is silence.
+	Notice func(string)
+}
+
+// Model is an open checkpoint on a device. Sessions on it may run at the same
+// time.
+type Model struct {
+	info    Info
+	files   files
+	config  *graph.Config
+	store   *weights.Store
+	backend graph.Backend
+
+	mu       sync.Mutex
+	sessions map[*Session]bool
+}
+
+// Info describes an open model.
+type Info struct {
+	Name       string // last part of the directory, or pocket
+	Parameters int64
+	Bytes      int64  // of the weights as stored
+	Backend    string // ref or vulkan
+	Device     string // in words
+	Context    int    // positions per session
+	MaxContext int    // positions the model was trained for
+	Vocab      int    // rows of logits; the tokenizer may use fewer ids
+
+	// Stop are the ids that end a turn by generation_config.json or
+	// config.json; none where the checkpoint doesn't say (OpenAI's layout).
+	Stop []uint32
+
+	// Dialect is how the model wants Harmony rendered, by harmony_dialect in
+	// tokenizer_config.json; empty where the checkpoint doesn't say.
+	Dialect string
+}
+
+// Open opens the checkpoint in a directory, in Hugging Face's layout or
+// OpenAI's own, or the embedded one for "pocket" and "". Weights are mapped, not
+// read: what it costs is a check of the files and, on a GPU, the upload.
+func Open(ctx context.Context, ref string, o Options) (*Model, error) {
+	m, err := open(ctx, ref, o)
+	if err != nil {
+		return nil, fmt.Errorf("open model %q: %w", ref, err)
+	}
+	return m, nil
+}
+
+func open(ctx context.Context, ref string, o Options) (_ *Model, err error) {
+	m := &Model{sessions: map[*Session]bool{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	if m.files, err = locate(ref); err != nil {
+		return nil, err
+	}
+	raw, err := m.files.need("config.json")
+	if err != nil {
+		return nil, err
+	}
+	if m.config, err = graph.ParseConfig(raw); err != nil {
+		return nil, err
+	}
+	if m.store, err = m.files.weights(); err != nil {
+		return nil, err
+	}
+	w, err := graph.Bind(m.store, m.config)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := m.describe(raw, w, o); err != nil {
+		return nil, err
+	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
+	d, err := openDevice(ctx, m.config, w, o)
+	if err != nil {
+		return nil, err
+	}
+	m.backend, m.info.Backend, m.info.Device = d.backend, d.kind, d.name
+	return m, nil
+}
+
+// describe fills in what is known before a device is chosen.
+func (m *Model) describe(config []byte, w *graph.Weights, o Options) error {
+	m.info = Info{Name: m.files.name(), MaxContext: m.config.MaxContext, Vocab: m.config.Vocab}
+	m.info.Parameters, m.info.Bytes = w.Size()
+	switch m.info.Context = o.Context; {
+	case o.Context == 0:
+		m.info.Context = min(DefaultContext, m.config.MaxContext)
+	case o.Context < 0 || o.Context > m.config.MaxContext:
+		return fmt.Errorf("a context of %d positions: the model takes 1 to %d", o.Context, m.config.MaxContext)
+	}
+	var t struct {
+		Dialect string `json:"harmony_dialect"`
+	}
+	if err := m.files.decode("tokenizer_config.json", &t); err != nil {
+		return err
+	}
+	m.info.Dialect = t.Dialect
+	var generation struct {
+		Stop stopIDs `json:"eos_token_id"`
+	}
+	if err := json.Unmarshal(config, &generation); err != nil {
+		return fmt.Errorf("config.json: %w", err)
+	}
+	fallback := generation.Stop
+	generation.Stop = nil
+	if err := m.files.decode("generation_config.json", &generation); err != nil {
+		return err
+	}
+	if generation.Stop == nil {
+		generation.Stop = fallback
+	}
+	m.info.Stop = generation.Stop
+	return nil
+}
+
+// stopIDs is one id or a list of them.
+type stopIDs []uint32
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *stopIDs) UnmarshalJSON(b []byte) error {
+	var one *uint32
+	if json.Unmarshal(b, &one) == nil {
+		*s = nil
+		if one != nil {
+			*s = stopIDs{*one}
+		}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]uint32)(s))
+}
+
+// Info returns the model's description.
+func (m *Model) Info() Info { return m.info }
+
+// TokenizerJSON returns the checkpoint's tokenizer.json, nil where it has none
+// and the standard o200k_harmony encoding is meant.
+func (m *Model) TokenizerJSON() ([]byte, error) { return m.files.want("tokenizer.json") }
+
+// Close closes the sessions that are left, then frees the model. No session
+// may be generating.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	var open []*Session
+	for s := range m.sessions {
+		open = append(open, s)
+	}
+	m.mu.Unlock()
+	var errs []error
+	for _, s := range open {
+		errs = append(errs, s.Close())
+	}
+	if m.backend != nil {
+		errs = append(errs, m.backend.Close())
+		m.backend = nil
+	}
+	if m.store != nil {
+		errs = append(errs, m.store.Close())
+		m.store = nil
+	}
+	return errors.Join(errs...)
+}
+
+// name returns the last part of a directory's path that says something: the
+// layout's own folder is not it.
+func dirName(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		abs = dir
+	}
+	name := filepath.Base(abs)
+	if name == "original" || name == "hf" {
+		name = filepath.Base(filepath.Dir(abs))
+	}
+	return strings.TrimSpace(name)
+}

@@ -1,0 +1,162 @@
+package sample
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"testing"
+)
+
+// frequencies draws n times and counts.
+func frequencies(t *testing.T, p Params, logits []float32, n int) map[uint32]float64 {
+	t.Helper()
+	s, err := New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := map[uint32]float64{}
+	for range n {
+		id, err := s.Next(logits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f[id] += 1 / float64(n)
+	}
+	return f
+}
+
+// expect states the distribution that the filters should leave, straight from
+// their definitions, over a full sort.
+func expect(p Params, logits []float32) map[uint32]float64 {
+	type item struct {
+		id uint32
+		w  float64
+	}
+	var items []item
+	for i, v := range logits {
+		if !slices.Contains(p.Forbid, uint32(i)) {
+			items = append(items, item{uint32(i), math.Exp(float64(v) / p.Temperature)})
+		}
+	}
+	sort.SliceStable(items, func(i, j int) bool { return items[i].w > items[j].w })
+	sum := func() (s float64) {
+		for _, x := range items {
+			s += x.w
+		}
+		return s
+	}
+	if p.TopK > 0 {
+		items = items[:min(p.TopK, len(items))]
+	}
+	if p.TopP > 0 {
+		need, have := p.TopP*sum(), 0.0
+		for i, x := range items {
+			if have += x.w; have >= need {
+				items = items[:i+1]
+				break
+			}
+		}
+	}
+	for i, x := range items {
+		if x.w < p.MinP*items[0].w {
+			items = items[:i]
+			break
+		}
+	}
+	all, out := sum(), map[uint32]float64{}
+	for _, x := range items {
+		out[x.id] = x.w / all
+	}
+	return out
+}
+
+func TestDistribution(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	logits := make([]float32, 40)
+	for i := range logits {
+		logits[i] = float32(r.NormFloat64() * 2)
+	}
+	const draws = 40_000
+	for _, p := range []Params{
+		{Temperature: 1},
+		{Temperature: 0.5},
+		{Temperature: 1.5, TopK: 5},
+		{Temperature: 1, TopK: 1},
+		{Temperature: 1, TopP: 0.7},
+		{Temperature: 1, TopP: 1e-9},
+		{Temperature: 2, MinP: 0.2},
+		{Temperature: 1.3, TopK: 12, TopP: 0.8, MinP: 0.1},
+		{Temperature: 1, TopP: 0.9, MinP: 0.3, Forbid: []uint32{3, 17, 39}},
+		{Temperature: 1, TopK: 1000},
+	} {
+		want := expect(p, logits)
+		got := frequencies(t, p, logits, draws)
+		for id := range got {
+			if want[id] == 0 {
+				t.Errorf("%+v: token %d was drawn, the filters remove it", p, id)
+			}
+		}
+		for id, w := range want {
+			if sigma := math.Sqrt(w * (1 - w) / draws); math.Abs(got[id]-w) > 5*sigma+1e-9 {
+				t.Errorf("%+v: token %d has frequency %.4f, want %.4f", p, id, got[id], w)
+			}
+		}
+	}
+}
+
+func TestGreedyTakesLowestAmongEquals(t *testing.T) {
+	s, err := New(Params{Forbid: []uint32{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if id, err := s.Next([]float32{1, 9, 5, 5, 2}); err != nil || id != 2 {
+			t.Fatalf("token %d, %v; want 2", id, err)
+		}
+	}
+}
+
+func TestSeed(t *testing.T) {
+	logits := make([]float32, 100)
+	draw := func(seed uint64) (ids []uint32) {
+		s, err := New(Params{Temperature: 1, Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			id, err := s.Next(logits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	if !slices.Equal(draw(7), draw(7)) {
+		t.Error("equal seeds give different tokens")
+	}
+	if slices.Equal(draw(7), draw(8)) {
+		t.Error("different seeds give equal tokens")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, p := range []Params{
+		{Temperature: -1}, {Temperature: math.NaN()}, {TopK: -1}, {TopP: 1.1}, {TopP: math.NaN()}, {MinP: -0.1},
+	} {
+		if _, err := New(p); err == nil {
+			t.Errorf("%+v was accepted", p)
+		}
+	}
+	s, err := New(Params{Forbid: []uint32{0, 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, logits := range [][]float32{{1, 2}, {1, 2, nan}, {inf, 1, 2}, {}} {
+		if id, err := s.Next(logits); err == nil {
+			t.Errorf("logits %v gave token %d", logits, id)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+
+	"chorale/harmony"
+	"chorale/policies"
+	"chorale/tools"
+)
+
+// Model continues a token sequence. The whole history is given each time; an
+// engine that keeps a cache finds the shared prefix itself. The sequence ends
+// with a stop token, which is yielded too, or with an error.
+type Model interface {
+	Generate(ctx context.Context, prompt, stop []harmony.Token) iter.Seq2[harmony.Token, error]
+}
+
+// Gate decides on every call before it runs.
+type Gate interface {
+	Decide(policies.Request) policies.Decision
+}
+
+// Approver asks a person about a call that the gate wants asked.
+type Approver interface {
+	Approve(ctx context.Context, c tools.Call, d policies.Decision) (bool, error)
+}
+
+// Toolbox opens the tool behind a namespace, or returns the one already open.
+// An error stops the run.
+type Toolbox interface {
+	Tool(ctx context.Context, namespace string) (tools.Tool, error)
+}
+
+// Agent carries out one task. Its fields are set before Run and left alone.
+type Agent struct {
+	Model    Model
+	Encoding *harmony.Encoding
+	Dialect  harmony.Dialect
+	Tools    Toolbox
+	Declared []harmony.Namespace              // what the prompt tells the model it has
+	Effect   func(tools.Call) policies.Effect // what a declared call can do; nil: unknown
+	Gate     Gate
+	Approver Approver // nil: there is nobody to ask, and asking is denying
+	Budget   Budget
+	Emit     func(Event) // nil: nobody watches
+}
+
+// maxThoughts bounds the messages of one turn: a model that thinks on without
+// ever calling or answering is told to come to an end.
+const maxThoughts = 16
+
+// maxMalformed bounds the unusable messages in a row before the run ends.
+const maxMalformed = 3
+
+var errWallTime = errors.New("out of time")
+
+// Run carries out the conversation: it lets the model speak and answers its
+// calls until the model answers, a budget is spent, or nothing sensible can
+// follow. The error says what broke for the statuses ToolBroke, ModelBroke and
+// Interrupted, and is nil for the others.
+func (a *Agent) Run(ctx context.Context, conversation []harmony.Message) (Outcome, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.Budget.WallTime, errWallTime)
+	defer cancel()
+	r := newRun(a)
+	if err := r.tell(conversation...); err != nil {
+		return Outcome{Status: ModelBroke, Reason: "the conversation cannot be rendered"}, err
+	}
+	for {
+		if spent := r.spent(); spent != "" {
+			return r.outcome(Exhausted, spent), nil
+		}
+		said, err := r.listen(ctx)
+		if err != nil {
+			return r.broke(ctx, ModelBroke, err)
+		}
+		switch r.judge(said) {
+		case answers:
+			o := r.outcome(Done, "")
+			o.Final = said.message.Text()
+			return o, nil
+		case calls:
+			if err := r.serve(ctx, said); err != nil {
+				return r.broke(ctx, ToolBroke, err)
+			}
+		case thinks:
+			r.open()
+		case cutOff:
+			return r.outcome(Exhausted, cmp.Or(r.spent(), "the model stopped in the middle of a message")), nil
+		case puzzles:
+			if err := r.correct(said); err != nil {
+				return r.broke(ctx, ModelBroke, err)
+			}
+		}
+		if status, reason := r.hopeless(); status != "" {
+			return r.outcome(status, reason), nil
+		}
+	}
+}

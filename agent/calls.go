@@ -1,0 +1,148 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"chorale/harmony"
+	"chorale/policies"
+	"chorale/tools"
+)
+
+// serve answers one call: whatever becomes of it, the model is told. An error
+// means that a sandbox broke, and ends the run.
+func (r *run) serve(ctx context.Context, said saying) error {
+	if r.used.ToolCalls >= r.Budget.ToolCalls {
+		r.overCalled = true
+		return nil
+	}
+	r.used.ToolCalls++
+	call := r.call(said.message.Recipient, said.message.Text())
+	result, ran, err := r.attempt(ctx, call)
+	if err != nil {
+		return fmt.Errorf("tool %s: %w", call.Name(), err)
+	}
+	if result.Failed && ran {
+		r.used.Failures++
+	}
+	r.emit(Returned{Call: call, Result: result, Ran: ran})
+	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(said.message.Channel), result.Text))
+}
+
+// call reads a recipient: the namespace, and after the first dot the function.
+func (r *run) call(recipient, args string) tools.Call {
+	tool, function, _ := strings.Cut(recipient, ".")
+	return tools.Call{ID: fmt.Sprintf("call-%d", r.used.ToolCalls), Tool: tool, Function: function, Args: args}
+}
+
+// attempt runs a call if it exists and is permitted, and says what to tell the
+// model.
+func (r *run) attempt(ctx context.Context, call tools.Call) (result tools.Result, ran bool, err error) {
+	if !r.declares(call) {
+		r.used.Failures++
+		return tools.Result{Failed: true, Text: fmt.Sprintf("There is no tool %s. The tools are: %s.", call.Name(), r.toolNames())}, false, nil
+	}
+	decision := r.Gate.Decide(policies.Request{Call: call, Origin: r.origin, Effect: r.effect(call)})
+	r.emit(Decided{Call: call, Decision: decision})
+	couldAsk := decision.Verdict == policies.Ask
+	if couldAsk {
+		approved, err := r.ask(ctx, call, decision)
+		if err != nil {
+			return tools.Result{}, false, err
+		}
+		decision = decision.Settle(approved)
+	}
+	if decision.Verdict != policies.Allow {
+		r.denied(call, couldAsk)
+		return tools.Result{Failed: true, Text: "Denied by policy: " + decision.Reason}, false, nil
+	}
+	call.Limits = decision.Limits
+	result, err = r.invoke(ctx, call)
+	return result, true, err
+}
+
+// ask puts the call before a person. With nobody there the answer is no.
+func (r *run) ask(ctx context.Context, call tools.Call, d policies.Decision) (bool, error) {
+	if r.Approver == nil {
+		r.emit(Approved{Call: call})
+		return false, nil
+	}
+	ok, err := r.Approver.Approve(ctx, call, d)
+	if err != nil {
+		return false, fmt.Errorf("ask for approval: %w", err)
+	}
+	r.emit(Approved{Call: call, Asked: true, OK: ok})
+	return ok, nil
+}
+
+// denied counts equal denials of equal calls.
+func (r *run) denied(call tools.Call, couldAsk bool) {
+	r.used.Denials++
+	key := call.Name() + "\x00" + call.Args
+	r.denials[key]++
+	if n := r.denials[key]; n >= r.Budget.RepeatDenied {
+		r.stuck = &stuck{call: call.Name(), couldAsk: couldAsk, times: n}
+	}
+}
+
+// invoke is the one door: the only place in the module that calls a tool. It is
+// reached after the policy's decision alone.
+func (r *run) invoke(ctx context.Context, call tools.Call) (tools.Result, error) {
+	tool, err := r.Tools.Tool(ctx, call.Tool)
+	if err != nil {
+		return tools.Result{}, err
+	}
+	return tool.Call(ctx, call)
+}
+
+// declares reports whether the prompt told the model of such a tool.
+func (r *run) declares(c tools.Call) bool {
+	for _, ns := range r.Declared {
+		if ns.Name != c.Tool {
+			continue
+		}
+		if len(ns.Functions) == 0 {
+			return c.Function == ""
+		}
+		return slices.ContainsFunc(ns.Functions, func(f harmony.Function) bool { return f.Name == c.Function })
+	}
+	return false
+}
+
+func (r *run) effect(c tools.Call) policies.Effect {
+	if r.Effect == nil {
+		return policies.Unknown
+	}
+	return r.Effect(c)
+}
+
+func (r *run) toolNames() string {
+	var names []string
+	for _, ns := range r.Declared {
+		if len(ns.Functions) == 0 {
+			names = append(names, ns.Name)
+		}
+		for _, f := range ns.Functions {
+			names = append(names, ns.Name+"."+f.Name)
+		}
+	}
+	if names == nil {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// recipients that may stand in a header of ours. What else the model writes is
+// answered by a notice, for it cannot be the author of a message.
+var recipientPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// replyChannel is the channel that a call is answered on: its own.
+func replyChannel(of string) string {
+	if of == harmony.Analysis {
+		return harmony.Analysis
+	}
+	return harmony.Commentary
+}

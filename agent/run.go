@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"chorale/harmony"
+)
+
+// run is the state of one Run.
+type run struct {
+	*Agent
+	history []harmony.Token // exactly what the model has seen and said
+	used    Used
+	origin  harmony.Role // the lowest role whose text is in the history
+
+	thoughts   int            // messages since the model last handed over
+	malformed  int            // unusable messages in a row
+	denials    map[string]int // equal calls that were denied
+	stuck      *stuck         // set when a call was denied once too often
+	overCalled bool           // a call came that the budget has no room for
+}
+
+// stuck is a call that the model would not let go of.
+type stuck struct {
+	call     string
+	couldAsk bool // a person could have allowed it
+	times    int
+}
+
+func newRun(a *Agent) *run { return &run{Agent: a, denials: map[string]int{}} }
+
+func (r *run) emit(e Event) {
+	if r.Emit != nil {
+		r.Emit(e)
+	}
+}
+
+// tell renders messages from outside the model into the history, and opens the
+// model's next message. It is the one place where text from outside gets a role.
+func (r *run) tell(msgs ...harmony.Message) error {
+	tokens, err := r.Encoding.Render(msgs, harmony.RenderOptions{Dialect: r.Dialect})
+	if err != nil {
+		return err
+	}
+	for _, m := range msgs {
+		r.origin = max(r.origin, m.Role)
+	}
+	r.append(msgs, tokens)
+	return nil
+}
+
+// open opens the model's next message behind one that handed nothing over. It
+// is what the model itself would go on with.
+func (r *run) open() { r.append(nil, nil) }
+
+func (r *run) append(msgs []harmony.Message, tokens []harmony.Token) {
+	start := len(r.history)
+	r.history = r.Encoding.AppendStart(append(r.history, tokens...), harmony.Assistant)
+	r.emit(Rendered{Messages: msgs, Tokens: slices.Clone(r.history[start:])})
+}
+
+// spent names the budget that leaves no room for another message.
+func (r *run) spent() string {
+	b, u := r.Budget, r.used
+	switch {
+	case u.Turns >= b.Turns:
+		return fmt.Sprintf("all %d turns are used up", b.Turns)
+	case u.Tokens >= b.Tokens:
+		return fmt.Sprintf("all %d tokens are used up", b.Tokens)
+	case len(r.history) >= b.Context:
+		return fmt.Sprintf("the context of %d tokens is full", b.Context)
+	}
+	return ""
+}
+
+// hopeless reports that going on makes no sense, and why.
+func (r *run) hopeless() (Status, string) {
+	switch {
+	case r.overCalled:
+		return Exhausted, fmt.Sprintf("all %d tool calls are used up", r.Budget.ToolCalls)
+	case r.stuck != nil && r.stuck.couldAsk:
+		return ApprovalNeeded, fmt.Sprintf("%s needs an approval that was not given; the model asked for it %d times", r.stuck.call, r.stuck.times)
+	case r.stuck != nil:
+		return Denied, fmt.Sprintf("%s is denied by policy; the model tried it %d times", r.stuck.call, r.stuck.times)
+	case r.malformed >= maxMalformed:
+		return NoAnswer, fmt.Sprintf("the model said %d things in a row that could not be used", r.malformed)
+	}
+	return "", ""
+}
+
+func (r *run) outcome(s Status, reason string) Outcome {
+	r.used.Context = len(r.history)
+	return Outcome{Status: s, Reason: reason, Used: r.used}
+}
+
+// broke ends a run on an error. The clock and the person at the keyboard come
+// first, for what they cancel fails everywhere.
+func (r *run) broke(ctx context.Context, status Status, err error) (Outcome, error) {
+	switch {
+	case context.Cause(ctx) == errWallTime:
+		return r.outcome(Exhausted, fmt.Sprintf("the wall time of %v is used up", r.Budget.WallTime)), nil
+	case ctx.Err() != nil:
+		return r.outcome(Interrupted, "interrupted"), context.Cause(ctx)
+	}
+	return r.outcome(status, err.Error()), err
+}

@@ -1,0 +1,140 @@
+// Attention with sinks, window and grouped queries, by online softmax
+// (arXiv:2205.14135), so that the memory it needs does not grow with the
+// context.
+//
+// A workgroup serves one KV head and QUERIES query vectors that share it: the
+// GROUP query heads of QUERIES / GROUP tokens. It walks over the visible keys in
+// blocks of 64. In each block an invocation first computes the scores of SHARE
+// keys, then the softmax of some of the queries, then sums up SHARE columns of
+// the output. SHARE is 64 / invocations and a multiple of 4.
+//
+// The sink is one more logit with no value. The running maximum starts with it
+// and the running denominator with its weight, 1: so it counts once.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "base.glsl"
+
+layout(constant_id = 1) const uint SHARE = 8;
+layout(constant_id = 2) const uint GROUP = 1;
+layout(constant_id = 3) const uint QUERIES = 8;
+
+layout(binding = 0) readonly buffer Batch { uint position; };
+layout(binding = 1) readonly buffer QKV { vec4 qkv[]; };
+layout(binding = 2) readonly buffer Sinks { uint sinks[]; };
+layout(binding = 3) readonly buffer Keys { vec4 keys[]; };     // [kv head][position][64]
+layout(binding = 4) readonly buffer Values { vec4 values[]; }; // [kv head][position][64]
+layout(binding = 5) writeonly buffer Ctx { vec4 ctx[]; };
+
+layout(push_constant) uniform Push {
+	uint tokens;
+	uint kv_heads;
+	uint capacity; // positions in the cache
+	uint window;   // keys that a query sees, itself included; 0 is all
+};
+
+const uint COLUMNS = SHARE / 4; // vectors of the output that an invocation sums up
+const float HIDDEN = -1e30;     // score of a key that is not visible
+
+shared vec4 score[QUERIES * 16]; // of the block's 64 keys; then their weights
+shared float highest[QUERIES];   // score so far
+shared float total[QUERIES];     // of the weights so far, relative to highest
+shared float decay[QUERIES];     // of what was summed up before this block
+
+// softmax turns query i's scores into weights relative to the highest so far.
+void softmax(uint i) {
+	float top = highest[i];
+	for (uint j = 0; j < 16; j++) {
+		vec4 s = score[i * 16 + j];
+		top = max(top, max(max(s.x, s.y), max(s.z, s.w)));
+	}
+	float shrink = exp(highest[i] - top), sum = 0;
+	for (uint j = 0; j < 16; j++) {
+		vec4 w = exp(score[i * 16 + j] - top);
+		score[i * 16 + j] = w;
+		sum += w.x + w.y + w.z + w.w;
+	}
+	total[i] = total[i] * shrink + sum;
+	decay[i] = shrink;
+	highest[i] = top;
+}
+
+void main() {
+	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
+	uint kv = gl_WorkGroupID.x;
+	uint token = gl_WorkGroupID.y * (QUERIES / GROUP);
+	uint last = min(token + QUERIES / GROUP, tokens) - 1;
+	uint cache = kv * capacity * 16;
+
+	for (uint i = lane; i < QUERIES; i += lanes) {
+		uint head = kv * GROUP + i % GROUP;
+		highest[i] = bf16_at(sinks[head / 2], head);
+		total[i] = 1;
+	}
+	// Query i is head i % GROUP of token i / GROUP; tokens over the end repeat
+	// the last one.
+	uint q_at[QUERIES];
+	[[unroll]] for (uint i = 0; i < QUERIES; i++)
+		q_at[i] = (min(token + i / GROUP, last) * (GROUP + 2) * kv_heads + kv * GROUP + i % GROUP) * 16;
+	vec4 sum[QUERIES * COLUMNS];
+	[[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++) sum[i] = vec4(0);
+
+	uint begin = position + token + 1;
+	begin = window > 0 && begin > window ? begin - window : 0;
+	uint end = position + last + 1;
+	for (uint block = begin & ~63u; block < end; block += 64) {
+		// Scores of keys key to key + SHARE - 1.
+		uint key = block + lane * SHARE;
+		float s[QUERIES * SHARE];
+		[[unroll]] for (uint i = 0; i < QUERIES * SHARE; i++) s[i] = 0;
+		[[dont_unroll]] for (uint d = 0; d < 16; d++) {
+			vec4 k[SHARE];
+			[[unroll]] for (uint j = 0; j < SHARE; j++) k[j] = keys[cache + min(key + j, end - 1) * 16 + d];
+			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+				vec4 q = qkv[q_at[i] + d];
+				[[unroll]] for (uint j = 0; j < SHARE; j++) s[i * SHARE + j] += dot(q, k[j]);
+			}
+		}
+		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+			uint p = position + token + i / GROUP;
+			[[unroll]] for (uint j = 0; j < SHARE; j++) {
+				bool visible = key + j <= p && (window == 0 || p - (key + j) < window);
+				s[i * SHARE + j] = visible ? s[i * SHARE + j] * 0.125 : HIDDEN;
+			}
+			[[unroll]] for (uint j = 0; j < SHARE; j += 4) {
+				uint at = i * SHARE + j;
+				score[i * 16 + (lane * SHARE + j) / 4] = vec4(s[at], s[at + 1], s[at + 2], s[at + 3]);
+			}
+		}
+		barrier();
+		for (uint i = lane; i < QUERIES; i += lanes) softmax(i);
+		barrier();
+
+		// Vectors column to column + COLUMNS - 1 of the weighted values.
+		uint column = lane * COLUMNS;
+		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+			float shrink = decay[i];
+			[[unroll]] for (uint c = 0; c < COLUMNS; c++) sum[i * COLUMNS + c] *= shrink;
+		}
+		[[dont_unroll]] for (uint j = 0; j < 64 && block + j < end; j += 4) {
+			vec4 v[4 * COLUMNS];
+			[[unroll]] for (uint k = 0; k < 4; k++)
+				[[unroll]] for (uint c = 0; c < COLUMNS; c++)
+					v[k * COLUMNS + c] = values[cache + min(block + j + k, end - 1) * 16 + column + c];
+			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+				vec4 w = score[i * 16 + j / 4];
+				[[unroll]] for (uint c = 0; c < COLUMNS; c++)
+					sum[i * COLUMNS + c] += w.x * v[c] + w.y * v[COLUMNS + c] + w.z * v[2 * COLUMNS + c] + w.w * v[3 * COLUMNS + c];
+			}
+		}
+		barrier();
+	}
+
+	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+		if (token + i / GROUP <= last) {
+			float scale = 1 / total[i];
+			uint at = ((token + i / GROUP) * kv_heads + kv) * GROUP + i % GROUP;
+			[[unroll]] for (uint c = 0; c < COLUMNS; c++)
+				ctx[at * 16 + lane * COLUMNS + c] = sum[i * COLUMNS + c] * scale;
+		}
+	}
+}

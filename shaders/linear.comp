@@ -1,0 +1,65 @@
+// Linear layer in bf16: dst = src W^T + bias, or dst += that.
+//
+// An invocation computes ROWS outputs of TILE tokens, so that a weight is
+// loaded and widened once for TILE tokens and an activation once for ROWS
+// outputs. The matrix may be bound in windows of rows.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "base.glsl"
+
+layout(constant_id = 1) const uint ROWS = 1;
+layout(constant_id = 2) const uint TILE = 1;
+
+layout(binding = 0) readonly buffer Src { vec4 src[]; };
+layout(binding = 1) readonly buffer Weights { uvec4 weights[]; };
+layout(binding = 2) readonly buffer Bias { uint bias[]; };
+layout(binding = 3) buffer Dst { float dst[]; };
+
+layout(push_constant) uniform Push {
+	uint tokens;
+	uint rows;   // outputs in the window
+	uint width;  // inputs, a multiple of 8
+	uint first;  // output that the window begins with: column of dst, index into bias
+	uint stride; // numbers per row of dst
+	uint biased; // 1 where there is a bias
+	uint add;    // 1 to add to dst
+};
+
+void main() {
+	uint row = gl_GlobalInvocationID.x * ROWS, token = gl_WorkGroupID.y * TILE;
+	if (row >= rows) return;
+	uint n = width / 8;
+
+	// Rows and tokens over the end repeat the last one; they are not stored.
+	uint w_at[ROWS], s_at[TILE];
+	[[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = min(row + r, rows - 1) * n;
+	[[unroll]] for (uint t = 0; t < TILE; t++) s_at[t] = min(token + t, tokens - 1) * n * 2;
+
+	float sum[ROWS * TILE];
+	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = 0;
+	[[dont_unroll]] for (uint k = 0; k < n; k++) {
+		vec4 a[ROWS], b[ROWS];
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			uvec4 w = weights[w_at[r] + k];
+			a[r] = bf16_first(w);
+			b[r] = bf16_second(w);
+		}
+		[[unroll]] for (uint t = 0; t < TILE; t++) {
+			vec4 x = src[s_at[t] + 2 * k], y = src[s_at[t] + 2 * k + 1];
+			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(x, a[r]) + dot(y, b[r]);
+		}
+	}
+
+	[[unroll]] for (uint r = 0; r < ROWS; r++) {
+		if (row + r >= rows) break;
+		uint column = first + row + r;
+		float c = biased == 1u ? bf16_at(bias[column / 2], column) : 0.0;
+		[[unroll]] for (uint t = 0; t < TILE; t++) {
+			if (token + t < tokens) {
+				uint at = (token + t) * stride + column;
+				float y = sum[t * ROWS + r] + c;
+				dst[at] = add == 1u ? dst[at] + y : y;
+			}
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package shaders
+
+// The push constants of each kernel, field by field as the source declares
+// them. What they mean stands there. A test compares offsets and types with
+// those in the SPIR-V.
+type (
+	EmbedPush struct{ Tokens, Width, First, Rows uint32 }
+
+	NormPush struct {
+		Width uint32
+		Eps   float32
+	}
+
+	LinearPush struct{ Tokens, Rows, Width, First, Stride, Biased, Add uint32 }
+
+	RopePush struct{ Heads, KVHeads, Capacity uint32 }
+
+	AttendPush struct{ Tokens, KVHeads, Capacity, Window uint32 }
+
+	TopKPush struct{ Tokens, Experts, Top uint32 }
+
+	GroupPush struct{ Choices, Top, Tiles uint32 }
+
+	ExpertUpPush struct {
+		Rows, Width, First, Experts, Grouped uint32
+		Limit, Alpha                         float32
+	}
+
+	ExpertDownPush struct{ Rows, Width, First, Experts, Top uint32 }
+
+	CombinePush struct{ Width, Top uint32 }
+
+	PickPush struct{ Width uint32 }
+)

@@ -1,0 +1,72 @@
+// Package shaders holds the compute kernels of the gpt-oss model: GLSL sources
+// (*.comp, include/), the SPIR-V that glslc makes of them, and for each kernel
+// the layout of its push constants.
+//
+// The kernels keep to what every Vulkan 1.1 device has: 32-bit floats and
+// integers, workgroups of at most 256 invocations, at most 128 bytes of push
+// constants, storage buffers alone, any subgroup size. Each kernel's formula and
+// layout are in the comment that its source begins with.
+//
+// The SPIR-V is committed, so that neither a build nor a user needs a shader
+// compiler. After a change to a source run go generate ./shaders, which needs
+// the pinned glslc. A test holds spv/MANIFEST against the sources.
+package shaders
+
+import _ "embed"
+
+//go:generate go test -count=1 -run TestSPIRV -update .
+
+// Kernel is a compiled compute kernel. Its entry point is main, its bindings
+// are storage buffers 0 to Bindings-1 of set 0. Specialisation constant 0 is
+// the number of invocations per workgroup (in x); the others are named in
+// Constants, from 1 on.
+type Kernel struct {
+	Name      string
+	SPIRV     []byte
+	Bindings  int
+	Push      int // bytes of push constants
+	Constants []string
+}
+
+// All lists the kernels.
+var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick}
+
+// The kernels, in the order of the model.
+var (
+	Embed      = Kernel{"embed", embedSPV, 3, 16, nil}
+	Norm       = Kernel{"norm", normSPV, 3, 8, nil}
+	Linear     = Kernel{"linear", linearSPV, 4, 28, []string{"ROWS", "TILE"}}
+	Rope       = Kernel{"rope", ropeSPV, 5, 12, nil}
+	Attend     = Kernel{"attend", attendSPV, 6, 16, []string{"SHARE", "GROUP", "QUERIES"}}
+	TopK       = Kernel{"topk", topkSPV, 3, 12, nil}
+	Group      = Kernel{"group", groupSPV, 4, 12, []string{"TILE", "EXPERTS"}}
+	ExpertUp   = Kernel{"expert_up", expertUpSPV, 7, 28, []string{"ROWS", "TILE"}}
+	ExpertDown = Kernel{"expert_down", expertDownSPV, 7, 20, []string{"ROWS", "TILE"}}
+	Combine    = Kernel{"combine", combineSPV, 4, 8, nil}
+	Pick       = Kernel{"pick", pickSPV, 3, 4, nil}
+)
+
+var (
+	//go:embed spv/embed.spv
+	embedSPV []byte
+	//go:embed spv/norm.spv
+	normSPV []byte
+	//go:embed spv/linear.spv
+	linearSPV []byte
+	//go:embed spv/rope.spv
+	ropeSPV []byte
+	//go:embed spv/attend.spv
+	attendSPV []byte
+	//go:embed spv/topk.spv
+	topkSPV []byte
+	//go:embed spv/group.spv
+	groupSPV []byte
+	//go:embed spv/expert_up.spv
+	expertUpSPV []byte
+	//go:embed spv/expert_down.spv
+	expertDownSPV []byte
+	//go:embed spv/combine.spv
+	combineSPV []byte
+	//go:embed spv/pick.spv
+	pickSPV []byte
+)

@@ -1,0 +1,171 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"chorale/agent"
+	"chorale/harmony"
+	"chorale/internal/strictyaml"
+)
+
+// Session is everything that one run of a job needs.
+type Session struct {
+	Job      *Job
+	Encoding *harmony.Encoding
+	Dialect  harmony.Dialect
+	Model    agent.Model
+	Context  int     // tokens of history that the model can hold
+	Grants   []Grant // opened when first called, closed at the end
+	Gate     agent.Gate
+	Approver agent.Approver   // nil: nobody can be asked
+	Runs     string           // the folder that run directories are made in
+	Now      func() time.Time // the clock, also of the prompt's date
+	Watch    func(Record)     // sees every record as it happens; may be nil
+
+	Version string // of the program, for the lock
+	Engine  string // model and device in words, for the lock
+}
+
+// Run carries out the job and leaves a run directory behind. The Result says
+// how it ended, whatever happened; the error is what broke, if something did.
+func (s *Session) Run(ctx context.Context) (Result, error) {
+	started := s.Now()
+	dir, err := newFolder(s.Runs, s.Job.Task.Name, started)
+	if err != nil {
+		return Result{Status: UsageError, ExitCode: ExitUsage, Reason: err.Error(), Task: s.Job.Task.Name}, err
+	}
+	o, err := s.carryOut(ctx, dir)
+	res := Result{
+		Status: o.Status, Reason: o.Reason, Final: o.Final, Used: o.Used,
+		Task: s.Job.Task.Name, Run: dir.id, Dir: dir.path,
+	}
+	if res.Status == agent.Done {
+		s.conclude(&res, dir)
+	}
+	res.Artifacts, _ = list(dir.artifacts()) // what cannot be read is not listed
+	res.ExitCode = ExitCode(res.Status)
+	res.Seconds = math.Round(s.Now().Sub(started).Seconds()*1000) / 1000
+	return res, errors.Join(err, dir.writeResult(res))
+}
+
+// carryOut runs the agent with its tools open and its trace on.
+func (s *Session) carryOut(ctx context.Context, dir folder) (o agent.Outcome, err error) {
+	broke := func(what string, err error) (agent.Outcome, error) {
+		err = fmt.Errorf("%s: %w", what, err)
+		return agent.Outcome{Status: agent.ToolBroke, Reason: err.Error()}, err
+	}
+	lock := Lock{APIVersion: strictyaml.APIVersion, Kind: "TaskLock", Agent: s.Version, Model: s.Engine, Task: s.Job.Task, Files: s.Job.Files}
+	if err := dir.writeLock(lock); err != nil {
+		return broke("run directory", err)
+	}
+	trace, err := openJournal(dir.file("trace.jsonl"))
+	if err != nil {
+		return broke("run directory", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rec := &recorder{now: s.Now}
+	write := func(r Record) {
+		r = rec.number(r)
+		if s.Watch != nil {
+			s.Watch(r)
+		}
+		if r.Kind == KindDelta {
+			return
+		}
+		trace.append(r)
+		if r.Kind == KindMessage || r.Kind == KindResult {
+			trace.sync()
+		}
+		if trace.err != nil {
+			cancel(trace.err) // a run that leaves no trace does not go on
+		}
+	}
+	box := newToolbox(s.Grants, dir.artifacts())
+	a := &agent.Agent{
+		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
+		Tools: box, Declared: box.declared(), Effect: box.effect,
+		Gate: grantGate{s.Gate, box}, Approver: s.Approver,
+		Budget: s.budget(),
+		Emit:   func(e agent.Event) { write(rec.of(e)) },
+	}
+	write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
+	o, err = a.Run(ctx, s.conversation())
+	if e := box.close(); e != nil && err == nil {
+		o.Status, o.Reason, err = agent.ToolBroke, e.Error(), e
+	}
+	write(Record{Kind: KindFinished, Result: &Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Used: o.Used}})
+	if e := trace.close(); e != nil {
+		return broke("write trace.jsonl", e)
+	}
+	return o, err
+}
+
+func (s *Session) budget() agent.Budget {
+	l := s.Job.Task.Limits
+	return agent.Budget{
+		Turns: l.Turns, ToolCalls: l.ToolCalls, Tokens: l.Tokens,
+		Context: s.Context, WallTime: l.WallTime.Std(), RepeatDenied: l.RepeatDenied,
+	}
+}
+
+// conversation is what the model is told first: the system message that the
+// models were trained with, the developer's instructions and functions if there
+// are any, and the user's prompt.
+func (s *Session) conversation() []harmony.Message {
+	t := &s.Job.Task
+	var builtin []harmony.Namespace
+	var functions []harmony.Function
+	for _, g := range s.Grants {
+		if g.BuiltIn {
+			builtin = append(builtin, g.Namespace)
+		} else {
+			functions = append(functions, g.Namespace.Functions...)
+		}
+	}
+	effort, err := harmony.ParseEffort(t.Model.Effort)
+	if err != nil {
+		panic("runtime: " + err.Error()) // the task file was checked
+	}
+	conv := []harmony.Message{harmony.NewSystemContent(effort, s.Now().Format(time.DateOnly), builtin...).Message()}
+	if t.Developer.Text != "" || len(functions) > 0 {
+		conv = append(conv, harmony.NewDeveloperContent(t.Developer.Text, functions...).Message())
+	}
+	return append(conv, harmony.NewMessage(harmony.User, t.Prompt))
+}
+
+// conclude grades an answer and writes it where the task wants it.
+func (s *Session) conclude(res *Result, dir folder) {
+	t := &s.Job.Task
+	if t.Output.File != "" {
+		if err := s.Job.writeFile(t.Output.File, res.Final); err != nil {
+			res.Status, res.Reason = CheckFailed, "write the answer: "+err.Error()
+		}
+	}
+	res.Checks = grade(t.Checks, res.Final, dir.artifacts())
+	for _, c := range res.Checks {
+		if !c.Passed && res.Status == agent.Done {
+			res.Status, res.Reason = CheckFailed, fmt.Sprintf("check failed: %s: %s", c.Check, c.Reason)
+		}
+	}
+}
+
+// writeFile writes a file of the task; links out of its folder are refused.
+func (j *Job) writeFile(name, text string) error {
+	root, err := os.OpenRoot(j.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name = filepath.FromSlash(name)
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return root.WriteFile(name, []byte(text+"\n"), 0o644)
+}

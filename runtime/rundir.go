@@ -1,0 +1,88 @@
+package runtime
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// folder is a run's directory:
+//
+//	task.lock.yaml  the task as it ran, with the hashes of all its files
+//	trace.jsonl     everything that happened, one record a line, exact token ids
+//	artifacts/      files that tools and the answer left
+//	result.json     how it ended; written last, at once
+type folder struct {
+	id   string
+	path string
+}
+
+// newFolder makes an empty run directory under runs. Its name sorts by time.
+func newFolder(runs, task string, now time.Time) (folder, error) {
+	var tail [3]byte
+	_, _ = rand.Read(tail[:]) // never fails, see its doc
+	id := fmt.Sprintf("%s-%s-%s", now.UTC().Format("20060102-150405"), task, hex.EncodeToString(tail[:]))
+	path, err := filepath.Abs(filepath.Join(runs, id))
+	if err != nil {
+		return folder{}, err
+	}
+	if err := os.MkdirAll(filepath.Join(path, "artifacts"), 0o700); err != nil {
+		return folder{}, fmt.Errorf("make run directory: %w", err)
+	}
+	return folder{id: id, path: path}, nil
+}
+
+func (f folder) artifacts() string       { return filepath.Join(f.path, "artifacts") }
+func (f folder) file(name string) string { return filepath.Join(f.path, name) }
+
+// Lock is task.lock.yaml: what a run depended on.
+type Lock struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string `yaml:"kind"`
+	Agent      string `yaml:"agent"` // version of the program
+	Model      string `yaml:"model"` // what the engine says it opened
+	Task       Task   `yaml:"task"`  // inputs set, texts loaded, defaults filled in
+	Files      []File `yaml:"files"`
+}
+
+func (f folder) writeLock(l Lock) error {
+	b, err := yaml.MarshalWithOptions(l, yaml.UseLiteralStyleIfMultiline(true))
+	if err != nil {
+		return fmt.Errorf("write task.lock.yaml: %w", err)
+	}
+	return writeFile(f.file("task.lock.yaml"), b)
+}
+
+func (f folder) writeResult(r Result) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write result.json: %w", err)
+	}
+	return writeFile(f.file("result.json"), append(b, '\n'))
+}
+
+// writeFile writes a file that is there wholly or not at all.
+func writeFile(path string, b []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(b)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if e := tmp.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	return err
+}

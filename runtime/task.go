@@ -1,0 +1,149 @@
+package runtime
+
+import (
+	"fmt"
+	"time"
+
+	"chorale/internal/strictyaml"
+)
+
+// Task is a task file. Keys that it does not name are errors. Paths are
+// relative to the file and stay inside its folder.
+type Task struct {
+	Name        string           `yaml:"name,required"`
+	Description string           `yaml:"description,omitempty"`
+	Prompt      string           `yaml:"prompt,omitempty"`     // the user's words
+	PromptFile  string           `yaml:"promptFile,omitempty"` // or the file that holds them
+	Developer   Developer        `yaml:"developer,omitempty"`
+	Inputs      map[string]Input `yaml:"inputs,omitempty"`
+	Model       ModelSpec        `yaml:"model,omitempty"`
+	Tools       ToolSpec         `yaml:"tools,omitempty"`    // the grant: what is not named does not exist for the model
+	Policies    []string         `yaml:"policies,omitempty"` // developer layer; they only narrow
+	Approvals   Approvals        `yaml:"approvals,omitempty"`
+	Limits      Limits           `yaml:"limits,omitempty"`
+	Output      Output           `yaml:"output,omitempty"`
+	Checks      []Check          `yaml:"checks,omitempty"` // graded after the run, all of them
+}
+
+// Developer is the developer message: instructions above the user's.
+type Developer struct {
+	Text string `yaml:"text,omitempty"`
+	File string `yaml:"file,omitempty"`
+}
+
+// Input is a value that whoever starts the run sets; {{name}} stands for it in
+// the prompt.
+type Input struct {
+	Type        string  `yaml:"type,omitempty"` // string (default), integer, number, boolean
+	Description string  `yaml:"description,omitempty"`
+	Default     *Scalar `yaml:"default,omitempty"` // without one the input must be set
+	Pattern     string  `yaml:"pattern,omitempty"` // regular expression that the whole value must match
+}
+
+// Scalar is a string, number or boolean, as text.
+type Scalar string
+
+// DecodeNode takes any scalar as it is written.
+func (s *Scalar) DecodeNode(n strictyaml.Node) error {
+	switch n.Kind() {
+	case strictyaml.String, strictyaml.Number, strictyaml.Bool:
+		*s = Scalar(n.Text())
+		return nil
+	}
+	return fmt.Errorf("must be a string, a number or a boolean, got %s", n.Describe())
+}
+
+// ModelSpec chooses the model and how it is sampled. Fields that are nil take
+// the checkpoint's own recommendation.
+type ModelSpec struct {
+	Ref           string   `yaml:"ref,omitempty"`    // "pocket" (embedded) or a checkpoint folder
+	Effort        string   `yaml:"effort,omitempty"` // low, medium, high
+	Temperature   *float64 `yaml:"temperature,omitempty"`
+	TopP          *float64 `yaml:"topP,omitempty"`
+	TopK          *int     `yaml:"topK,omitempty"`
+	MinP          *float64 `yaml:"minP,omitempty"`
+	Seed          *uint64  `yaml:"seed,omitempty"`
+	ContextTokens int      `yaml:"contextTokens,omitempty"`
+	Device        string   `yaml:"device,omitempty"` // auto, ref, or a device's id
+}
+
+// ToolSpec names the tools of the run.
+type ToolSpec struct {
+	Python    *PythonSpec    `yaml:"python,omitempty"`
+	Functions []FunctionSpec `yaml:"functions,omitempty"`
+}
+
+// PythonSpec grants the Python tool.
+type PythonSpec struct {
+	Timeout strictyaml.Duration `yaml:"timeout,omitempty"` // of one call
+	Memory  strictyaml.Size     `yaml:"memory,omitempty"`
+}
+
+// FunctionSpec grants functions of one declaration file.
+type FunctionSpec struct {
+	Ref  string   `yaml:"ref,required"`
+	Only []string `yaml:"only,omitempty"` // empty: all of the file
+}
+
+// Approvals says what happens with a call that the policy wants asked.
+type Approvals struct {
+	Mode string `yaml:"mode,omitempty"` // ask: a person at the terminal; deny: nobody
+}
+
+// Limits bound the run. Zero fields take the defaults.
+type Limits struct {
+	Turns        int                 `yaml:"turns,omitempty"`
+	ToolCalls    int                 `yaml:"toolCalls,omitempty"`
+	Tokens       int                 `yaml:"tokens,omitempty"`
+	WallTime     strictyaml.Duration `yaml:"wallTime,omitempty"`
+	RepeatDenied int                 `yaml:"repeatDenied,omitempty"`
+}
+
+// Output says where the answer goes besides the terminal and result.json.
+type Output struct {
+	File string `yaml:"file,omitempty"`
+}
+
+// Check is one question asked of the finished run. The subject is the answer,
+// or with File a file that the run left: the output file or an artifact.
+type Check struct {
+	File     string `yaml:"file,omitempty"`
+	Contains string `yaml:"contains,omitempty"`
+	Equals   string `yaml:"equals,omitempty"`
+	Matches  string `yaml:"matches,omitempty"` // regular expression
+}
+
+// The defaults of what a task file leaves out.
+const (
+	DefaultEffort        = "medium"
+	DefaultTurns         = 40
+	DefaultToolCalls     = 60
+	DefaultTokens        = 200_000
+	DefaultWallTime      = strictyaml.Duration(30 * time.Minute)
+	DefaultRepeatDenied  = 3
+	DefaultPythonTimeout = strictyaml.Duration(60 * time.Second)
+	DefaultPythonMemory  = strictyaml.Size(512 << 20)
+)
+
+// fill puts the defaults where the file says nothing. Model and device are the
+// user's to choose, not the program's.
+func (t *Task) fill() {
+	setDefault(&t.Model.Effort, DefaultEffort)
+	setDefault(&t.Approvals.Mode, AskApproval)
+	setDefault(&t.Limits.Turns, DefaultTurns)
+	setDefault(&t.Limits.ToolCalls, DefaultToolCalls)
+	setDefault(&t.Limits.Tokens, DefaultTokens)
+	setDefault(&t.Limits.WallTime, DefaultWallTime)
+	setDefault(&t.Limits.RepeatDenied, DefaultRepeatDenied)
+	if p := t.Tools.Python; p != nil {
+		setDefault(&p.Timeout, DefaultPythonTimeout)
+		setDefault(&p.Memory, DefaultPythonMemory)
+	}
+}
+
+func setDefault[T comparable](at *T, value T) {
+	var zero T
+	if *at == zero {
+		*at = value
+	}
+}

@@ -1,0 +1,181 @@
+package runtime
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"chorale/agent"
+	"chorale/harmony"
+	"chorale/tools"
+)
+
+// Record is one line of a trace. Seq counts from 1 without gaps; a delta bears
+// the number of the record before it. Which fields are set depends on Kind.
+type Record struct {
+	Time string `json:"ts"`
+	Seq  int    `json:"seq"`
+	Kind string `json:"kind"`
+	Turn int    `json:"turn"`
+
+	Task      string          `json:"task,omitempty"`      // run.started
+	Messages  []Message       `json:"messages,omitempty"`  // prompt, message
+	Tokens    []harmony.Token `json:"tokens,omitempty"`    // prompt, message: the exact ids
+	Channel   string          `json:"channel,omitempty"`   // started
+	Recipient string          `json:"recipient,omitempty"` // started
+	Text      string          `json:"text,omitempty"`      // delta, trouble, tool.result
+	Call      *Call           `json:"call,omitempty"`      // policy, approval, tool.result
+	Decision  *Decision       `json:"decision,omitempty"`  // policy
+	Asked     *bool           `json:"asked,omitempty"`     // approval: was there anybody to ask
+	OK        *bool           `json:"ok,omitempty"`        // approval, tool.result
+	Ran       *bool           `json:"ran,omitempty"`       // tool.result: did the tool run at all
+	Artifacts []string        `json:"artifacts,omitempty"` // tool.result: names as the model knows them
+	Result    *Result         `json:"result,omitempty"`    // run.finished
+}
+
+// Message is a message of the history, as the trace shows it.
+type Message struct {
+	Role      string `json:"role"`
+	Name      string `json:"name,omitempty"`
+	Recipient string `json:"recipient,omitempty"`
+	Channel   string `json:"channel,omitempty"`
+	Type      string `json:"type,omitempty"`
+	Content   string `json:"content"`
+}
+
+// Call is a tool call, as the trace shows it.
+type Call struct {
+	ID   string `json:"id"`
+	Tool string `json:"tool"` // the recipient: "functions.get_price"
+	Args string `json:"args"` // exactly as the model wrote them
+}
+
+// Decision is the policy's word, as the trace shows it.
+type Decision struct {
+	Verdict string `json:"verdict"`
+	Layer   string `json:"layer,omitempty"`
+	Rule    string `json:"rule,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// The kinds of records.
+const (
+	KindStarted  = "run.started"
+	KindPrompt   = "prompt"      // rendered into the history: start, tool result, notice
+	KindBegun    = "started"     // the model begins a message
+	KindDelta    = "delta"       // a piece of it; in streams, not in trace files
+	KindMessage  = "message"     // the whole message, as sampled
+	KindPolicy   = "policy"      // what the policy decided
+	KindApproval = "approval"    // what a person decided
+	KindResult   = "tool.result" // what the model was told of its call
+	KindTrouble  = "trouble"     // a message that could not be used
+	KindFinished = "run.finished"
+)
+
+// recorder turns events into records, in order.
+type recorder struct {
+	now  func() time.Time
+	seq  int
+	turn int
+}
+
+// of returns the record of an event, not yet numbered.
+func (r *recorder) of(e agent.Event) Record {
+	rec := Record{}
+	switch e := e.(type) {
+	case agent.Rendered:
+		rec.Kind, rec.Tokens = KindPrompt, e.Tokens
+		for _, m := range e.Messages {
+			rec.Messages = append(rec.Messages, message(m))
+		}
+	case agent.Started:
+		r.turn = e.Turn
+		rec.Kind, rec.Channel, rec.Recipient = KindBegun, e.Channel, e.Recipient
+	case agent.Delta:
+		rec.Kind, rec.Text = KindDelta, e.Text
+	case agent.Sampled:
+		r.turn = e.Turn
+		rec.Kind, rec.Tokens, rec.Messages = KindMessage, e.Tokens, []Message{message(e.Message)}
+	case agent.Decided:
+		rec.Kind, rec.Call, rec.Decision = KindPolicy, call(e.Call), decision(e)
+	case agent.Approved:
+		rec.Kind, rec.Call, rec.Asked, rec.OK = KindApproval, call(e.Call), &e.Asked, &e.OK
+	case agent.Returned:
+		ok := e.Ran && !e.Result.Failed
+		rec.Kind, rec.Call, rec.Text, rec.OK, rec.Ran = KindResult, call(e.Call), e.Result.Text, &ok, &e.Ran
+		for _, a := range e.Result.Artifacts {
+			rec.Artifacts = append(rec.Artifacts, a.Name)
+		}
+	case agent.Trouble:
+		rec.Kind, rec.Text = KindTrouble, e.Notice
+	default:
+		panic(fmt.Sprintf("runtime: no record for %T", e))
+	}
+	return rec
+}
+
+// number gives a record its time, place and turn.
+func (r *recorder) number(rec Record) Record {
+	if rec.Kind != KindDelta {
+		r.seq++
+	}
+	rec.Time, rec.Seq, rec.Turn = r.now().UTC().Format(time.RFC3339Nano), r.seq, r.turn
+	return rec
+}
+
+func message(m harmony.Message) Message {
+	return Message{Role: m.Role.String(), Name: m.Name, Recipient: m.Recipient, Channel: m.Channel, Type: m.ContentType, Content: text(m)}
+}
+
+// text is a message's content for a reader. The contents of the system and the
+// developer message are structured; the task's lock has what they are made of.
+func text(m harmony.Message) string { return m.Text() }
+
+func call(c tools.Call) *Call { return &Call{ID: c.ID, Tool: c.Name(), Args: c.Args} }
+
+func decision(e agent.Decided) *Decision {
+	d := e.Decision
+	return &Decision{Verdict: d.Verdict.String(), Layer: d.Layer.String(), Rule: d.Rule, Reason: d.Reason}
+}
+
+// journal appends records to trace.jsonl. Each is one write, so that a crash
+// can only cut the last line short; sync makes what was written so far survive
+// a crash of the machine. The first error sticks.
+type journal struct {
+	file *os.File
+	err  error
+}
+
+func openJournal(path string) (*journal, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &journal{file: f}, nil
+}
+
+func (j *journal) append(rec Record) {
+	if j.err != nil {
+		return
+	}
+	line, err := json.Marshal(rec)
+	if err == nil {
+		_, err = j.file.Write(append(line, '\n'))
+	}
+	j.err = err
+}
+
+func (j *journal) sync() {
+	if j.err == nil {
+		j.err = j.file.Sync()
+	}
+}
+
+func (j *journal) close() error {
+	j.sync()
+	if err := j.file.Close(); j.err == nil {
+		j.err = err
+	}
+	return j.err
+}

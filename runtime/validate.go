@@ -1,0 +1,172 @@
+package runtime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"chorale/internal/strictyaml"
+)
+
+// How a call that the policy wants asked is decided.
+const (
+	AskApproval  = "ask"  // by a person, where there is one
+	DenyApproval = "deny" // by nobody: it is denied
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// Check finds what the types alone do not.
+func (t *Task) Check() error {
+	if !namePattern.MatchString(t.Name) {
+		return strictyaml.At("name", fmt.Errorf("%q must be 1 to 63 of a-z, 0-9 and -", t.Name))
+	}
+	switch {
+	case t.Prompt == "" && t.PromptFile == "":
+		return errors.New("nothing to do: give prompt or promptFile")
+	case t.Prompt != "" && t.PromptFile != "":
+		return strictyaml.At("promptFile", errors.New("prompt is given as well; keep one of them"))
+	}
+	if err := localPath(t.PromptFile); err != nil {
+		return strictyaml.At("promptFile", err)
+	}
+	for _, p := range t.Policies {
+		if err := localPath(cmp.Or(p, ".")); err != nil {
+			return strictyaml.At("policies", err)
+		}
+	}
+	if unknown := t.unknownPlaceholders(); len(unknown) > 0 {
+		return strictyaml.At("prompt", fmt.Errorf("{{%s}} is not among the inputs", unknown[0]))
+	}
+	return nil
+}
+
+// Check refuses two sources of one text.
+func (d *Developer) Check() error {
+	if d.Text != "" && d.File != "" {
+		return strictyaml.At("file", errors.New("text is given as well; keep one of them"))
+	}
+	return atPath("file", d.File)
+}
+
+// Check refuses types and patterns that no value can be checked with.
+func (in *Input) Check() error {
+	if err := oneOf(in.Type, "string", "integer", "number", "boolean"); err != nil {
+		return strictyaml.At("type", err)
+	}
+	if _, err := regexp.Compile(in.Pattern); err != nil {
+		return strictyaml.At("pattern", err)
+	}
+	if in.Default != nil {
+		if err := in.check(string(*in.Default)); err != nil {
+			return strictyaml.At("default", err)
+		}
+	}
+	return nil
+}
+
+// Check refuses sampling that cannot be meant.
+func (m *ModelSpec) Check() error {
+	if err := oneOf(m.Effort, "low", "medium", "high"); err != nil {
+		return strictyaml.At("effort", err)
+	}
+	between := func(key string, v *float64, low, high float64) error {
+		if v != nil && !(*v >= low && *v <= high) {
+			return strictyaml.At(key, fmt.Errorf("%v is not between %v and %v", *v, low, high))
+		}
+		return nil
+	}
+	if err := cmp.Or(
+		between("temperature", m.Temperature, 0, 10),
+		between("topP", m.TopP, 0, 1),
+		between("minP", m.MinP, 0, 1),
+	); err != nil {
+		return err
+	}
+	if m.TopK != nil && *m.TopK < 0 {
+		return strictyaml.At("topK", errors.New("must not be negative; 0 keeps every token"))
+	}
+	if m.ContextTokens < 0 {
+		return strictyaml.At("contextTokens", errors.New("must not be negative"))
+	}
+	return nil
+}
+
+// Check refuses a grant from outside the task's folder.
+func (f *FunctionSpec) Check() error { return atPath("ref", cmp.Or(f.Ref, ".")) }
+
+// Check refuses modes that do not exist.
+func (a *Approvals) Check() error {
+	if err := oneOf(a.Mode, AskApproval, DenyApproval); err != nil {
+		return strictyaml.At("mode", err)
+	}
+	return nil
+}
+
+// Check refuses negative limits. Zero means the default, never «no limit».
+func (l *Limits) Check() error {
+	for key, n := range map[string]int{"turns": l.Turns, "toolCalls": l.ToolCalls, "tokens": l.Tokens, "repeatDenied": l.RepeatDenied} {
+		if n < 0 {
+			return strictyaml.At(key, errors.New("must be positive"))
+		}
+	}
+	return nil
+}
+
+// Check refuses an output outside the task's folder.
+func (o *Output) Check() error { return atPath("file", o.File) }
+
+// Check refuses a check that asks nothing.
+func (c *Check) Check() error {
+	asked := 0
+	for _, q := range []string{c.Contains, c.Equals, c.Matches} {
+		if q != "" {
+			asked++
+		}
+	}
+	if asked != 1 {
+		return errors.New("give exactly one of contains, equals and matches")
+	}
+	if _, err := regexp.Compile(c.Matches); err != nil {
+		return strictyaml.At("matches", err)
+	}
+	return atPath("file", c.File)
+}
+
+func atPath(key, path string) error {
+	if err := localPath(path); err != nil {
+		return strictyaml.At(key, err)
+	}
+	return nil
+}
+
+// localPath refuses paths that leave the task's folder, on any system. Links
+// that lead out of it are refused when the file is opened.
+func localPath(path string) error {
+	if path == "" {
+		return nil
+	}
+	if path == "." {
+		return errors.New("names no file")
+	}
+	if !filepath.IsLocal(filepath.FromSlash(path)) || strings.Contains(path, `\`) {
+		return fmt.Errorf("%q must be relative to the task file and stay inside its folder", path)
+	}
+	return nil
+}
+
+// oneOf accepts the listed words and, for the default, none.
+func oneOf(word string, words ...string) error {
+	if word == "" || slices.Contains(words, word) {
+		return nil
+	}
+	hint := ""
+	if near := strictyaml.Nearest(word, words); near != "" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	return fmt.Errorf("%q is not one of %s%s", word, strings.Join(words, ", "), hint)
+}

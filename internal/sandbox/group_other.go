@@ -1,0 +1,21 @@
+//go:build !unix
+
+package sandbox
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+const supported = false
+
+func isolate(*exec.Cmd) {}
+
+func restrict(int, Command) {}
+
+func awaitExit(int) bool { return false }
+
+func killGroup(int) error { return errors.ErrUnsupported }
+
+func exitCode(s *os.ProcessState) int { return s.ExitCode() }

@@ -1,0 +1,40 @@
+package sandbox
+
+import (
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func isolate(cmd *exec.Cmd) {
+	// A session of its own: a group to kill, and no terminal to read from.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// restrict sets what the program and all it starts may use, each. RLIMIT_DATA
+// counts what can be written to; RLIMIT_AS would also count address space that
+// runtimes only reserve. The processor time is a backstop: it ends a program
+// that left the group and spins. The calls fail only if the program has ended.
+func restrict(pid int, c Command) {
+	seconds := uint64((c.Time + time.Second - 1) / time.Second)
+	for limit, n := range map[int]uint64{
+		unix.RLIMIT_DATA: uint64(c.Memory),
+		unix.RLIMIT_CPU:  seconds + 1,
+		unix.RLIMIT_CORE: 0,
+	} {
+		_ = unix.Prlimit(pid, limit, &unix.Rlimit{Cur: n, Max: n}, nil)
+	}
+}
+
+// awaitExit waits until the program has ended and leaves it to be reaped. It
+// reports whether it could.
+func awaitExit(pid int) bool {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return err == nil
+		}
+	}
+}

@@ -1,0 +1,105 @@
+// Package sandbox runs a program of the host under limits: in a process group
+// of its own that dies with the call and with us, with an environment that is
+// given in full, and without ever going through a shell.
+//
+// It bounds time, memory and output. It does not hide the host's files or
+// network from the program: who declares a command trusts it.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"time"
+)
+
+// Command is a program to run. Nothing is inherited from this process but what
+// is named here.
+type Command struct {
+	Path   string   // the program's file
+	Args   []string // its arguments, without the program's name
+	Dir    string
+	Env    []string // NAME=value
+	Stdin  io.Reader
+	Stdout io.Writer // written by one goroutine at a time, also if it is Stderr
+	Stderr io.Writer
+	Memory int64         // bytes of data that a process may hold (Linux)
+	Time   time.Duration // of the processor that a process may use (Linux)
+}
+
+// pipeGrace is how long the pipes stay open when the program has ended but a
+// descendant that left the group holds them.
+const pipeGrace = 500 * time.Millisecond
+
+// Proc is a running program.
+type Proc struct {
+	done chan struct{}
+	code int
+	err  error
+}
+
+// Start starts the program. When ctx is done its whole process group is
+// killed. The caller must Wait.
+func Start(ctx context.Context, c Command) (*Proc, error) {
+	if !supported {
+		return nil, errors.New("running a program under limits is not supported on " + runtime.GOOS)
+	}
+	if c.Memory <= 0 || c.Time <= 0 {
+		return nil, errors.New("run " + c.Path + ": no limits given")
+	}
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Dir, cmd.Env = c.Dir, append([]string{}, c.Env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+	cmd.WaitDelay = pipeGrace
+	isolate(cmd)
+	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
+
+	p := &Proc{done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		defer close(p.done)
+		// The kernel ends the program when the thread that started it ends, so
+		// that it cannot outlive us (see isolate); the thread is kept till then.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			started <- fmt.Errorf("run %s: %w", c.Path, err)
+			return
+		}
+		restrict(cmd.Process.Pid, c)
+		started <- nil
+		p.code, p.err = wait(ctx, cmd)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Wait gives the program's exit code, 128 plus the signal's number if a signal
+// ended it, once the program has ended, what it left behind in its group is
+// killed and its output is written. If ctx ended it, the error is ctx's.
+func (p *Proc) Wait() (code int, err error) {
+	<-p.done
+	return p.code, p.err
+}
+
+func wait(ctx context.Context, cmd *exec.Cmd) (int, error) {
+	// The group is killed before the program is reaped: until then its number
+	// cannot be another's.
+	if awaitExit(cmd.Process.Pid) {
+		_ = killGroup(cmd.Process.Pid) // in most cases nobody is left
+	}
+	err := cmd.Wait()
+	if ctx.Err() != nil {
+		return -1, context.Cause(ctx)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
+		return -1, fmt.Errorf("run %s: %w", cmd.Path, err)
+	}
+	return exitCode(cmd.ProcessState), nil
+}

@@ -1,0 +1,250 @@
+package ref
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"testing"
+
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/weights"
+)
+
+// pack rounds towards bf16; the goldens' numbers are bf16 already, which it
+// checks.
+func pack(t *testing.T, v []float32) *weights.Tensor {
+	t.Helper()
+	b := make([]byte, 0, 2*len(v))
+	for _, x := range v {
+		u := math.Float32bits(x)
+		if u&0xffff != 0 {
+			t.Fatalf("%v is no bf16 number", x)
+		}
+		b = binary.LittleEndian.AppendUint16(b, uint16(u>>16))
+	}
+	return &weights.Tensor{Name: "test", DType: weights.BF16, Shape: []int{len(v)}, Data: b}
+}
+
+// operate makes a state of the configuration with a batch of n tokens from pos
+// on and lets f call operations.
+func operate(t *testing.T, c *graph.Config, pos, n int, f func(s *state)) {
+	t.Helper()
+	c.MaxContext = 1 << 18
+	b := New(c, nil, 2)
+	defer b.Close()
+	s := newState(b, c.MaxContext)
+	s.ctx, s.batch = context.Background(), graph.Batch{IDs: make([]uint32, n), Pos: pos}
+	for r := range s.regs {
+		s.regs[r] = make([]float32, n*c.RegWidth(graph.Reg(r)))
+	}
+	f(s)
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+}
+
+func within(t *testing.T, what string, got, want []float32, tolerance float64) {
+	t.Helper()
+	if d := golden.MaxDiff(got, want); d > tolerance {
+		t.Errorf("%s is off by %.2g, tolerance %.2g", what, d, tolerance)
+	}
+}
+
+func TestMXFP4(t *testing.T) {
+	for _, g := range golden.Kernels(t, models) {
+		table := g.F32(t, "mxfp4.table_ocp")
+		for scale := range 255 {
+			for code := range 16 {
+				got, want := e2m1[code][0]*e8m0[scale], table[scale*16+code]
+				if math.Float32bits(got) != math.Float32bits(want) {
+					t.Fatalf("code %d at scale %d is %v, want %v", code, scale, got, want)
+				}
+			}
+		}
+		shape := g.Shape(t, "mxfp4.values")
+		m := matrix{out: shape[0], in: shape[1], data: g.U8(t, "mxfp4.hf_blocks"), scales: g.U8(t, "mxfp4.hf_scales")}
+		values := make([]float32, m.out*m.in)
+		for r := range m.out {
+			m.unpack(values[r*m.in:(r+1)*m.in], r, 0)
+		}
+		within(t, "unpacked values", values, g.F32(t, "mxfp4.values"), 0)
+
+		x, want := rows{data: g.F32(t, "mxfp4.x"), width: m.in}, g.F32(t, "mxfp4.matvec")
+		s := new(scratch)
+		for i := range m.tiles() {
+			n := m.tile(s, i, x)
+			for row := range x.len() {
+				w := want[row*m.out+i*tileRows:][:n]
+				within(t, "product", s.acc[row][:n], w, 1e-5*float64(scaleOf(w)))
+			}
+		}
+	}
+}
+
+// scaleOf returns the largest magnitude, at least 1.
+func scaleOf(v []float32) float32 {
+	m := float32(1)
+	for _, x := range v {
+		m = max(m, float32(math.Abs(float64(x))))
+	}
+	return m
+}
+
+func TestRMSNorm(t *testing.T) {
+	for _, g := range golden.Kernels(t, models) {
+		shape := g.Shape(t, "rmsnorm.x")
+		operate(t, &graph.Config{Hidden: shape[1], Layers: 1, KVHeads: 1, Eps: 1e-5}, 0, shape[0], func(s *state) {
+			copy(s.regs[graph.X], g.F32(t, "rmsnorm.x"))
+			s.RMSNorm(graph.Norm, graph.X, pack(t, g.F32(t, "rmsnorm.w")))
+			want := g.F32(t, "rmsnorm.y")
+			within(t, "norm", s.regs[graph.Norm], want, 1e-6*float64(scaleOf(want)))
+		})
+	}
+}
+
+// gptOss are the rotary parameters of the released models.
+var gptOss = graph.Rope{Theta: 150000, Factor: 32, BetaFast: 32, BetaSlow: 1, OriginalContext: 4096}
+
+func TestRotary(t *testing.T) {
+	for _, g := range golden.Kernels(t, models) {
+		truncated := gptOss
+		truncated.Truncate = true
+		within(t, "frequencies", narrow(gptOss.Frequencies(64)), g.F32(t, "rope.inv_freq_f64_rounded"), 0)
+		within(t, "truncated frequencies", narrow(truncated.Frequencies(64)), g.F32(t, "rope.inv_freq_truncate_true"), 1e-7)
+
+		c := &graph.Config{Hidden: 1, Layers: 1, Heads: 3, KVHeads: 1, HeadDim: 64, Rope: gptOss}
+		x, y := g.F32(t, "rope.x"), g.F32(t, "rope.y")
+		for i, pos := range g.Ints(t, "rope.positions") {
+			cos, sin := c.Rotary(pos, 1)
+			within(t, "cos", cos, g.F32(t, "rope.cos_f64")[i*32:(i+1)*32], 1e-7)
+			within(t, "sin", sin, g.F32(t, "rope.sin_f64")[i*32:(i+1)*32], 1e-7)
+			// The outputs were computed with angles in f32, so with these tables.
+			operate(t, c, 0, 1, func(s *state) {
+				s.cos, s.sin = g.F32(t, "rope.cos")[i*32:(i+1)*32], g.F32(t, "rope.sin")[i*32:(i+1)*32]
+				copy(s.regs[graph.Q], x[i*192:(i+1)*192])
+				s.Rotate(graph.Q)
+				within(t, "rotated heads", s.regs[graph.Q], y[i*192:(i+1)*192], 2e-6)
+			})
+		}
+	}
+}
+
+func narrow(v []float64) []float32 {
+	f := make([]float32, len(v))
+	for i, x := range v {
+		f[i] = float32(x)
+	}
+	return f
+}
+
+func TestAttention(t *testing.T) {
+	for _, g := range golden.Kernels(t, models) {
+		for _, name := range []string{"attn_full", "attn_win"} {
+			q, kv := g.Shape(t, name+".q"), g.Shape(t, name+".k")
+			c := &graph.Config{
+				Hidden: 1, Layers: 1, Heads: q[1], KVHeads: kv[1], HeadDim: q[2],
+				Window: g.Ints(t, name+".window"),
+			}
+			operate(t, c, 0, kv[0], func(s *state) {
+				copy(s.regs[graph.K], g.F32(t, name+".k"))
+				copy(s.regs[graph.V], g.F32(t, name+".v"))
+				s.cache.grow(kv[0], s.context)
+				s.Append(0)
+				queries, want := g.F32(t, name+".q"), g.F32(t, name+".out")
+				for i, row := range g.Ints(t, name+".rows") {
+					w := c.QWidth()
+					s.batch = graph.Batch{IDs: make([]uint32, 1), Pos: row}
+					copy(s.regs[graph.Q], queries[i*w:(i+1)*w])
+					s.Attend(0, pack(t, g.F32(t, name+".sinks")))
+					within(t, name, s.regs[graph.Ctx][:w], want[i*w:(i+1)*w], 5e-6)
+				}
+			})
+		}
+	}
+}
+
+func TestSwiGLU(t *testing.T) {
+	for _, g := range golden.Kernels(t, models) {
+		shape := g.Shape(t, "swiglu.y")
+		c := &graph.Config{Hidden: 1, Layers: 1, KVHeads: 1, Width: shape[1], Limit: 7}
+		operate(t, c, 0, shape[0], func(s *state) {
+			x, want := g.F32(t, "swiglu.x"), g.F32(t, "swiglu.y")
+			s.inner = make([]float32, shape[0]*c.Width)
+			for i := range shape[0] {
+				s.activate(i, 0, x[i*2*c.Width:(i+1)*2*c.Width], make([]byte, 4*c.Width))
+			}
+			within(t, "activations", s.inner, want, 1e-6*float64(scaleOf(want)))
+		})
+	}
+}
+
+func TestTopK(t *testing.T) {
+	for _, g := range golden.Kernels(t, models) {
+		for _, name := range []string{"router32", "router128"} {
+			logits, n := g.F32(t, name+".logits"), g.Shape(t, name+".logits")[1]
+			k := g.Shape(t, name+".topk")[1]
+			ids, mix := g.Ints(t, name+".topk"), g.F32(t, name+".weights")
+			for row := range len(logits) / n {
+				choice, weight := make([]float32, k), make([]float32, k)
+				topK(choice, weight, logits[row*n:(row+1)*n])
+				for i, c := range choice {
+					if int(c) != ids[row*k+i] {
+						t.Errorf("%s row %d: experts %v, want %v", name, row, choice, ids[row*k:(row+1)*k])
+						break
+					}
+				}
+				within(t, name+" weights", weight, mix[row*k:(row+1)*k], 1e-6)
+			}
+		}
+	}
+}
+
+// TestThreads holds the backend to equal bits whatever the number of threads
+// and however the tokens are cut into batches.
+func TestThreads(t *testing.T) {
+	c, w := golden.Open(t, models+"/tiny-a/hf")
+	ids := make([]uint32, 150)
+	for i := range ids {
+		ids[i] = uint32(i * 7919 % c.Vocab)
+	}
+	var first []float32
+	for _, run := range []struct{ threads, batch int }{{1, 128}, {3, 128}, {2, 1}, {2, 33}} {
+		b := New(c, w, run.threads)
+		s, err := b.NewState(len(ids))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var logits []float32
+		for pos := 0; pos < len(ids); pos += run.batch {
+			part := ids[pos:min(pos+run.batch, len(ids))]
+			logits, err = s.Forward(context.Background(), graph.Batch{IDs: part, Pos: pos, Rows: []int{len(part) - 1}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if first == nil {
+			first = append(first, logits...)
+		}
+		within(t, "logits", logits, first, 0)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestExp(t *testing.T) {
+	for x := float32(-103); x < 88.7; x += 0.0137 {
+		want := math.Exp(float64(x))
+		if got := float64(exp(x)); math.Abs(got-want) > want*1.2e-7+1e-45 {
+			t.Fatalf("exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	inf := float32(math.Inf(1))
+	if exp(-inf) != 0 || exp(inf) != inf || exp(0) != 1 || exp(float32(math.NaN())) == exp(0) {
+		t.Error("exp is wrong at its ends")
+	}
+}

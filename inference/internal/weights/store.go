@@ -18,8 +18,8 @@ const indexName = "model.safetensors.index.json"
 // Store is an open checkpoint: its tensors by name. It owns the mappings;
 // tensors must not be used after Close.
 type Store struct {
-	name    string // directory, for messages
 	tensors map[string]*Tensor
+	names   []string // of the tensor files, for messages
 	files   []io.Closer
 }
 
@@ -27,7 +27,7 @@ type Store struct {
 // model.safetensors.index.json names, else every *.safetensors in it (OpenAI's
 // own layout may be several files without an index).
 func Open(dir string) (*Store, error) {
-	s := &Store{name: dir, tensors: map[string]*Tensor{}}
+	s := &Store{tensors: map[string]*Tensor{}}
 	if err := s.open(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open weights in %s: %w", dir, err), s.Close())
 	}
@@ -61,7 +61,7 @@ func (s *Store) open(dir string) error {
 // OpenFiles is Open for a checkpoint that is in memory already, by file name.
 // The tensors are views of the given bytes.
 func OpenFiles(name string, files map[string][]byte) (*Store, error) {
-	s := &Store{name: name, tensors: map[string]*Tensor{}}
+	s := &Store{tensors: map[string]*Tensor{}}
 	for file, data := range files {
 		if !strings.HasSuffix(file, ".safetensors") {
 			continue
@@ -91,7 +91,7 @@ func (s *Store) Has(name string) bool { return s.tensors[name] != nil }
 func (s *Store) Tensor(name string, dtype DType, shape ...int) (*Tensor, error) {
 	t := s.tensors[name]
 	if t == nil {
-		return nil, fmt.Errorf("%s: tensor %q is missing", s.name, name)
+		return nil, fmt.Errorf("%s: tensor %q is missing", s.where(), name)
 	}
 	if t.DType != dtype || !slices.Equal(t.Shape, shape) {
 		return nil, fmt.Errorf("%s: tensor %q is %s %v, want %s %v", t.File, name, t.DType, t.Shape, dtype, shape)
@@ -104,7 +104,7 @@ func (s *Store) Tensor(name string, dtype DType, shape ...int) (*Tensor, error) 
 func (s *Store) MXFP4(blocks, scales string, shape ...int) (*Tensor, error) {
 	lead, k := shape[:len(shape)-1], shape[len(shape)-1]
 	if k%Block != 0 {
-		return nil, fmt.Errorf("%s: tensor %q: %d columns are no multiple of the MXFP4 block of %d", s.name, blocks, k, Block)
+		return nil, fmt.Errorf("%s: tensor %q: %d columns are no multiple of the MXFP4 block of %d", s.where(), blocks, k, Block)
 	}
 	perRow := append(slices.Clone(lead), k/Block)
 	b, err := s.Tensor(blocks, U8, append(slices.Clone(perRow), Block/2)...)
@@ -121,7 +121,16 @@ func (s *Store) MXFP4(blocks, scales string, shape ...int) (*Tensor, error) {
 	return &Tensor{Name: blocks, File: b.File, DType: MXFP4, Shape: slices.Clone(shape), Data: b.Data, Scales: sc.Data}, nil
 }
 
+// where names the files that a missing tensor could have been in.
+func (s *Store) where() string {
+	if n := len(s.names); n > 2 {
+		return fmt.Sprintf("%s to %s (%d files)", s.names[0], s.names[n-1], n)
+	}
+	return strings.Join(s.names, ", ")
+}
+
 func (s *Store) add(file string, data []byte) error {
+	s.names = append(s.names, file)
 	tensors, err := parse(file, data)
 	if err != nil {
 		return err

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package python
+
+const noReserve = 0

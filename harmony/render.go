@@ -137,7 +137,7 @@ func (e *Encoding) AppendMessage(dst []Token, m *Message, d Dialect, functions b
 	dst = e.appendHeader(dst, m, d)
 	dst = append(dst, e.control.Message)
 	for _, p := range m.Content {
-		text, err := partText(p, m.Role, functions)
+		text, err := partText(p, m.Role, d, functions)
 		if err != nil {
 			return dst[:start], err
 		}
@@ -212,7 +212,7 @@ func (e *Encoding) appendChannel(dst []Token, m *Message) []Token {
 }
 
 // partText returns the text of a part in a message of the role.
-func partText(p Part, r Role, functions bool) (string, error) {
+func partText(p Part, r Role, d Dialect, functions bool) (string, error) {
 	switch p := p.(type) {
 	case Text:
 		return string(p), nil
@@ -220,18 +220,18 @@ func partText(p Part, r Role, functions bool) (string, error) {
 		if r != System {
 			return "", fmt.Errorf("system content in a message of role %v; it belongs in a system message", r)
 		}
-		return p.text(functions), nil
+		return p.text(d, functions)
 	case *DeveloperContent:
 		if r != Developer {
 			return "", fmt.Errorf("developer content in a message of role %v; it belongs in a developer message", r)
 		}
-		return p.text(), nil
+		return p.text(d)
 	}
 	return "", fmt.Errorf("a content part of type %T", p)
 }
 
 // text renders the system message's blocks, a blank line between them.
-func (s *SystemContent) text(functions bool) string {
+func (s *SystemContent) text(d Dialect, functions bool) (string, error) {
 	var blocks, top []string
 	if s.Blank.has(s.Identity, BlankIdentity) {
 		top = append(top, s.Identity)
@@ -249,7 +249,11 @@ func (s *SystemContent) text(functions bool) string {
 		blocks = append(blocks, "Reasoning: "+s.Effort.String())
 	}
 	if len(s.Tools) > 0 {
-		blocks = append(blocks, s.Tools.text())
+		tools, err := s.Tools.text(d)
+		if err != nil {
+			return "", err
+		}
+		blocks = append(blocks, tools)
 	}
 	if len(s.Channels) > 0 {
 		line := "# Valid channels: " + strings.Join(s.Channels, ", ") + "."
@@ -261,17 +265,21 @@ func (s *SystemContent) text(functions bool) string {
 		}
 		blocks = append(blocks, line)
 	}
-	return strings.Join(blocks, "\n\n")
+	return strings.Join(blocks, "\n\n"), nil
 }
 
 // text renders instructions and tools, a blank line between them.
-func (d *DeveloperContent) text() string {
+func (c *DeveloperContent) text(d Dialect) (string, error) {
 	var blocks []string
-	if d.Blank.has(d.Instructions, BlankInstructions) {
-		blocks = append(blocks, "# Instructions", d.Instructions)
+	if c.Blank.has(c.Instructions, BlankInstructions) {
+		blocks = append(blocks, "# Instructions", c.Instructions)
 	}
-	if len(d.Tools) > 0 {
-		blocks = append(blocks, d.Tools.text())
+	if len(c.Tools) > 0 {
+		tools, err := c.Tools.text(d)
+		if err != nil {
+			return "", err
+		}
+		blocks = append(blocks, tools)
 	}
-	return strings.Join(blocks, "\n\n")
+	return strings.Join(blocks, "\n\n"), nil
 }

@@ -135,9 +135,14 @@ func (r *run) toolNames() string {
 	return strings.Join(names, ", ")
 }
 
-// recipients that may stand in a header of ours. What else the model writes is
-// answered by a notice, for it cannot be the author of a message.
 var recipientPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// callable reports whether a recipient can be answered: the answer bears it as
+// its author. A role's name cannot, or the model could have us speak as one.
+func callable(recipient string) bool {
+	_, role := harmony.ParseRole(recipient)
+	return !role && recipient != "all" && recipientPattern.MatchString(recipient)
+}
 
 // replyChannel is the channel that a call is answered on: its own.
 func replyChannel(of string) string {

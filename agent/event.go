@@ -62,6 +62,7 @@ type Returned struct {
 type Trouble struct {
 	Turn   int
 	Notice string
+	Cause  error // the parser's complaint, if it had one
 }
 
 func (Rendered) event() {}

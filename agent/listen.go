@@ -73,18 +73,20 @@ func (r *run) judge(said saying) verdict {
 		if strings.TrimSpace(m.Text()) != "" && said.stop != control.Call {
 			v = answers
 		}
-	case recipientPattern.MatchString(m.Recipient):
+	case callable(m.Recipient):
 		v = calls
-	case m.Recipient != "":
+	case m.Recipient != "" && m.Recipient != "all":
 	case said.stop == control.End && r.thoughts < maxThoughts:
 		r.thoughts++
 		return thinks
 	}
 	r.used.Turns++
-	r.thoughts, r.malformed = 0, 0
-	if v == puzzles {
-		r.malformed++
-		r.used.Malformed++
+	r.thoughts = 0
+	if v != puzzles {
+		r.malformed = 0
+		return v
 	}
+	r.malformed++
+	r.used.Malformed++
 	return v
 }

@@ -66,9 +66,9 @@ func (r *run) spent() string {
 	b, u := r.Budget, r.used
 	switch {
 	case u.Turns >= b.Turns:
-		return fmt.Sprintf("all %d turns are used up", b.Turns)
+		return fmt.Sprintf("the budget of turns (%d) is spent", b.Turns)
 	case u.Tokens >= b.Tokens:
-		return fmt.Sprintf("all %d tokens are used up", b.Tokens)
+		return fmt.Sprintf("the budget of tokens (%d) is spent", b.Tokens)
 	case len(r.history) >= b.Context:
 		return fmt.Sprintf("the context of %d tokens is full", b.Context)
 	}
@@ -79,7 +79,7 @@ func (r *run) spent() string {
 func (r *run) hopeless() (Status, string) {
 	switch {
 	case r.overCalled:
-		return Exhausted, fmt.Sprintf("all %d tool calls are used up", r.Budget.ToolCalls)
+		return Exhausted, fmt.Sprintf("the budget of tool calls (%d) is spent", r.Budget.ToolCalls)
 	case r.stuck != nil && r.stuck.couldAsk:
 		return ApprovalNeeded, fmt.Sprintf("%s needs an approval that was not given; the model asked for it %d times", r.stuck.call, r.stuck.times)
 	case r.stuck != nil:
@@ -100,7 +100,7 @@ func (r *run) outcome(s Status, reason string) Outcome {
 func (r *run) broke(ctx context.Context, status Status, err error) (Outcome, error) {
 	switch {
 	case context.Cause(ctx) == errWallTime:
-		return r.outcome(Exhausted, fmt.Sprintf("the wall time of %v is used up", r.Budget.WallTime)), nil
+		return r.outcome(Exhausted, fmt.Sprintf("the budget of wall time (%v) is spent", r.Budget.WallTime)), nil
 	case ctx.Err() != nil:
 		return r.outcome(Interrupted, "interrupted"), context.Cause(ctx)
 	}

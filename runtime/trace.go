@@ -31,6 +31,7 @@ type Record struct {
 	OK        *bool           `json:"ok,omitempty"`        // approval, tool.result
 	Ran       *bool           `json:"ran,omitempty"`       // tool.result: did the tool run at all
 	Artifacts []string        `json:"artifacts,omitempty"` // tool.result: names as the model knows them
+	Error     string          `json:"error,omitempty"`     // trouble: the parser's complaint
 	Result    *Result         `json:"result,omitempty"`    // run.finished
 }
 
@@ -109,6 +110,9 @@ func (r *recorder) of(e agent.Event) Record {
 		}
 	case agent.Trouble:
 		rec.Kind, rec.Text = KindTrouble, e.Notice
+		if e.Cause != nil {
+			rec.Error = e.Cause.Error()
+		}
 	default:
 		panic(fmt.Sprintf("runtime: no record for %T", e))
 	}

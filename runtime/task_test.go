@@ -1,0 +1,252 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"chorale/configs"
+	"chorale/internal/strictyaml"
+)
+
+const head = "apiVersion: agent/v1\nkind: Task\nname: t\n"
+
+// TestMistakes: every mistake is an error that names the place and helps.
+func TestMistakes(t *testing.T) {
+	for name, tc := range map[string]struct{ src, want string }{
+		"unknown key":        {head + "promt: hi\n", `task.yaml:4:1: unknown key "promt"; did you mean "prompt"?`},
+		"unknown nested key": {head + "prompt: hi\nlimits: {turn: 3}\n", `did you mean "turns"?`},
+		"future version":     {"apiVersion: agent/v2\nkind: Task\nname: t\nprompt: hi\n", "must be agent/v1"},
+		"other kind":         {"apiVersion: agent/v1\nkind: Policy\nname: t\n", "must be Task"},
+		"no name":            {"apiVersion: agent/v1\nkind: Task\nprompt: hi\n", `missing key "name"`},
+		"bad name":           {"apiVersion: agent/v1\nkind: Task\nname: Über\nprompt: hi\n", "task.yaml:3:7"},
+		"no prompt":          {head, "give prompt or promptFile"},
+		"two prompts":        {head + "prompt: hi\npromptFile: p.md\n", "keep one"},
+		"escape":             {head + "promptFile: ../secret\n", "inside its folder"},
+		"absolute":           {head + "prompt: hi\noutput: {file: /etc/passwd}\n", "inside its folder"},
+		"policy escape":      {head + "prompt: hi\npolicies: [a.yaml, ../b.yaml]\n", "inside its folder"},
+		"function escape":    {head + "prompt: hi\ntools: {functions: [{ref: ../f.yaml}]}\n", "inside its folder"},
+		"null tool":          {head + "prompt: hi\ntools:\n  python:\n", "has no value"},
+		"unknown tool":       {head + "prompt: hi\ntools: {phyton: {}}\n", `did you mean "python"?`},
+		"effort":             {head + "prompt: hi\nmodel: {effort: hihg}\n", `did you mean "high"?`},
+		"temperature":        {head + "prompt: hi\nmodel: {temperature: -1}\n", "task.yaml:5:22"},
+		"approvals":          {head + "prompt: hi\napprovals: {mode: never}\n", "not one of ask, deny"},
+		"negative limit":     {head + "prompt: hi\nlimits: {turns: -1}\n", "must be positive"},
+		"duration":           {head + "prompt: hi\nlimits: {wallTime: 5 minutes}\n", "must be a duration"},
+		"empty check":        {head + "prompt: hi\nchecks: [{file: a}]\n", "exactly one of"},
+		"two checks in one":  {head + "prompt: hi\nchecks: [{contains: a, equals: b}]\n", "exactly one of"},
+		"check pattern":      {head + "prompt: hi\nchecks: [{matches: '('}]\n", "missing closing"},
+		"input type":         {head + "prompt: hi\ninputs: {n: {type: int}}\n", "not one of string, integer"},
+		"input default":      {head + "prompt: hi\ninputs: {n: {type: integer, default: x}}\n", "not of type integer"},
+		"placeholder":        {head + "prompt: 'hi {{m}}'\ninputs: {n: {default: x}}\n", "{{m}} is not among the inputs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(filepath.Join(t.TempDir(), "task.yaml"), []byte(tc.src))
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got error %v\nwant one that says %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestInputs(t *testing.T) {
+	src := head + `prompt: "{{a}} and {{ b }}, {{a}}"
+inputs:
+  a: {type: integer, default: 7}
+  b: {pattern: "[a-z{}]+"}
+`
+	for name, tc := range map[string]struct {
+		set       map[string]string
+		want, err string
+	}{
+		"set":          {set: map[string]string{"b": "x"}, want: "7 and x, 7"},
+		"override":     {set: map[string]string{"a": "12", "b": "x"}, want: "12 and x, 12"},
+		"not twice":    {set: map[string]string{"b": "{{a}}"}, want: "7 and {{a}}, 7"},
+		"missing":      {err: "--set b=VALUE"},
+		"undeclared":   {set: map[string]string{"b": "x", "c": "y"}, err: "no input c: the task declares a, b"},
+		"wrong type":   {set: map[string]string{"a": "1.5", "b": "x"}, err: `"1.5" is not of type integer`},
+		"wrong form":   {set: map[string]string{"b": "X"}, err: "does not match"},
+		"part matches": {set: map[string]string{"b": "xX"}, err: "does not match"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job, err := Parse("task.yaml", []byte(src))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = job.Set(tc.set)
+			switch {
+			case tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)):
+				t.Errorf("got error %v, want one that says %q", err, tc.err)
+			case tc.err == "" && err != nil:
+				t.Error(err)
+			case tc.err == "" && job.Task.Prompt != tc.want:
+				t.Errorf("prompt is %q, want %q", job.Task.Prompt, tc.want)
+			}
+		})
+	}
+}
+
+// TestLinksStayInside: a link in the task's folder is no way out of it.
+func TestLinksStayInside(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(secret, filepath.Join(dir, "link")); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	if _, err := Parse(filepath.Join(dir, "task.yaml"), []byte(head+"promptFile: link\n")); err == nil {
+		t.Error("a prompt was read through a link that leads out of the task's folder")
+	}
+	job, err := Parse(filepath.Join(dir, "task.yaml"), []byte(head+"prompt: hi\noutput: {file: link}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := job.writeFile("link", "overwritten"); err == nil {
+		t.Error("an answer was written through a link that leads out of the task's folder")
+	}
+}
+
+// TestDefaultsAreFinite: no limit of a task is ever missing.
+func TestDefaultsAreFinite(t *testing.T) {
+	job, err := Parse("task.yaml", []byte(head+"prompt: hi\ntools: {python: {}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := job.Task.Limits
+	if l.Turns <= 0 || l.ToolCalls <= 0 || l.Tokens <= 0 || l.WallTime <= 0 || l.RepeatDenied <= 0 {
+		t.Errorf("limits %+v", l)
+	}
+	if p := job.Task.Tools.Python; p.Timeout <= 0 || p.Memory <= 0 {
+		t.Errorf("python %+v", p)
+	}
+}
+
+// TestSchemaHasTheStructsKeys holds the JSON Schema against the struct that the
+// decoder fills: the same keys at every level, and the same ones required.
+func TestSchemaHasTheStructsKeys(t *testing.T) {
+	var schema map[string]any
+	if err := json.Unmarshal(configs.TaskSchema, &schema); err != nil {
+		t.Fatal(err)
+	}
+	props := schema["properties"].(map[string]any)
+	delete(props, "apiVersion")
+	delete(props, "kind")
+	compareKeys(t, "task", schema, reflect.TypeFor[Task]())
+}
+
+func compareKeys(t *testing.T, path string, schema map[string]any, typ reflect.Type) {
+	t.Helper()
+	for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice || typ.Kind() == reflect.Map {
+		if typ.Kind() == reflect.Slice {
+			schema = schema["items"].(map[string]any)
+		}
+		if typ.Kind() == reflect.Map {
+			schema = schema["additionalProperties"].(map[string]any)
+		}
+		typ = typ.Elem()
+	}
+	if typ.Kind() != reflect.Struct {
+		return
+	}
+	props, _ := schema["properties"].(map[string]any)
+	var keys []string
+	for i := range typ.NumField() {
+		name, option, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
+		keys = append(keys, name)
+		sub, ok := props[name].(map[string]any)
+		if !ok {
+			t.Errorf("the schema lacks %s.%s", path, name)
+			continue
+		}
+		required, _ := schema["required"].([]any)
+		if option == "required" && !slices.Contains(required, any(name)) {
+			t.Errorf("the schema does not require %s.%s", path, name)
+		}
+		compareKeys(t, path+"."+name, sub, typ.Field(i).Type)
+	}
+	for name := range props {
+		if !slices.Contains(keys, name) {
+			t.Errorf("the schema has %s.%s, which the decoder does not know", path, name)
+		}
+	}
+}
+
+// TestExamplesFitSchema reads every task file that the project ships, by the
+// decoder and by the schema.
+func TestExamplesFitSchema(t *testing.T) {
+	paths, err := filepath.Glob("../examples/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths = append(paths, "../configs/task.example.yaml")
+	schema := compile(t)
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			if _, err := Read(path); err != nil {
+				t.Error(err)
+			}
+			src, err := strictyaml.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			asJSON, err := yaml.YAMLToJSON(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := schema.Validate(doc); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestSchemaRefuses: what the decoder refuses, an editor refuses too.
+func TestSchemaRefuses(t *testing.T) {
+	schema := compile(t)
+	for _, bad := range []string{
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t"}`,
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","promptFile":"b"}`,
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","promt":"b"}`,
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t","promptFile":"../b"}`,
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","checks":[{"contains":"a","equals":"b"}]}`,
+	} {
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(bad))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if schema.Validate(doc) == nil {
+			t.Errorf("the schema accepts %s", bad)
+		}
+	}
+}
+
+func compile(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(configs.TaskSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("task.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("task.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

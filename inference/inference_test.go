@@ -1,0 +1,104 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const tinyA = "testdata/models/tiny-a/"
+
+func TestPocketInfo(t *testing.T) {
+	m := openPocket(t, Options{Threads: 1})
+	got := m.Info()
+	if got.Name != "pocket" || got.Backend != "ref" || got.Vocab != 2048 || got.Context != DefaultContext ||
+		got.MaxContext != 131072 || got.Parameters < 8_600_000 || got.Parameters > 8_800_000 {
+		t.Errorf("%+v", got)
+	}
+	if !slices.Equal(got.Stop, []uint32{2041, 2047}) || got.Dialect == "" {
+		t.Errorf("stop %v, dialect %q", got.Stop, got.Dialect)
+	}
+	if b, err := m.TokenizerJSON(); err != nil || len(b) == 0 {
+		t.Errorf("tokenizer.json: %d bytes, %v", len(b), err)
+	}
+}
+
+func TestOpenLayouts(t *testing.T) {
+	for _, c := range []struct {
+		dir       string
+		tokenizer bool
+		stop      int
+	}{{tinyA + "hf", true, 1}, {tinyA + "original", false, 0}} {
+		m, err := Open(context.Background(), c.dir, Options{Device: "cpu"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := m.Info(); i.Name != "tiny-a" || len(i.Stop) != c.stop {
+			t.Errorf("%s: %+v", c.dir, i)
+		}
+		if b, err := m.TokenizerJSON(); err != nil || (b != nil) != c.tokenizer {
+			t.Errorf("%s: tokenizer.json of %d bytes, %v", c.dir, len(b), err)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	broken := func(change func(dir string) error) string {
+		dir := t.TempDir()
+		if err := errors.Join(os.CopyFS(dir, os.DirFS(tinyA+"hf")), change(dir)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	write := func(name, text string) func(string) error {
+		return func(dir string) error { return os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644) }
+	}
+	const file = "model.safetensors"
+	for _, c := range []struct {
+		name, ref string
+		o         Options
+		want      []string
+	}{
+		{"nothing there", filepath.Join(t.TempDir(), "none"), Options{}, []string{"no such directory", "pocket"}},
+		{"a file", tinyA + "hf/" + file, Options{}, []string{"directory"}},
+		{"empty directory", t.TempDir(), Options{}, []string{"config.json is missing"}},
+		{"config is no JSON", broken(write("config.json", "{")), Options{}, []string{"config.json"}},
+		{"config of another model", broken(write("config.json", `{"model_type":"llama"}`)), Options{}, []string{"config.json", "llama"}},
+		{"weights missing", broken(func(dir string) error { return os.Remove(filepath.Join(dir, file)) }), Options{}, []string{"safetensors"}},
+		{"weights truncated", broken(func(dir string) error { return os.Truncate(filepath.Join(dir, file), 200_000) }), Options{},
+			[]string{file, "tensor", "truncated"}},
+		{"generation_config is no JSON", broken(write("generation_config.json", "[")), Options{}, []string{"generation_config.json"}},
+		{"tokenizer_config is no JSON", broken(write("tokenizer_config.json", "[")), Options{}, []string{"tokenizer_config.json"}},
+		{"context too long", Pocket, Options{Context: 1 << 20}, []string{"context", "131072"}},
+		{"context negative", Pocket, Options{Context: -1}, []string{"context"}},
+		{"unknown device", Pocket, Options{Device: "abacus"}, []string{"abacus", "cpu"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := Open(context.Background(), c.ref, c.o)
+			if err == nil {
+				m.Close()
+				t.Fatal("it opened")
+			}
+			for _, w := range append(c.want, "open model") {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("error %q does not say %q", err, w)
+				}
+			}
+		})
+	}
+}
+
+func TestOpenCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Open(ctx, Pocket, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("open with a cancelled context: %v", err)
+	}
+}

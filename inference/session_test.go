@@ -1,0 +1,199 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// take reads n tokens and leaves the loop; an error fails the test.
+func take(t testing.TB, s *Session, prompt, stop []uint32, n int) (ids []uint32) {
+	t.Helper()
+	for id, err := range s.Generate(context.Background(), prompt, stop) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids = append(ids, id); len(ids) == n {
+			break
+		}
+	}
+	return ids
+}
+
+func TestPrefixReuse(t *testing.T) {
+	m := openPocket(t, Options{})
+	s := newSession(t, m, Sampling{})
+	first := prompt(200, 1)
+	out := take(t, s, first, nil, 10)
+	if got := s.Stats(); got.Prefilled != 200 || got.Reused != 0 || got.Decoded != 10 {
+		t.Errorf("first turn: %+v", got)
+	}
+
+	// The next turn's prompt holds the first, what was sampled, and 30 more
+	// tokens. The tenth sampled token was never run.
+	next := append(append(slices.Clone(first), out...), prompt(30, 2)...)
+	before := s.Stats()
+	got := take(t, s, next, nil, 5)
+	if st := s.Stats(); st.Reused-before.Reused != 209 || st.Prefilled-before.Prefilled != 31 {
+		t.Errorf("second turn reused %d and prefilled %d, want 209 and 31", st.Reused-before.Reused, st.Prefilled-before.Prefilled)
+	}
+	if want := take(t, newSession(t, m, Sampling{}), next, nil, 5); !slices.Equal(got, want) {
+		t.Errorf("with reuse %v, without %v", got, want)
+	}
+
+	// A prompt that parts from the cache in the middle, and one that the cache
+	// holds whole.
+	branch := append(slices.Clone(first[:50]), prompt(20, 3)...)
+	for range 2 {
+		before = s.Stats()
+		got = take(t, s, branch, nil, 3)
+	}
+	if st := s.Stats(); st.Reused-before.Reused != 69 || st.Prefilled-before.Prefilled != 1 {
+		t.Errorf("the same prompt again reused %d and prefilled %d, want 69 and 1", st.Reused-before.Reused, st.Prefilled-before.Prefilled)
+	}
+	if want := take(t, newSession(t, m, Sampling{}), branch, nil, 3); !slices.Equal(got, want) {
+		t.Errorf("after going back %v, afresh %v", got, want)
+	}
+}
+
+func TestStop(t *testing.T) {
+	m := openPocket(t, Options{})
+	s := newSession(t, m, Sampling{})
+	p := prompt(40, 1)
+	ids := take(t, s, p, nil, 6)
+	stop := ids[3]
+	want := ids[:slices.Index(ids, stop)+1]
+	if got := take(t, s, p, []uint32{stop}, 100); !slices.Equal(got, want) {
+		t.Errorf("stopping at %d gave %v, want %v", stop, got, want)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	m := openPocket(t, Options{})
+	s := newSession(t, m, Sampling{})
+	p := prompt(300, 1)
+	want := take(t, newSession(t, m, Sampling{}), p, nil, 8)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n, last := 0, error(nil)
+	for _, err := range s.Generate(ctx, p, nil) {
+		if n++; n == 3 {
+			cancel()
+		}
+		last = err
+	}
+	if n != 4 || !errors.Is(last, context.Canceled) {
+		t.Errorf("cancelled at the third token: %d values, then %v", n, last)
+	}
+
+	// A context that is over before: an error and nothing else, also where it
+	// comes between the batches of a prompt.
+	for _, err := range s.Generate(ctx, prompt(500, 2), nil) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled before: %v", err)
+		}
+	}
+	if got := take(t, s, p, nil, 8); !slices.Equal(got, want) {
+		t.Errorf("after cancelling %v, want %v", got, want)
+	}
+}
+
+func TestContextOverflow(t *testing.T) {
+	m := openPocket(t, Options{Context: 64})
+	s := newSession(t, m, Sampling{})
+	var over *ContextError
+	for _, err := range s.Generate(context.Background(), prompt(70, 1), nil) {
+		if !errors.As(err, &over) || over.Need != 70 || over.Context != 64 {
+			t.Errorf("70 tokens in a context of 64: %v", err)
+		}
+	}
+	n, last := 0, error(nil)
+	for _, err := range s.Generate(context.Background(), prompt(60, 1), nil) {
+		n, last = n+1, err
+	}
+	if n != 6 || !errors.As(last, &over) || over.Need != 65 {
+		t.Errorf("60 tokens and on: %d values, then %v", n, last)
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	m := openPocket(t, Options{})
+	s := newSession(t, m, Sampling{})
+	one := func(p []uint32) (err error) {
+		for _, err = range s.Generate(context.Background(), p, nil) {
+			break
+		}
+		return err
+	}
+	if one(nil) == nil {
+		t.Error("an empty prompt was accepted")
+	}
+	if one([]uint32{1, 1 << 30}) == nil {
+		t.Error("an id outside the vocabulary was accepted")
+	}
+	for range s.Generate(context.Background(), prompt(5, 1), nil) {
+		if one(prompt(5, 2)) == nil {
+			t.Error("two Generates ran at once on one session")
+		}
+		if s.Close() == nil {
+			t.Error("a session was closed while it generated")
+		}
+		break
+	}
+	if err := one(prompt(5, 2)); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+	if one(prompt(5, 1)) == nil {
+		t.Error("a closed session generated")
+	}
+	if _, err := m.NewSession(Sampling{Temperature: math.NaN()}); err == nil {
+		t.Error("a temperature that is no number was accepted")
+	}
+}
+
+// TestSessionsTogether runs sessions on one model at the same time; each must
+// give what it gives alone.
+func TestSessionsTogether(t *testing.T) {
+	m := openPocket(t, Options{Threads: 2})
+	const n = 3
+	var want [n][]uint32
+	for i := range want {
+		want[i] = take(t, newSession(t, m, Sampling{Temperature: 1, Seed: uint64(i)}), prompt(90, i), nil, 12)
+	}
+	var wg sync.WaitGroup
+	for i := range want {
+		s := newSession(t, m, Sampling{Temperature: 1, Seed: uint64(i)})
+		wg.Go(func() {
+			var got []uint32
+			for id, err := range s.Generate(context.Background(), prompt(90, i), nil) {
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got = append(got, id); len(got) == len(want[i]) {
+					break
+				}
+			}
+			if !slices.Equal(got, want[i]) {
+				t.Errorf("session %d among others: %v, alone %v", i, got, want[i])
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestForbid(t *testing.T) {
+	m := openPocket(t, Options{})
+	p := prompt(20, 1)
+	best := take(t, newSession(t, m, Sampling{}), p, nil, 1)[0]
+	if got := take(t, newSession(t, m, Sampling{Forbid: []uint32{best}}), p, nil, 1)[0]; got == best {
+		t.Errorf("the forbidden token %d was chosen", best)
+	}
+}

@@ -26,7 +26,6 @@ enum structure_type {
 	TYPE_MEMORY_ALLOCATE_INFO = 5,
 	TYPE_FENCE_CREATE_INFO = 8,
 	TYPE_BUFFER_CREATE_INFO = 12,
-	TYPE_BUFFER_VIEW_CREATE_INFO = 13,
 	TYPE_SHADER_MODULE_CREATE_INFO = 16,
 	TYPE_SHADER_STAGE_CREATE_INFO = 18,
 	TYPE_COMPUTE_PIPELINE_CREATE_INFO = 29,
@@ -50,6 +49,7 @@ enum {
 	SHARING_EXCLUSIVE = 0,
 	COMMAND_BUFFER_PRIMARY = 0,
 	QUEUE_COMPUTE_BIT = 2,
+	STORAGE_BUFFER = 7,
 };
 
 struct application_info {
@@ -154,9 +154,6 @@ struct memory_properties {
 struct buffer_create_info {
 	int32_t type; const void *next; uint32_t flags; uint64_t size; uint32_t usage; int32_t sharing;
 	uint32_t families; const uint32_t *family;
-};
-struct buffer_view_create_info {
-	int32_t type; const void *next; uint32_t flags; handle buffer; int32_t format; uint64_t offset, range;
 };
 struct memory_requirements { uint64_t size, alignment; uint32_t types; };
 struct memory_allocate_info { int32_t type; const void *next; uint64_t size; uint32_t memory_type; };

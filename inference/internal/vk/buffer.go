@@ -26,7 +26,7 @@ const (
 	Readback
 )
 
-// Buffer is memory that kernels read and write, as storage or uniform buffer.
+// Buffer is memory that kernels read and write.
 type Buffer struct {
 	object
 	Size   int
@@ -35,9 +35,8 @@ type Buffer struct {
 	mapped []byte
 }
 
-const usage = C.uint32_t(vulkan.BufferUsageStorageBufferBit) | C.uint32_t(vulkan.BufferUsageUniformBufferBit) |
-	C.uint32_t(vulkan.BufferUsageTransferSrcBit) | C.uint32_t(vulkan.BufferUsageTransferDstBit) |
-	C.uint32_t(vulkan.BufferUsageIndirectBufferBit)
+const usage = C.uint32_t(vulkan.BufferUsageStorageBufferBit) |
+	C.uint32_t(vulkan.BufferUsageTransferSrcBit) | C.uint32_t(vulkan.BufferUsageTransferDstBit)
 
 // NewBuffer makes a buffer of that many bytes. Its content is undefined.
 func (d *Device) NewBuffer(size int, place Place) (*Buffer, error) {

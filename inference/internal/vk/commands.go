@@ -42,6 +42,9 @@ func (d *Device) NewCommands() (*Commands, error) {
 	}
 	c.fence, c.pool, c.commands = fence, pool, commands
 	d.adopt(&c.object, func() {
+		if c.pending {
+			return // the device may still come to it: better leaked than freed
+		}
 		vulkan.DestroyCommandPool(d.device, c.pool, nil)
 		vulkan.DestroyFence(d.device, c.fence, nil)
 	})
@@ -57,9 +60,8 @@ func (c *Commands) Begin() error {
 	return check("begin recording", C.vk_begin(raw(c.commands)))
 }
 
-// Bind chooses the kernel of the next dispatches and its buffers. offsets are
-// those of the uniform bindings, in order of binding, on top of their ranges'.
-func (c *Commands) Bind(s *Set, offsets ...uint32) {
+// Bind chooses the kernel of the next dispatches and its buffers.
+func (c *Commands) Bind(s *Set) {
 	k := s.kernel
 	if k.pipeline != c.pipeline {
 		vulkan.CmdBindPipeline(c.commands, vulkan.PipelineBindPointCompute, k.pipeline)
@@ -67,7 +69,7 @@ func (c *Commands) Bind(s *Set, offsets ...uint32) {
 	}
 	c.layout = k.layout
 	vulkan.CmdBindDescriptorSets(c.commands, vulkan.PipelineBindPointCompute, k.layout, 0, 1,
-		[]vulkan.DescriptorSet{s.set}, uint32(len(offsets)), offsets)
+		[]vulkan.DescriptorSet{s.set}, 0, nil)
 }
 
 // Push sets the push constants of the next dispatches. T is a struct of 32-bit
@@ -87,7 +89,7 @@ func (c *Commands) Barrier() {
 	const stages = C.uint32_t(vulkan.PipelineStageComputeShaderBit) | C.uint32_t(vulkan.PipelineStageTransferBit)
 	C.vk_barrier(raw(c.commands), stages, stages,
 		C.uint32_t(vulkan.AccessShaderWriteBit)|C.uint32_t(vulkan.AccessTransferWriteBit),
-		C.uint32_t(vulkan.AccessShaderReadBit)|C.uint32_t(vulkan.AccessShaderWriteBit)|C.uint32_t(vulkan.AccessUniformReadBit)|
+		C.uint32_t(vulkan.AccessShaderReadBit)|C.uint32_t(vulkan.AccessShaderWriteBit)|
 			C.uint32_t(vulkan.AccessTransferReadBit)|C.uint32_t(vulkan.AccessTransferWriteBit))
 }
 

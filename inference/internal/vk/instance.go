@@ -166,12 +166,10 @@ type Description struct {
 	API              [3]uint32
 	Memory           uint64 // of the largest device-local heap
 	MaxBuffer        uint64 // of one binding of a storage buffer
-	MaxUniform       int    // of one binding of a uniform buffer
 	MaxPush          int
 	MaxShared        int
 	MaxInvocations   int // per workgroup
 	MaxGroups        [3]uint32
-	UniformAlignment int // of offsets into uniform buffers
 	StorageAlignment int // of offsets into storage buffers
 
 	physical vulkan.PhysicalDevice
@@ -218,10 +216,9 @@ func (d *Description) fill() {
 		}
 	}
 	d.MaxBuffer = uint64(r.max_storage_range)
-	d.MaxUniform = int(r.max_uniform_range)
 	d.MaxPush, d.MaxShared, d.MaxInvocations = int(r.max_push), int(r.max_shared), int(r.max_invocations)
 	for k := range d.MaxGroups {
 		d.MaxGroups[k] = uint32(r.max_groups[k])
 	}
-	d.UniformAlignment, d.StorageAlignment = int(r.uniform_alignment), int(r.storage_alignment)
+	d.StorageAlignment = int(r.storage_alignment)
 }

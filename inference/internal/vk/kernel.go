@@ -13,28 +13,20 @@ import (
 	"github.com/vulkan-go/vulkan"
 )
 
-// Binding is the type of a kernel's binding.
-type Binding int
-
-const (
-	Storage Binding = iota
-	Uniform         // its offset is given at each [Commands.Bind]
-)
-
 // KernelSpec says how to build a kernel.
 type KernelSpec struct {
 	Name      string // for errors
 	SPIRV     []byte
-	Bindings  []Binding // binding 0 and up, all of set 0
-	Push      int       // bytes of push constants
-	Constants []uint32  // specialisation constants 0 and up; floats as their bits
+	Bindings  int      // storage buffers, 0 and up of set 0
+	Push      int      // bytes of push constants
+	Constants []uint32 // specialisation constants 0 and up; floats as their bits
 }
 
 // Kernel is a compiled compute pipeline with entry point main.
 type Kernel struct {
 	object
 	Name     string
-	kinds    []C.int32_t
+	bindings int
 	sets     vulkan.DescriptorSetLayout
 	layout   vulkan.PipelineLayout
 	pipeline vulkan.Pipeline
@@ -52,18 +44,12 @@ func (d *Device) NewKernel(s KernelSpec) (*Kernel, error) {
 }
 
 func (k *Kernel) build(d *Device, s KernelSpec) error {
-	if len(s.SPIRV) == 0 || len(s.SPIRV)%4 != 0 || len(s.Bindings) == 0 {
+	if len(s.SPIRV) == 0 || len(s.SPIRV)%4 != 0 || s.Bindings < 1 {
 		return errors.New("no SPIR-V or no bindings")
 	}
-	for _, b := range s.Bindings {
-		kind := vulkan.DescriptorTypeStorageBuffer
-		if b == Uniform {
-			kind = vulkan.DescriptorTypeUniformBufferDynamic
-		}
-		k.kinds = append(k.kinds, C.int32_t(kind))
-	}
+	k.bindings = s.Bindings
 	var sets vulkan.DescriptorSetLayout
-	err := check("make set layout", C.vk_create_set_layout(raw(d.device), &k.kinds[0], C.uint32_t(len(k.kinds)), out(&sets)))
+	err := check("make set layout", C.vk_create_set_layout(raw(d.device), C.uint32_t(k.bindings), out(&sets)))
 	k.sets = sets
 	if err != nil {
 		return err
@@ -110,7 +96,7 @@ type Set struct {
 
 // NewSet ties binding i of the kernel to ranges[i].
 func (d *Device) NewSet(k *Kernel, ranges ...Range) (*Set, error) {
-	n := len(k.kinds)
+	n := k.bindings
 	if len(ranges) != n {
 		return nil, fmt.Errorf("kernel %s: %d buffers for %d bindings", k.Name, len(ranges), n)
 	}
@@ -119,20 +105,16 @@ func (d *Device) NewSet(k *Kernel, ranges ...Range) (*Set, error) {
 		if r.Size == 0 {
 			r.Size = r.Buffer.Size - r.Offset
 		}
-		limit := d.MaxBuffer
-		if k.kinds[i] != C.int32_t(vulkan.DescriptorTypeStorageBuffer) {
-			limit = uint64(d.MaxUniform)
-		}
-		if r.Offset < 0 || r.Size < 1 || r.Offset+r.Size > r.Buffer.Size || uint64(r.Size) > limit {
+		if r.Offset < 0 || r.Size < 1 || r.Offset+r.Size > r.Buffer.Size || uint64(r.Size) > d.MaxBuffer {
 			return nil, fmt.Errorf("kernel %s: binding %d: bytes %d to %d of a buffer of %d do not fit (the device binds at most %d)",
-				k.Name, i, r.Offset, r.Offset+r.Size, r.Buffer.Size, limit)
+				k.Name, i, r.Offset, r.Offset+r.Size, r.Buffer.Size, d.MaxBuffer)
 		}
 		buffers[i], offsets[i], sizes[i] = raw(r.Buffer.buffer), C.uint64_t(r.Offset), C.uint64_t(r.Size)
 	}
 	s := &Set{kernel: k}
 	var pool vulkan.DescriptorPool
 	var set vulkan.DescriptorSet
-	err := check("make descriptor set of "+k.Name, C.vk_create_set(raw(d.device), raw(k.sets), &k.kinds[0],
+	err := check("make descriptor set of "+k.Name, C.vk_create_set(raw(d.device), raw(k.sets),
 		&buffers[0], &offsets[0], &sizes[0], C.uint32_t(n), out(&pool), out(&set)))
 	if err != nil {
 		return nil, err

@@ -182,13 +182,10 @@ void vk_describe(handle physical, struct vk_description *out) {
 	memcpy(out->driver, driver.name, sizeof out->driver);
 	memcpy(out->driver_info, driver.info, sizeof out->driver_info);
 	memcpy(out->uuid, id.device_uuid, sizeof out->uuid);
-	out->max_texel_elements = l->max_texel_buffer_elements, out->max_uniform_range = l->max_uniform_buffer_range;
 	out->max_storage_range = l->max_storage_buffer_range, out->max_push = l->max_push_constants_size;
-	out->max_allocations = l->max_memory_allocation_count, out->max_shared = l->max_compute_shared_memory_size;
+	out->max_shared = l->max_compute_shared_memory_size;
 	memcpy(out->max_groups, l->max_compute_work_group_count, sizeof out->max_groups);
 	out->max_invocations = l->max_compute_work_group_invocations;
-	out->texel_alignment = l->min_texel_buffer_offset_alignment;
-	out->uniform_alignment = l->min_uniform_buffer_offset_alignment;
 	out->storage_alignment = l->min_storage_buffer_offset_alignment;
 	out->family = compute_family(physical);
 	out->portability_subset = extensions && listed(extensions, n, "VK_KHR_portability_subset");
@@ -227,11 +224,11 @@ result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory) 
 #define MAX_BINDINGS 16
 #define MAX_CONSTANTS 32
 
-result vk_create_set_layout(handle device, const int32_t *kinds, uint32_t n, handle *layout) {
+result vk_create_set_layout(handle device, uint32_t n, handle *layout) {
 	struct set_layout_binding bindings[MAX_BINDINGS];
 	if (n > MAX_BINDINGS) return ERROR_INITIALIZATION_FAILED;
 	for (uint32_t i = 0; i < n; i++)
-		bindings[i] = (struct set_layout_binding){.binding = i, .kind = kinds[i], .count = 1, .stages = STAGE_COMPUTE};
+		bindings[i] = (struct set_layout_binding){.binding = i, .kind = STORAGE_BUFFER, .count = 1, .stages = STAGE_COMPUTE};
 	const struct set_layout_create_info create = {.type = TYPE_SET_LAYOUT_CREATE_INFO, .count = n, .bindings = bindings};
 	return vkCreateDescriptorSetLayout(device, &create, NULL, layout);
 }
@@ -260,15 +257,14 @@ result vk_create_pipeline(handle device, handle layout, const uint32_t *code, si
 	return r;
 }
 
-result vk_create_set(handle device, handle set_layout, const int32_t *kinds, const handle *buffers,
+result vk_create_set(handle device, handle set_layout, const handle *buffers,
 	const uint64_t *offsets, const uint64_t *sizes, uint32_t n, handle *pool, handle *set) {
-	struct descriptor_pool_size size[MAX_BINDINGS];
 	struct descriptor_buffer_info range[MAX_BINDINGS];
 	struct write_descriptor_set write[MAX_BINDINGS];
 	if (n > MAX_BINDINGS) return ERROR_INITIALIZATION_FAILED;
-	for (uint32_t i = 0; i < n; i++) size[i] = (struct descriptor_pool_size){kinds[i], 1};
+	const struct descriptor_pool_size size = {STORAGE_BUFFER, n};
 	const struct descriptor_pool_create_info create = {
-		.type = TYPE_DESCRIPTOR_POOL_CREATE_INFO, .max_sets = 1, .sizes = n, .size = size};
+		.type = TYPE_DESCRIPTOR_POOL_CREATE_INFO, .max_sets = 1, .sizes = 1, .size = &size};
 	result r = vkCreateDescriptorPool(device, &create, NULL, pool);
 	if (r) return r;
 	const struct descriptor_set_allocate_info allocate = {
@@ -280,7 +276,7 @@ result vk_create_set(handle device, handle set_layout, const int32_t *kinds, con
 	for (uint32_t i = 0; i < n; i++) {
 		range[i] = (struct descriptor_buffer_info){buffers[i], offsets[i], sizes[i]};
 		write[i] = (struct write_descriptor_set){.type = TYPE_WRITE_DESCRIPTOR_SET, .set = *set, .binding = i,
-			.count = 1, .kind = kinds[i], .buffers = &range[i]};
+			.count = 1, .kind = STORAGE_BUFFER, .buffers = &range[i]};
 	}
 	vkUpdateDescriptorSets(device, n, write, 0, NULL);
 	return SUCCESS;

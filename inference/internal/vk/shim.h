@@ -29,9 +29,9 @@ struct vk_description {
 	int32_t kind;
 	char name[256], driver[256], driver_info[256];
 	uint8_t uuid[16];
-	uint32_t max_texel_elements, max_uniform_range, max_storage_range, max_push, max_allocations;
+	uint32_t max_storage_range, max_push;
 	uint32_t max_shared, max_groups[3], max_invocations;
-	uint64_t texel_alignment, uniform_alignment, storage_alignment;
+	uint64_t storage_alignment;
 	int32_t family; // of the first queue family that computes, or -1
 	uint32_t types, heaps;
 	struct vk_memory_type type[32];
@@ -45,8 +45,8 @@ result vk_create_buffer(handle device, uint64_t size, uint32_t usage, handle *bu
 	uint64_t *need, uint32_t *types);
 result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory);
 
-// vk_create_set_layout takes the descriptor types of bindings 0 to n-1.
-result vk_create_set_layout(handle device, const int32_t *kinds, uint32_t n, handle *layout);
+// vk_create_set_layout describes n storage buffers, bindings 0 to n-1.
+result vk_create_set_layout(handle device, uint32_t n, handle *layout);
 result vk_create_pipeline_layout(handle device, handle set_layout, uint32_t push_bytes, handle *layout);
 
 // vk_create_pipeline compiles SPIR-V with entry point main; specialisation
@@ -56,7 +56,7 @@ result vk_create_pipeline(handle device, handle layout, const uint32_t *code, si
 
 // vk_create_set makes a descriptor set in a pool of its own and points binding
 // i at bytes offsets[i] to offsets[i]+sizes[i] of buffers[i].
-result vk_create_set(handle device, handle set_layout, const int32_t *kinds, const handle *buffers,
+result vk_create_set(handle device, handle set_layout, const handle *buffers,
 	const uint64_t *offsets, const uint64_t *sizes, uint32_t n, handle *pool, handle *set);
 
 result vk_create_fence(handle device, handle *fence);

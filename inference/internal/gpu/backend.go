@@ -1,0 +1,162 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+	"sync"
+
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/vk"
+	"chorale/inference/internal/weights"
+	"chorale/shaders"
+)
+
+// Devices lists the devices that can run the model, in the loader's order. It
+// reports an error where there is no Vulkan loader; none without one means that
+// no driver has a device.
+func Devices() ([]Device, error) {
+	i, err := vk.Open(false)
+	if err != nil {
+		return nil, err
+	}
+	defer i.Close()
+	all, err := i.Devices()
+	if err != nil {
+		return nil, err
+	}
+	devices := make([]Device, len(all))
+	for n, d := range all {
+		devices[n] = describe(n, d)
+	}
+	return devices, nil
+}
+
+func describe(index int, d vk.Description) Device {
+	return Device{Index: index, UUID: d.UUID, Name: d.Name, Driver: d.Driver, Kind: d.Kind.String(),
+		Software: d.Kind == vk.Software, Memory: d.Memory}
+}
+
+// Backend is a model on a device.
+type Backend struct {
+	config   *graph.Config
+	weights  *graph.Weights
+	instance *vk.Instance
+	device   *vk.Device
+	profile  profile
+	chunk    int
+	model    *model
+
+	mu      sync.Mutex
+	kernels map[variant]*vk.Kernel
+}
+
+// variant is a kernel with its specialisation constants.
+type variant struct {
+	kernel    *shaders.Kernel
+	constants [4]uint32
+}
+
+// Open loads the model onto a device that [Devices] returned.
+func Open(d Device, c *graph.Config, w *graph.Weights) (*Backend, error) {
+	return open(d, c, w, false)
+}
+
+func open(d Device, c *graph.Config, w *graph.Weights, validate bool) (*Backend, error) {
+	if c.HeadDim != 64 {
+		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
+	}
+	b := &Backend{config: c, weights: w, kernels: map[variant]*vk.Kernel{}}
+	if err := b.openDevice(d, validate); err != nil {
+		b.Close()
+		return nil, err
+	}
+	var err error
+	if b.model, err = upload(b.device, c, w); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("load the model onto %s: %w", d.Name, err)
+	}
+	return b, nil
+}
+
+func (b *Backend) openDevice(d Device, validate bool) error {
+	var err error
+	if b.instance, err = vk.Open(validate); err != nil {
+		return err
+	}
+	all, err := b.instance.Devices()
+	if err != nil {
+		return err
+	}
+	if d.Index < 0 || d.Index >= len(all) || describe(d.Index, all[d.Index]) != d {
+		return fmt.Errorf("device %s is not there any more", d)
+	}
+	if b.device, err = b.instance.Open(all[d.Index]); err != nil {
+		return err
+	}
+	b.profile = newProfile(b.config, b.device)
+	b.chunk = chunk(b.config, b.device)
+	return b.profile.check(b.config, b.device)
+}
+
+// Chunk is the largest batch that a State takes.
+func (b *Backend) Chunk() int { return b.chunk }
+
+// chunk is as large as the device's bindings let the registers be.
+func chunk(c *graph.Config, d *vk.Device) int {
+	n := 256
+	for n > 1 && uint64(n)*uint64(4*max(c.Vocab, c.QWidth()+2*c.KVWidth(), c.Hidden*c.TopK, c.Width*c.TopK))*2 > d.MaxBuffer {
+		n /= 2
+	}
+	return n
+}
+
+// Close frees the model and closes the device.
+func (b *Backend) Close() error {
+	if b.device != nil {
+		b.device.Close()
+	}
+	if b.instance != nil {
+		b.instance.Close()
+	}
+	b.device, b.instance = nil, nil
+	return nil
+}
+
+// kernel returns a kernel of this device, compiled at its first use.
+func (b *Backend) kernel(k *shaders.Kernel, constants ...uint32) (*vk.Kernel, error) {
+	v := variant{kernel: k}
+	copy(v.constants[:], constants)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if made, ok := b.kernels[v]; ok {
+		return made, nil
+	}
+	made, err := b.device.NewKernel(vk.KernelSpec{
+		Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Push: k.Push, Constants: constants})
+	if err == nil {
+		b.kernels[v] = made
+	}
+	return made, err
+}
+
+// model is where the weights lie on the device.
+type model struct {
+	matrices map[*weights.Tensor]*matrix
+	vectors  map[*weights.Tensor]vk.Range
+}
+
+// matrix is a weight matrix, or one per expert, in the windows that the device
+// can bind. A nil *matrix stands for one that is part of another: keys and
+// values lie behind the queries' rows.
+type matrix struct {
+	rows, width int
+	parts       []part
+	bias        vk.Range // zero where there is none
+}
+
+// part is a window of rows (of a bf16 matrix) or of experts (of MXFP4).
+type part struct {
+	data, scales vk.Range
+	first, count int
+}

@@ -1,0 +1,14 @@
+//go:build !cgo || !(amd64 || arm64)
+
+package gpu
+
+import "chorale/inference/internal/graph"
+
+// Devices reports ErrUnsupported.
+func Devices() ([]Device, error) { return nil, ErrUnsupported }
+
+// Open reports ErrUnsupported.
+func Open(Device, *graph.Config, *graph.Weights) (*Backend, error) { return nil, ErrUnsupported }
+
+// Backend is never made in this build.
+type Backend struct{ graph.Backend }

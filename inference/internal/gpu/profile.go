@@ -1,0 +1,59 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/vk"
+)
+
+// profile is how the kernels are cut to a device. On hardware many invocations
+// hide the latency of memory; a software driver runs eight invocations as one
+// vector, each load of theirs costs as much as dozens of multiplications, and so
+// few invocations with many outputs each are faster there.
+type profile struct {
+	local int // invocations per workgroup, of most kernels
+	norm  int // the same, of norm
+
+	rows1 int // outputs per invocation of linear, one token
+	rowsN int // the same, a tile of tokens
+	up1   int // as rows1 and rowsN, of the experts' matrices
+	upN   int
+	down1 int
+	downN int
+	tile  int // tokens per invocation, for batches
+
+	attend  int // invocations per workgroup of attend
+	queries int // query vectors per workgroup of attend, at least one token's
+
+	work int64 // multiplications per submission, so that each ends soon
+}
+
+func newProfile(c *graph.Config, d *vk.Device) profile {
+	p := profile{
+		local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: 8,
+		attend: 16, work: 16e9,
+	}
+	if d.Kind == vk.Software {
+		p = profile{
+			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 4, down1: 4, downN: 4, tile: 8,
+			attend: 8, work: 1e9,
+		}
+	}
+	group := c.Heads / c.KVHeads
+	p.queries = group * max(1, 8/group)
+	return p
+}
+
+func (p *profile) check(c *graph.Config, d *vk.Device) error {
+	group := c.Heads / c.KVHeads
+	shared := max(p.queries*(64*4+12), 4*c.Experts)
+	if shared > d.MaxShared || max(p.local, p.norm) > d.MaxInvocations {
+		return fmt.Errorf("device %s has too little memory per workgroup for %d query heads a KV head and %d experts", d.Name, group, c.Experts)
+	}
+	return nil
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }

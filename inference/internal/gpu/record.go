@@ -1,0 +1,143 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"context"
+
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/vk"
+	"chorale/shaders"
+)
+
+// recording is a pass as command buffers, to be submitted one after the other.
+// Long passes are cut, so that no submission runs for long: drivers end those
+// that do, and a cancelled context is noticed between two.
+type recording struct{ segments []*vk.Commands }
+
+func (r *recording) close() {
+	for _, c := range r.segments {
+		c.Close()
+	}
+	r.segments = nil
+}
+
+// run submits the segments, one ahead of the one that it waits for.
+func (r *recording) run(ctx context.Context) error {
+	submitted := 0
+	for i := range r.segments {
+		for ; submitted < min(i+2, len(r.segments)) && ctx.Err() == nil; submitted++ {
+			if err := r.segments[submitted].Submit(); err != nil {
+				return err
+			}
+		}
+		if i == submitted {
+			break
+		}
+		if err := r.segments[i].Wait(patient); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// recorder carries out graph.Ops by recording them.
+type recorder struct {
+	*state
+	shape
+	out   *recording
+	layer int   // whose keys and values are computed now
+	work  int64 // multiplications in the last segment
+	err   error
+
+	// wrote, where it is set, is called after an operation has been recorded
+	// that writes registers.
+	wrote func(regs ...graph.Reg) error
+}
+
+func (s *state) record(out *recording, key shape) error {
+	o := &recorder{state: s, shape: key, out: out}
+	if err := o.begin(); err != nil {
+		return err
+	}
+	graph.Forward(o, s.config, s.weights)
+	if o.err != nil {
+		return o.err
+	}
+	return o.end()
+}
+
+func (o *recorder) commands() *vk.Commands { return o.out.segments[len(o.out.segments)-1] }
+
+func (o *recorder) begin() error {
+	c, err := o.device.NewCommands()
+	if err != nil {
+		return err
+	}
+	o.out.segments = append(o.out.segments, c)
+	o.work = 0
+	if err := c.Begin(); err != nil {
+		return err
+	}
+	c.Barrier() // after the segment before
+	return nil
+}
+
+func (o *recorder) end() error {
+	o.commands().ToHost()
+	return o.commands().End()
+}
+
+// dispatch records one kernel on x*y workgroups. work is the number of its
+// multiplications.
+func dispatch[P any](o *recorder, k *shaders.Kernel, constants []uint32, push P, x, y int, work int64, ranges ...vk.Range) {
+	if o.err != nil {
+		return
+	}
+	kernel, err := o.kernel(k, constants...)
+	if err != nil {
+		o.err = err
+		return
+	}
+	set, err := o.set(kernel, ranges)
+	if err != nil {
+		o.err = err
+		return
+	}
+	c := o.commands()
+	c.Bind(set)
+	vk.Push(c, push)
+	c.Dispatch(x, y, 1)
+	o.work += work
+}
+
+// set returns the descriptor set of a kernel and ranges, made at its first use.
+func (s *state) set(k *vk.Kernel, ranges []vk.Range) (*vk.Set, error) {
+	key := binding{kernel: k}
+	copy(key.ranges[:], ranges)
+	if set, ok := s.sets[key]; ok {
+		return set, nil
+	}
+	set, err := s.device.NewSet(k, ranges...)
+	if err == nil {
+		s.sets[key] = set
+	}
+	return set, err
+}
+
+// done ends an operation that wrote registers: what follows may read them.
+func (o *recorder) done(regs ...graph.Reg) {
+	if o.err != nil {
+		return
+	}
+	o.commands().Barrier()
+	if o.wrote != nil {
+		o.err = o.wrote(regs...)
+		return
+	}
+	if o.work > o.profile.work {
+		if o.err = o.end(); o.err == nil {
+			o.err = o.begin()
+		}
+	}
+}

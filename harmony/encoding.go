@@ -95,12 +95,7 @@ func (e *Encoding) Special(name string) (Token, bool) {
 
 // IsSpecial reports whether ordinary text never yields the token.
 func (e *Encoding) IsSpecial(t Token) bool {
-	name := e.vocab.of(t)
-	if !strings.HasPrefix(name, "<") && e.merges == nil {
-		return false
-	}
-	id, ok := e.special[name]
-	return ok && id == t
+	return e.vocab.of(t) != "" && e.vocab.spans[t].start >= e.vocab.specialFrom
 }
 
 // Sampleable reports whether a model may say the token: it is ordinary text or
@@ -165,11 +160,12 @@ func (e *Encoding) firstSpecial(text string) (int, string) {
 	return at, first
 }
 
-// UnknownTokenError is a token that the vocabulary does not have.
+// UnknownTokenError is a token that the vocabulary does not have. It is worded
+// as openai-harmony words it.
 type UnknownTokenError struct{ Token Token }
 
 func (e *UnknownTokenError) Error() string {
-	return fmt.Sprintf("token %d is not in the vocabulary", e.Token)
+	return fmt.Sprintf("Invalid token for decoding: %d", e.Token)
 }
 
 // Decode returns the bytes of the tokens as a string, special tokens as their
@@ -179,7 +175,7 @@ func (e *Encoding) Decode(tokens []Token) (string, error) {
 	for _, t := range tokens {
 		s := e.vocab.of(t)
 		if s == "" {
-			return "", fmt.Errorf("decode: %w", &UnknownTokenError{t})
+			return "", &UnknownTokenError{t}
 		}
 		b.WriteString(s)
 	}

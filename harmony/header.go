@@ -32,10 +32,13 @@ func (p *Parser) readHeader(tokens []Token) (Message, error) {
 func (p *Parser) headerText(tokens []Token) (string, error) {
 	text, err := p.enc.Decode(tokens)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("Could not decode tokens: Invalid token error: %w", err)
 	}
-	if good, bad, _ := badUTF8(text); bad > 0 {
-		return "", fmt.Errorf("Could not decode tokens: invalid UTF-8 from byte %d", good)
+	switch good, bad, cut := badUTF8(text); {
+	case cut:
+		return "", fmt.Errorf("Could not decode tokens: Invalid utf-8 sequence: incomplete utf-8 byte sequence from index %d", good)
+	case bad > 0:
+		return "", fmt.Errorf("Could not decode tokens: Invalid utf-8 sequence: invalid utf-8 sequence of %d bytes from index %d", bad, good)
 	}
 	return text, nil
 }

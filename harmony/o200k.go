@@ -79,6 +79,7 @@ func (e *Encoding) unpack(packed []byte) error {
 		ids[i] = Token(rank[i]) | Token(rank[o200kRanks+i])<<8 | Token(rank[2*o200kRanks+i])<<16
 		v.spans[ids[i]] = span{uint32(start), uint32(len(text))}
 	}
+	v.specialFrom = uint32(len(text))
 	for t := Token(o200kRanks); t < o200kSize; t++ {
 		name, ok := o200kNamed[t]
 		if !ok {

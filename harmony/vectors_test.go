@@ -30,19 +30,26 @@ func eachVector[T any](t *testing.T, pattern string, f func(t *testing.T, file s
 		cases := 0
 		for _, path := range vectorFiles(t, tree, pattern) {
 			file := filepath.Base(path)
-			for i, line := range vectorLines(t, path) {
-				var c T
-				if err := json.Unmarshal(line, &c); err != nil {
-					t.Fatalf("%s:%d: %v", path, i+1, err)
-				}
-				f(t, file, i+1, c)
+			eachLine(t, path, func(line int, c T) {
+				f(t, file, line, c)
 				cases++
-			}
+			})
 		}
 		t.Logf("%s/%s: %d cases", tree, pattern, cases)
 		if cases == 0 {
 			t.Errorf("%s holds no vectors %s", tree, pattern)
 		}
+	}
+}
+
+func eachLine[T any](t *testing.T, path string, f func(line int, c T)) {
+	t.Helper()
+	for i, line := range vectorLines(t, path) {
+		var c T
+		if err := json.Unmarshal(line, &c); err != nil {
+			t.Fatalf("%s:%d: %v", path, i+1, err)
+		}
+		f(i+1, c)
 	}
 }
 

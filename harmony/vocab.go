@@ -12,8 +12,9 @@ type span struct{ start, end uint32 }
 // encoding costs. Tokens of up to seven bytes are their own 64-bit keys in one
 // table, the longer ones are found by a tag of their hash in another.
 type vocab struct {
-	text  string
-	spans []span
+	text        string
+	spans       []span
+	specialFrom uint32 // where in text the special tokens' names begin
 
 	shortKeys []uint64 // 0 is a free slot
 	shortIDs  []Token

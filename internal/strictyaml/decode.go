@@ -89,7 +89,7 @@ func (d *decoder) custom(n *node, path string, v reflect.Value) bool {
 		return false
 	}
 	if err != nil && !errors.Is(err, errReported) {
-		d.fail(n, path, "%v", err)
+		d.reject(n, path, err)
 	}
 	return true
 }
@@ -216,14 +216,14 @@ func (d *decoder) setStruct(n *node, path string, v reflect.Value) {
 		}
 	}
 	if c, ok := v.Addr().Interface().(Checker); ok && d.bad == before {
-		d.check(n, path, c.Check())
+		if err := c.Check(); err != nil {
+			d.reject(n, path, err)
+		}
 	}
 }
 
-func (d *decoder) check(n *node, path string, err error) {
-	if err == nil {
-		return
-	}
+// reject reports a type's own complaint, at the place that At gave it.
+func (d *decoder) reject(n *node, path string, err error) {
 	for {
 		k, ok := err.(*atKey)
 		if !ok {

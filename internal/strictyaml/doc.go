@@ -122,7 +122,8 @@ type atKey struct {
 func (e *atKey) Error() string { return e.key + ": " + e.err.Error() }
 func (e *atKey) Unwrap() error { return e.err }
 
-// NodeDecoder is met by types that accept more than one kind of value.
+// NodeDecoder is met by types that accept more than one kind of value. Its
+// error is reported at the value, or within it if it is made by At.
 type NodeDecoder interface{ DecodeNode(Node) error }
 
 // Node is a value of the document, as a NodeDecoder sees it.

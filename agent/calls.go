@@ -12,6 +12,10 @@ import (
 	"chorale/tools"
 )
 
+// DenialPrefix begins what the model is told of a denied call; the reason
+// follows.
+const DenialPrefix = "Denied by policy: "
+
 // serve answers one call: whatever becomes of it, the model is told. An error
 // means that a sandbox broke, and ends the run.
 func (r *run) serve(ctx context.Context, said saying) error {
@@ -57,7 +61,7 @@ func (r *run) attempt(ctx context.Context, call tools.Call) (result tools.Result
 	}
 	if decision.Verdict != policies.Allow {
 		r.denied(call, couldAsk)
-		return tools.Result{Failed: true, Text: "Denied by policy: " + decision.Reason}, false, nil
+		return tools.Result{Failed: true, Text: DenialPrefix + decision.Reason}, false, nil
 	}
 	call.Limits = decision.Limits
 	result, err = r.invoke(ctx, call)

@@ -70,7 +70,7 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (o agent.Outcome, er
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rec := &recorder{now: s.Now}
+	rec := &recorder{now: s.Now, encoding: s.Encoding}
 	write := func(r Record) {
 		r = rec.number(r)
 		if s.Watch != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"chorale/agent"
@@ -20,11 +21,11 @@ type Record struct {
 	Turn int    `json:"turn"`
 
 	Task      string          `json:"task,omitempty"`      // run.started
-	Messages  []Message       `json:"messages,omitempty"`  // prompt, message
+	Message   *Message        `json:"message,omitempty"`   // message
 	Tokens    []harmony.Token `json:"tokens,omitempty"`    // prompt, message: the exact ids
 	Channel   string          `json:"channel,omitempty"`   // started
 	Recipient string          `json:"recipient,omitempty"` // started
-	Text      string          `json:"text,omitempty"`      // delta, trouble, tool.result
+	Text      string          `json:"text,omitempty"`      // delta, trouble, tool.result; prompt: what the ids spell
 	Call      *Call           `json:"call,omitempty"`      // policy, approval, tool.result
 	Decision  *Decision       `json:"decision,omitempty"`  // policy
 	Asked     *bool           `json:"asked,omitempty"`     // approval: was there anybody to ask
@@ -35,7 +36,7 @@ type Record struct {
 	Result    *Result         `json:"result,omitempty"`    // run.finished
 }
 
-// Message is a message of the history, as the trace shows it.
+// Message is a message of the model, as the trace shows it.
 type Message struct {
 	Role      string `json:"role"`
 	Name      string `json:"name,omitempty"`
@@ -76,9 +77,10 @@ const (
 
 // recorder turns events into records, in order.
 type recorder struct {
-	now  func() time.Time
-	seq  int
-	turn int
+	now      func() time.Time
+	encoding *harmony.Encoding
+	seq      int
+	turn     int
 }
 
 // of returns the record of an event, not yet numbered.
@@ -86,10 +88,7 @@ func (r *recorder) of(e agent.Event) Record {
 	rec := Record{}
 	switch e := e.(type) {
 	case agent.Rendered:
-		rec.Kind, rec.Tokens = KindPrompt, e.Tokens
-		for _, m := range e.Messages {
-			rec.Messages = append(rec.Messages, message(m))
-		}
+		rec.Kind, rec.Tokens, rec.Text = KindPrompt, e.Tokens, r.spell(e.Tokens)
 	case agent.Started:
 		r.turn = e.Turn
 		rec.Kind, rec.Channel, rec.Recipient = KindBegun, e.Channel, e.Recipient
@@ -97,7 +96,7 @@ func (r *recorder) of(e agent.Event) Record {
 		rec.Kind, rec.Text = KindDelta, e.Text
 	case agent.Sampled:
 		r.turn = e.Turn
-		rec.Kind, rec.Tokens, rec.Messages = KindMessage, e.Tokens, []Message{message(e.Message)}
+		rec.Kind, rec.Tokens, rec.Message = KindMessage, e.Tokens, message(e.Message)
 	case agent.Decided:
 		rec.Kind, rec.Call, rec.Decision = KindPolicy, call(e.Call), decision(e)
 	case agent.Approved:
@@ -128,13 +127,19 @@ func (r *recorder) number(rec Record) Record {
 	return rec
 }
 
-func message(m harmony.Message) Message {
-	return Message{Role: m.Role.String(), Name: m.Name, Recipient: m.Recipient, Channel: m.Channel, Type: m.ContentType, Content: text(m)}
+// spell writes tokens as text, control tokens by name. It is for readers; the
+// ids are what counts.
+func (r *recorder) spell(tokens []harmony.Token) string {
+	var b strings.Builder
+	for _, t := range tokens {
+		b.WriteString(r.encoding.TokenText(t))
+	}
+	return b.String()
 }
 
-// text is a message's content for a reader. The contents of the system and the
-// developer message are structured; the task's lock has what they are made of.
-func text(m harmony.Message) string { return m.Text() }
+func message(m harmony.Message) *Message {
+	return &Message{Role: m.Role.String(), Name: m.Name, Recipient: m.Recipient, Channel: m.Channel, Type: m.ContentType, Content: m.Text()}
+}
 
 func call(c tools.Call) *Call { return &Call{ID: c.ID, Tool: c.Name(), Args: c.Args} }
 

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"chorale/harmony"
+	"chorale/inference"
+	"chorale/runtime"
+)
+
+// engine is an open model with its vocabulary.
+type engine struct {
+	model    *inference.Model
+	encoding *harmony.Encoding
+	dialect  harmony.Dialect
+}
+
+// openEngine opens the model of a task on its device. Notice is told in a
+// sentence what the user may want to know.
+func openEngine(ctx context.Context, spec runtime.ModelSpec, notice func(string)) (*engine, error) {
+	model, err := inference.Open(ctx, spec.Ref, inference.Options{
+		Device: spec.Device, Context: spec.ContextTokens, Notice: notice,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{model: model}
+	if err := e.readVocabulary(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open model %q: %w", spec.Ref, err), model.Close())
+	}
+	return e, nil
+}
+
+// readVocabulary takes the checkpoint's own tokenizer, or the standard one.
+func (e *engine) readVocabulary() error {
+	src, err := e.model.TokenizerJSON()
+	if err != nil {
+		return err
+	}
+	e.encoding = harmony.O200kHarmony()
+	if src != nil {
+		if e.encoding, err = harmony.FromTokenizerJSON(src); err != nil {
+			return fmt.Errorf("tokenizer.json: %w", err)
+		}
+	}
+	if name := e.model.Info().Dialect; name != "" {
+		if e.dialect, err = harmony.ParseDialect(name); err != nil {
+			return fmt.Errorf("tokenizer_config.json: %w", err)
+		}
+	}
+	return nil
+}
+
+// session starts a conversation with the sampling that the task asks for, or
+// greedily: the same task then gives the same run.
+func (e *engine) session(spec runtime.ModelSpec) (*inference.Session, error) {
+	return e.model.NewSession(inference.Sampling{
+		Temperature: value(spec.Temperature), TopP: value(spec.TopP), TopK: value(spec.TopK),
+		MinP: value(spec.MinP), Seed: value(spec.Seed), Forbid: e.forbidden(),
+	})
+}
+
+// forbidden are the ids that the model has logits for and was not trained to
+// say: reserved tokens, and what lies behind the vocabulary.
+func (e *engine) forbidden() []uint32 {
+	var out []uint32
+	for id := range uint32(e.model.Info().Vocab) {
+		if !e.encoding.Sampleable(id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// String says what computes: "pocket on CPU (2 threads)".
+func (e *engine) String() string {
+	info := e.model.Info()
+	return info.Name + " on " + info.Device
+}
+
+func (e *engine) Close() error { return e.model.Close() }
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

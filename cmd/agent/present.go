@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"chorale/runtime"
+)
+
+// presenter shows a run in one of the three forms of output.
+type presenter interface {
+	head(about ...string)        // before the run
+	watch(runtime.Record)        // during it
+	finish(runtime.Result) error // after it, or in place of it when nothing ran
+}
+
+func (f *runFlags) presenter(std streams) presenter {
+	switch {
+	case f.json:
+		return &stream{out: std.out}
+	case std.terminal && !f.quiet:
+		return newView(std.out, std.width)
+	}
+	return answerOnly{std.out}
+}
+
+// answerOnly prints the final answer and nothing else, for pipes.
+type answerOnly struct{ out io.Writer }
+
+func (a answerOnly) head(...string)       {}
+func (a answerOnly) watch(runtime.Record) {}
+
+func (a answerOnly) finish(res runtime.Result) error {
+	if res.Final == "" {
+		return nil
+	}
+	_, err := fmt.Fprintln(a.out, strings.TrimRight(res.Final, "\n"))
+	return err
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"chorale/configs"
+	"chorale/runtime"
+)
+
+// streams are what a command reads from and writes to.
+type streams struct {
+	in       *os.File
+	out      io.Writer
+	err      io.Writer
+	terminal bool // out is a terminal, and a person sees it
+	answers  bool // in is one as well: a person can be asked
+	width    int  // columns of the terminal
+}
+
+func standardStreams() streams {
+	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, width: 80}
+	s.terminal = term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("TERM") != "dumb"
+	s.answers = s.terminal && term.IsTerminal(int(os.Stdin.Fd()))
+	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
+		s.width = w
+	}
+	return s
+}
+
+// exitError ends the process with a code. What there is to say has been said,
+// unless err is set.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// execute runs the command line and returns the exit code.
+func execute(ctx context.Context, args []string, std streams) int {
+	root := newRoot(std)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintln(std.err, "agent:", exit.err)
+		}
+		return exit.code
+	}
+	fmt.Fprintln(std.err, "agent:", err)
+	return runtime.ExitUsage
+}
+
+func newRoot(std streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "agent",
+		Short: "Carry out tasks with a gpt-oss model on this machine",
+		Long: `agent carries out tasks with a gpt-oss model on this machine: the model, its
+tools and the policies run in one process, and nothing leaves the machine.
+
+  agent task init task.yaml
+  agent run task.yaml`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	root.SetIn(std.in)
+	root.AddCommand(
+		newRun(std), newTask(std), newEval(std), newSetup(std),
+		newConfig(std), newVersion(std),
+	)
+	return root
+}
+
+func newVersion(std streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(std.out, "agent", version)
+			return err
+		},
+	}
+}
+
+func newConfig(std streams) *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Show the configuration and where it comes from"}
+	explain := func(key string) (value, from string, err error) {
+		if !configs.Known(key) {
+			return "", "", fmt.Errorf("there is no key %s; the keys are %v", key, configs.Keys)
+		}
+		_, sources, err := configs.Load(".", nil)
+		if err != nil {
+			return "", "", err
+		}
+		value, from = sources.Explain(key)
+		return value, from, nil
+	}
+	keys := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return configs.Keys, cobra.ShellCompDirectiveNoFileComp
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "get KEY", Short: "Print a value", Args: cobra.ExactArgs(1), ValidArgsFunction: keys,
+		RunE: func(_ *cobra.Command, args []string) error {
+			value, _, err := explain(args[0])
+			if err == nil {
+				_, err = fmt.Fprintln(std.out, value)
+			}
+			return err
+		},
+	}, &cobra.Command{
+		Use: "explain [KEY]", Short: "Print values and the source that set each", Args: cobra.MaximumNArgs(1), ValidArgsFunction: keys,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = configs.Keys
+			}
+			for _, key := range args {
+				value, from, err := explain(key)
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintf(std.out, "%-9s %-20s %s\n", key, value, from); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+	return cmd
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"chorale/agent"
+	"chorale/configs"
+	"chorale/inference"
+	"chorale/internal/strictyaml"
+	"chorale/runtime"
+	"chorale/tools/python"
+)
+
+const runHelp = `Carry out a task. On a terminal the run is shown while it happens; into a pipe
+or file goes the final answer alone, and with --json every event as a JSON line,
+the last one {"type":"run.finished",...}.
+
+What a flag or AGENT_* variable says goes before the task file, and the task
+file before the configuration files.
+
+Exit codes:
+  0    answered, and all checks of the task passed
+  1    ended without an answer, or a check failed
+  2    the command line or a file is wrong; nothing ran
+  3    stopped by policy: the model kept trying what is denied
+  4    stopped because an approval was needed and nobody gave it
+  5    a budget is spent: turns, tool calls, tokens, context or time
+  6    a tool or its sandbox broke
+  7    the model or its device broke
+  130  interrupted`
+
+// runFlags are what the command line says about one run.
+type runFlags struct {
+	json, quiet bool
+	set         []string
+	flags       *pflag.FlagSet
+	seed        uint64
+	maxTurns    int
+	timeout     time.Duration
+	output      string
+}
+
+func newRun(std streams) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run TASK.yaml", Short: "Carry out a task", Long: runHelp, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, std, args[0]) },
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+	}
+	flags := cmd.Flags()
+	f.flags = flags
+	flags.SortFlags = false
+	flags.StringArrayVar(&f.set, "set", nil, "set an input of the task: `name=value`")
+	flags.String("model", "", "model: pocket (embedded), or a checkpoint `folder`")
+	flags.String("device", "", "where to compute: auto, ref, software, or an `id` from agent device ls")
+	flags.Uint64Var(&f.seed, "seed", 0, "seed of the sampler")
+	flags.StringArray("policy", nil, "one more policy `file`; it can only narrow")
+	flags.String("approve", "", "who decides what a policy wants asked: `ask|deny`")
+	flags.IntVar(&f.maxTurns, "max-turns", 0, "calls and answers of the model")
+	flags.DurationVar(&f.timeout, "timeout", 0, "wall time of the run")
+	flags.String("run-dir", "", "`folder` that runs are kept in")
+	flags.StringVarP(&f.output, "output", "o", "", "write the answer to a `file` as well")
+	flags.BoolVar(&f.json, "json", false, "print every event as a JSON line")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print the final answer alone, on a terminal too")
+	return cmd
+}
+
+// run carries the task out and prints what the chosen form of output asks for.
+func (f *runFlags) run(cmd *cobra.Command, std streams, path string) error {
+	out := f.presenter(std)
+	res, err := f.carryOut(cmd, std, path, out)
+	if err != nil && res.Status == "" {
+		res = runtime.Result{Status: runtime.UsageError, Reason: err.Error()}
+	}
+	res.ExitCode = runtime.ExitCode(res.Status)
+	if f.output != "" && res.Final != "" {
+		if e := os.WriteFile(f.output, []byte(res.Final+"\n"), 0o644); e != nil && res.ExitCode == 0 {
+			res.Status, res.ExitCode, res.Reason = runtime.CheckFailed, runtime.ExitNoAnswer, "write the answer: "+e.Error()
+		}
+	}
+	if e := out.finish(res); e != nil && res.ExitCode == 0 {
+		return &exitError{code: runtime.ExitTool, err: fmt.Errorf("print the answer: %w", e)}
+	}
+	switch {
+	case res.ExitCode == 0:
+		return nil
+	case f.json:
+		return &exitError{code: res.ExitCode}
+	}
+	return &exitError{code: res.ExitCode, err: errors.New(res.Reason)}
+}
+
+// carryOut reads everything, wires it, and runs. With an error comes a result
+// only if something ran.
+func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out presenter) (runtime.Result, error) {
+	cfg, sources, err := configs.Load(".", cmd.Flags())
+	if err != nil {
+		return runtime.Result{}, err
+	}
+	job, err := f.read(path, cfg, sources)
+	if err != nil {
+		return runtime.Result{}, err
+	}
+	gate, err := loadPolicies(job, cfg.Policies)
+	if err != nil {
+		return runtime.Result{}, err
+	}
+	granted, err := grants(job)
+	if err != nil {
+		return runtime.Result{}, err
+	}
+	ctx := cmd.Context()
+	if err := f.prepare(cmd, std, job, cfg); err != nil {
+		return broken(job, agent.ToolBroke, err), err
+	}
+	engine, err := openEngine(ctx, job.Task.Model, f.notice(std))
+	if err != nil {
+		return broken(job, agent.ModelBroke, err), err
+	}
+	defer engine.Close()
+	session, err := engine.session(job.Task.Model)
+	if err != nil {
+		return broken(job, agent.ModelBroke, err), err
+	}
+	out.head(job.Task.Name, engine.String(), toolWords(granted))
+	s := &runtime.Session{
+		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
+		Grants: granted, Gate: gate, Approver: f.approver(std, job, out),
+		Runs: cfg.Runs, Now: time.Now, Watch: out.watch, Version: version, Engine: engine.String(),
+	}
+	return s.Run(ctx)
+}
+
+// broken is the result of a run that could not begin.
+func broken(job *runtime.Job, status agent.Status, err error) runtime.Result {
+	return runtime.Result{Status: status, Reason: err.Error(), Task: job.Task.Name}
+}
+
+// read reads the task and puts what was said elsewhere over or under it.
+func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Sources) (*runtime.Job, error) {
+	values, err := parseSet(f.set)
+	if err != nil {
+		return nil, err
+	}
+	job, err := runtime.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := job.Set(values); err != nil {
+		return nil, err
+	}
+	t := &job.Task
+	choose := func(key string, at *string, configured string) {
+		if *at == "" || sources.Insists(key) {
+			*at = configured
+		}
+	}
+	choose("model", &t.Model.Ref, cfg.Model)
+	choose("device", &t.Model.Device, cfg.Device)
+	if cfg.Approve == runtime.DenyApproval {
+		t.Approvals.Mode = runtime.DenyApproval // nobody can be made to ask by a task
+	}
+	if f.flags.Changed("seed") {
+		t.Model.Seed = &f.seed
+	}
+	if f.maxTurns > 0 {
+		t.Limits.Turns = f.maxTurns
+	}
+	if f.timeout > 0 {
+		t.Limits.WallTime = strictyaml.Duration(f.timeout)
+	}
+	if t.Model.Temperature == nil && t.Model.Ref != inference.Pocket {
+		one := 1.0 // OpenAI's recommendation for gpt-oss; pocket is meant to be read greedily
+		t.Model.Temperature = &one
+	}
+	return job, nil
+}
+
+// prepare sets up what the task needs and the machine does not have yet.
+func (f *runFlags) prepare(cmd *cobra.Command, std streams, job *runtime.Job, cfg configs.Config) error {
+	if job.Task.Tools.Python == nil || python.Prepared("") {
+		return nil
+	}
+	return preparePython(cmd, std, python.PrepareOptions{Index: cfg.PythonIndex})
+}
+
+// notice tells the user of the engine's choice, where a user looks.
+func (f *runFlags) notice(std streams) func(string) {
+	if f.quiet || f.json || !std.terminal {
+		return func(string) {}
+	}
+	return func(text string) { fmt.Fprintln(std.err, text) }
+}
+
+// approver is the person at the terminal, if there is one and may be asked.
+func (f *runFlags) approver(std streams, job *runtime.Job, out presenter) agent.Approver {
+	if v, ok := out.(*view); ok && std.answers && job.Task.Approvals.Mode == runtime.AskApproval {
+		return newApprover(std.in, v)
+	}
+	return nil
+}
+
+func toolWords(granted []runtime.Grant) string {
+	var names []string
+	for _, g := range granted {
+		names = append(names, g.Namespace.Name)
+	}
+	if names == nil {
+		return "no tools"
+	}
+	return strings.Join(names, ", ")
+}

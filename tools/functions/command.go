@@ -156,7 +156,11 @@ func scalarText(v any) (text string, number bool) {
 func (c *command) find() (string, error) {
 	program := c.program
 	if strings.ContainsRune(program, '/') && !filepath.IsAbs(program) {
-		program = filepath.Join(c.base, program)
+		var err error
+		// Absolute, as a bare name would be looked up in PATH.
+		if program, err = filepath.Abs(filepath.Join(c.base, program)); err != nil {
+			return "", fmt.Errorf("command: %w", err)
+		}
 	}
 	file, err := exec.LookPath(program)
 	if err != nil {
@@ -211,5 +215,6 @@ func (c *command) run(ctx context.Context, args arguments, l tools.Limits) (tool
 	if text == "" {
 		return failed(fmt.Errorf("exit code %d", code), l), nil
 	}
-	return failed(fmt.Errorf("exit code %d: %s", code, text), l), nil
+	const prefix = len("Error: exit code 255: ")
+	return failed(fmt.Errorf("exit code %d: %s", code, sandbox.Cut(text, l.Output-prefix)), l), nil
 }

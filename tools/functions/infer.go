@@ -75,11 +75,11 @@ func inferStruct(t reflect.Type, extra string, outer []reflect.Type) (string, er
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" || !f.IsExported() {
-			continue
-		}
 		if f.Anonymous {
 			return "", fmt.Errorf("%s: embedded fields cannot be arguments", t)
+		}
+		if name == "-" || !f.IsExported() {
+			continue
 		}
 		if name == "" {
 			name = f.Name

@@ -72,7 +72,32 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 	if err != nil {
 		return nil, compileError(err)
 	}
-	return &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}, nil
+	s := &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}
+	for _, name := range slices.Sorted(maps.Keys(s.properties)) {
+		if err := s.checkDefault(name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// checkDefault refuses a default that its own property would refuse: it is
+// filled in after the arguments are checked.
+func (s *schema) checkDefault(name string) error {
+	of, ok := s.compiled.Properties[name]
+	if !ok || s.properties[name].fallback == nil {
+		return nil
+	}
+	at := []string{"properties", name, "default"}
+	v, err := strictjson.Parse(string(s.properties[name].fallback))
+	if err != nil {
+		return &schemaError{at, err.Error()}
+	}
+	var bad *jsonschema.ValidationError
+	if errors.As(of.Validate(v), &bad) {
+		return &schemaError{at, s.problems(bad)}
+	}
+	return nil
 }
 
 // noLoader refuses references out of the schema: reading one would let a

@@ -132,15 +132,23 @@ func (d *decoder) setInt(n *node, path string, v reflect.Value) {
 		d.fail(n, path, "must be a whole number, got %s", n.describe())
 		return
 	}
-	i, err := parseInt(n.text)
-	switch {
-	case err != nil:
+	text, err := wholeNumber(n.text)
+	if err != nil {
 		d.fail(n, path, "%v", err)
-	case v.CanInt() && !v.OverflowInt(i):
-		v.SetInt(i)
-	case v.CanUint() && i >= 0 && !v.OverflowUint(uint64(i)):
-		v.SetUint(uint64(i))
-	default:
+		return
+	}
+	if v.CanInt() {
+		var i int64
+		if i, err = strconv.ParseInt(text, 10, v.Type().Bits()); err == nil {
+			v.SetInt(i)
+		}
+	} else {
+		var u uint64
+		if u, err = strconv.ParseUint(text, 10, v.Type().Bits()); err == nil {
+			v.SetUint(u)
+		}
+	}
+	if err != nil {
 		d.fail(n, path, "number %s is out of range", clip(n.text))
 	}
 }

@@ -58,21 +58,17 @@ func jsonNumber(text string) string {
 	return sign + whole + rest
 }
 
-// parseInt reads a whole number. A leading zero is octal to some readers of
-// YAML and decimal to others, so it is refused.
-func parseInt(text string) (int64, error) {
+// wholeNumber is a whole number in decimal digits. A leading zero is octal to
+// some readers of YAML and decimal to others, so it is refused.
+func wholeNumber(text string) (string, error) {
 	digits := strings.TrimLeft(text, "+-")
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
-		return 0, fmt.Errorf("number %s has a leading zero", clip(text))
+		return "", fmt.Errorf("number %s has a leading zero", clip(text))
 	}
 	if !intPattern.MatchString(text) {
-		return 0, fmt.Errorf("must be a whole number, got %s", clip(text))
+		return "", fmt.Errorf("must be a whole number, got %s", clip(text))
 	}
-	n, err := strconv.ParseInt(jsonNumber(text), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("number %s is out of range", clip(text))
-	}
-	return n, nil
+	return jsonNumber(text), nil
 }
 
 // Duration is a time span written with its unit: "60s", "1h30m".

@@ -191,6 +191,22 @@ func TestComplaints(t *testing.T) {
 	}
 }
 
+func TestWholeNumbers(t *testing.T) {
+	var v struct {
+		I int64  `yaml:"i"`
+		U uint64 `yaml:"u"`
+		B int8   `yaml:"b"`
+	}
+	if err := Decode("f", []byte("i: -9223372036854775808\nu: 18446744073709551615\nb: 0x7f"), &v); err != nil || v.I != -1<<63 || v.U != 1<<64-1 || v.B != 127 {
+		t.Errorf("got %+v, %v", v, err)
+	}
+	for _, src := range []string{"i: 9223372036854775808", "u: 18446744073709551616", "u: -1", "b: 128"} {
+		if err := Decode("f", []byte(src), &v); err == nil || !strings.Contains(err.Error(), "is out of range") {
+			t.Errorf("%s: got %v", src, err)
+		}
+	}
+}
+
 func TestNestingByIndentation(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("any:\n")

@@ -176,7 +176,7 @@ func manyKeys(n int) string {
 	return strings.Join(keys, ",")
 }
 
-// args is a program that shows its argument vector, one argument a line.
+// script writes a program.
 func script(t *testing.T, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
@@ -443,5 +443,27 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := functions.New(fs...); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
+	}
+}
+
+// The example of docs/functions.md is real.
+func TestDocs(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/functions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(doc), "```yaml\n")
+	block, _, _ := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("no example")
+	}
+	dir := t.TempDir()
+	script(t, dir, "erp.py", `echo "$@"`)
+	set, err := functions.Parse("docs/functions.md", []byte(block), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := answer(t, open(t, set), "lookup_invoice", `{"number":"123456"}`); got != "lookup --currency=EUR -- 123456" {
+		t.Errorf("got %q", got)
 	}
 }

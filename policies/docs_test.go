@@ -1,0 +1,34 @@
+package policies
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"chorale/harmony"
+)
+
+// The examples of docs/policy.md are real: the first is the policy, the second
+// another, the third its tests.
+func TestDocs(t *testing.T) {
+	doc, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, part := range strings.Split(string(doc), "```yaml\n")[1:] {
+		block, _, _ := strings.Cut(part, "```")
+		blocks = append(blocks, block)
+	}
+	if len(blocks) != 3 {
+		t.Fatalf("%d examples", len(blocks))
+	}
+	if _, err := Parse("docs/policy.md", []byte(blocks[1]), harmony.User); err != nil {
+		t.Error(err)
+	}
+	n, failures, err := RunCases(fstest.MapFS{"policy.yaml": {Data: []byte(blocks[0])}, "tests.yaml": {Data: []byte(blocks[2])}}, ".")
+	if err != nil || n != 1 || len(failures) > 0 {
+		t.Errorf("%d tests, %q, %v", n, failures, err)
+	}
+}

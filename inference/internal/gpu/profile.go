@@ -26,7 +26,7 @@ type profile struct {
 	tile  int // tokens per invocation, for batches
 
 	attend  int // invocations per workgroup of attend
-	queries int // query vectors per workgroup of attend, at least one token's
+	queries int // query vectors per workgroup of attend, whole tokens, for batches
 
 	work int64 // multiplications per submission, so that each ends soon
 }
@@ -34,16 +34,16 @@ type profile struct {
 func newProfile(c *graph.Config, d *vk.Device) profile {
 	p := profile{
 		local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: 8,
-		attend: 16, work: 16e9,
+		attend: 16, queries: 8, work: 16e9,
 	}
 	if d.Kind == vk.Software {
 		p = profile{
-			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 4, down1: 4, downN: 4, tile: 8,
-			attend: 8, work: 1e9,
+			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: 8,
+			attend: 8, queries: 16, work: 1e9,
 		}
 	}
 	group := c.Heads / c.KVHeads
-	p.queries = group * max(1, 8/group)
+	p.queries = group * max(1, p.queries/group)
 	return p
 }
 

@@ -1,0 +1,129 @@
+// Package chrome runs one headless Chromium and loads pages in it. Chromium's
+// own sandbox is always on and it never runs as root; every byte goes through
+// the proxy that is given. Each page gets a browser context of its own, which
+// is thrown away with all that the page opened when its text was taken.
+package chrome
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Config says how to run the browser. Zero limits are replaced by defaults.
+type Config struct {
+	Binary string // path of Chromium; empty: Find
+	Proxy  string // host:port of the proxy; must be set
+	// LoadTime is how long a page may take until what is there is read.
+	LoadTime time.Duration
+	// Memory is what one renderer may use, in bytes.
+	Memory int64
+}
+
+const (
+	defaultLoadTime = 15 * time.Second
+	defaultMemory   = 1 << 30
+	startTime       = 20 * time.Second
+	callTime        = 5 * time.Second // of one command that needs no page's help
+)
+
+// Browser is one running Chromium. It loads one page at a time.
+type Browser struct {
+	config  Config
+	process *process
+	conn    *conn
+
+	loading sync.Mutex
+
+	mu      sync.Mutex
+	crashed map[string]func() // by target: what to do when its renderer dies
+	dropped map[string]func(Download)
+}
+
+// Start runs Chromium and waits until it answers.
+func Start(ctx context.Context, c Config) (*Browser, error) {
+	if c.Proxy == "" {
+		return nil, fmt.Errorf("start Chromium: no proxy given")
+	}
+	if c.LoadTime == 0 {
+		c.LoadTime = defaultLoadTime
+	}
+	if c.Memory == 0 {
+		c.Memory = defaultMemory
+	}
+	if c.Binary == "" {
+		var err error
+		if c.Binary, err = Find(); err != nil {
+			return nil, err
+		}
+	}
+	p, err := startProcess(c.Binary, flags(c.Proxy))
+	if err != nil {
+		return nil, fmt.Errorf("start Chromium: %w", err)
+	}
+	b := &Browser{config: c, process: p, conn: newConn(p.out, p.in), crashed: map[string]func(){}, dropped: map[string]func(Download){}}
+	b.conn.on("", b.event)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	if err := b.conn.call(ctx, "", "Target.setDiscoverTargets", map[string]any{"discover": true}, nil); err != nil {
+		b.Close()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("start Chromium: no answer: %w", ctx.Err())
+		}
+		return nil, fmt.Errorf("start Chromium: %s", p.why())
+	}
+	return b, nil
+}
+
+// Done is closed when the browser has ended, for whatever reason.
+func (b *Browser) Done() <-chan struct{} { return b.conn.done }
+
+// Close ends the browser and every process of it, and removes its files.
+func (b *Browser) Close() error {
+	b.process.kill()
+	b.conn.close()
+	return os.RemoveAll(b.process.dir)
+}
+
+// flags are the command line. The proxy and the resolver rule keep the network
+// process from connecting or resolving anything itself; the rest turns off
+// what talks to servers on its own.
+func flags(proxy string) []string {
+	return []string{
+		"--headless",
+		"--remote-debugging-pipe",
+		"--proxy-server=http://" + proxy,
+		"--proxy-bypass-list=<-loopback>",
+		"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+		"--webrtc-ip-handling-policy=disable_non_proxied_udp",
+		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+		"--disable-quic",
+		"--dns-prefetch-disable",
+		"--no-pings",
+		"--no-first-run",
+		"--no-default-browser-check",
+		"--disable-background-networking",
+		"--disable-breakpad",
+		"--disable-client-side-phishing-detection",
+		"--disable-component-update",
+		"--disable-crash-reporter",
+		"--disable-default-apps",
+		"--disable-dev-shm-usage",
+		"--disable-domain-reliability",
+		"--disable-extensions",
+		"--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider," +
+			"AutofillServerCommunication,CertificateTransparencyComponentUpdater,DnsOverHttps," +
+			"SpareRendererForSitePerProcess,InterestFeedContentSuggestions",
+		"--disable-gpu",
+		"--disable-sync",
+		"--deny-permission-prompts",
+		"--hide-scrollbars",
+		"--metrics-recording-only",
+		"--mute-audio",
+		"--password-store=basic",
+		"--safebrowsing-disable-auto-update",
+		"--use-mock-keychain",
+	}
+}

@@ -1,0 +1,112 @@
+package chrome
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"chorale/tools/browser/internal/wall"
+)
+
+// start runs Chromium behind a proxy that reaches the server only.
+func start(t *testing.T, h http.Handler, c Config) (*Browser, string) {
+	t.Helper()
+	if _, err := Find(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	rule, err := wall.ParseRule([]string{srv.Listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := wall.NewProxy(&wall.Dialer{Rule: rule}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { proxy.Close() })
+	proxy.Allow(64 << 20)
+	c.Proxy = proxy.Addr()
+	began := time.Now()
+	b, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("started in %v", time.Since(began))
+	t.Cleanup(func() { b.Close() })
+	return b, srv.URL
+}
+
+func page(html string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if r.URL.Path != "/" {
+			http.NotFound(w, r)
+			return
+		}
+		io.WriteString(w, html)
+	})
+}
+
+// TestProcess loads a page and looks at the processes: none runs as root, the
+// renderers are in Chromium's sandbox, and none is left after Close.
+func TestProcess(t *testing.T) {
+	b, url := start(t, page(`<title>T</title><p>static</p><script>document.body.append("by script")</script>`), Config{})
+	began := time.Now()
+	d, err := b.Load(t.Context(), url+"/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("loaded in %v", time.Since(began))
+	if d.Title != "T" || d.Status != 200 || d.Type != "text/html" || d.URL != url+"/" || !strings.Contains(d.HTML, "by script") || d.Note != "" {
+		t.Errorf("got %+v", d)
+	}
+	children := b.process.children()
+	renderers := 0
+	for _, c := range children {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(c.pid) + "/status")
+		if err != nil {
+			continue
+		}
+		s := string(status)
+		if strings.Contains(s, "\nUid:\t0\t") {
+			t.Errorf("process %d runs as root", c.pid)
+		}
+		if c.renderer {
+			renderers++
+			if !strings.Contains(s, "\nSeccomp:\t2") || !strings.Contains(s, "\nNoNewPrivs:\t1") || !strings.Contains(s, "\nCapEff:\t0000000000000000") {
+				t.Errorf("renderer %d is not sandboxed:\n%s", c.pid, s)
+			}
+		}
+		line, _ := os.ReadFile("/proc/" + strconv.Itoa(c.pid) + "/cmdline")
+		if strings.Contains(string(line), "--no-sandbox") {
+			t.Errorf("process %d: %q", c.pid, line)
+		}
+	}
+	if len(children) < 3 || renderers == 0 {
+		t.Errorf("%d processes, %d renderers", len(children), renderers)
+	}
+	began = time.Now()
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("closed in %v", time.Since(began))
+	if left := b.process.children(); len(left) != 0 {
+		t.Errorf("%d processes are left", len(left))
+	}
+	if _, err := os.Stat(b.process.dir); !os.IsNotExist(err) {
+		t.Errorf("folder %s is left", b.process.dir)
+	}
+	if _, err := b.Load(context.Background(), url); err == nil {
+		t.Error("loaded without a browser")
+	}
+}

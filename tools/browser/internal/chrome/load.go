@@ -1,0 +1,361 @@
+package chrome
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chromedp/cdproto/target"
+)
+
+// Document is what a page was when its text was taken.
+type Document struct {
+	URL    string // after redirects and scripts
+	Title  string
+	Base   string // what its relative links are relative to
+	Type   string // media type, as the browser reads it
+	Status int    // of HTTP; 0 if unknown
+	HTML   string // with the content of its own frames and open shadow roots
+	Cut    bool   // HTML is longer
+	// Note says why the page may not be complete; empty otherwise.
+	Note string
+}
+
+// A Download is why an address gives no page: the server sends a file.
+type Download struct{ Name string }
+
+func (d Download) Error() string { return "the address is a download: " + d.Name }
+
+const (
+	settle         = 350 * time.Millisecond // of quiet after a page with scripts has loaded
+	maxNavigations = 10
+	maxDialogs     = 20
+	watchInterval  = 100 * time.Millisecond
+	maxHTML        = 8 << 20 // UTF-16 units
+)
+
+// Load opens an address in a context of its own, waits until it has loaded and
+// come to rest, and takes its text. The error is a Download, or says what went
+// wrong in words; ctx's own error only when ctx is done.
+func (b *Browser) Load(ctx context.Context, address string) (*Document, error) {
+	b.loading.Lock()
+	defer b.loading.Unlock()
+	t, err := b.newTab(ctx)
+	if err == nil {
+		defer t.dispose()
+		var d *Document
+		if d, err = t.load(ctx, address); err == nil {
+			return d, nil
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, errGone):
+		return nil, errors.New("the browser ended while it opened the page; it will be started again for the next call")
+	}
+	return nil, err
+}
+
+// tab is one page. Its state is written by events.
+type tab struct {
+	b         *Browser
+	contextID string
+	targetID  string
+	session   target.SessionID
+	frame     string
+	work      sync.WaitGroup // answers to dialogs under way
+	alive     context.Context
+	end       context.CancelFunc
+
+	mu          sync.Mutex
+	changed     chan struct{} // capacity 1
+	loaded      bool
+	navigations int
+	dialogs     int
+	crashed     bool
+	hog         bool
+	closed      bool
+	download    *Download
+}
+
+func (b *Browser) newTab(ctx context.Context) (*tab, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	t := &tab{b: b, changed: make(chan struct{}, 1)}
+	t.alive, t.end = context.WithCancel(context.Background())
+	if err := t.open(ctx); err != nil {
+		t.dispose()
+		return nil, fmt.Errorf("open a tab: %w", err)
+	}
+	return t, nil
+}
+
+func (t *tab) open(ctx context.Context) error {
+	c := t.b.conn
+	var made struct {
+		BrowserContextID string
+		TargetID         string
+		SessionID        target.SessionID
+		FrameTree        struct{ Frame struct{ ID string } }
+	}
+	if err := c.call(ctx, "", "Target.createBrowserContext", map[string]any{"disposeOnDetach": true}, &made); err != nil {
+		return err
+	}
+	t.contextID = made.BrowserContextID
+	downloads := map[string]any{"behavior": "deny", "browserContextId": t.contextID, "eventsEnabled": true}
+	if err := c.call(ctx, "", "Browser.setDownloadBehavior", downloads, nil); err != nil {
+		return err
+	}
+	blank := map[string]any{"url": "about:blank", "browserContextId": t.contextID}
+	if err := c.call(ctx, "", "Target.createTarget", blank, &made); err != nil {
+		return err
+	}
+	t.targetID = made.TargetID
+	if err := c.call(ctx, "", "Target.attachToTarget", map[string]any{"targetId": t.targetID, "flatten": true}, &made); err != nil {
+		return err
+	}
+	t.session = made.SessionID
+	if err := c.call(ctx, t.session, "Page.getFrameTree", nil, &made); err != nil {
+		return err
+	}
+	t.frame = made.FrameTree.Frame.ID
+	t.b.watch(t)
+	c.on(t.session, t.event)
+	return c.call(ctx, t.session, "Page.enable", nil, nil)
+}
+
+// watch lets the browser's own events reach the tab.
+func (b *Browser) watch(t *tab) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.crashed[t.targetID] = func() { t.change(func() { t.crashed = true }) }
+	b.dropped[t.frame] = func(d Download) { t.change(func() { t.download = &d }) }
+}
+
+// dispose throws the page and all that it opened away. It comes before the tab
+// is let go of: a browser that is detached from while it shows a dialog aborts.
+func (t *tab) dispose() {
+	if t.contextID != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), callTime)
+		defer cancel()
+		err := t.b.conn.call(ctx, "", "Target.disposeBrowserContext", map[string]any{"browserContextId": t.contextID}, nil)
+		if ctx.Err() != nil && err != nil {
+			t.b.process.kill() // it does not even do that: a new one is started for the next page
+		}
+	}
+	t.change(func() { t.closed = true })
+	t.end()
+	t.work.Wait()
+	t.b.conn.on(t.session, nil)
+	t.b.mu.Lock()
+	delete(t.b.crashed, t.targetID)
+	delete(t.b.dropped, t.frame)
+	t.b.mu.Unlock()
+}
+
+// event handles the events of the browser.
+func (b *Browser) event(method string, params []byte) {
+	var p struct{ TargetID, FrameID, SuggestedFilename string }
+	if method != "Target.targetCrashed" && method != "Browser.downloadWillBegin" || json.Unmarshal(params, &p) != nil {
+		return
+	}
+	b.mu.Lock()
+	crashed, dropped := b.crashed[p.TargetID], b.dropped[p.FrameID]
+	b.mu.Unlock()
+	if method == "Target.targetCrashed" && crashed != nil {
+		crashed()
+	}
+	if method == "Browser.downloadWillBegin" && dropped != nil {
+		dropped(Download{Name: p.SuggestedFilename})
+	}
+}
+
+// event handles the events of the page.
+func (t *tab) event(method string, params []byte) {
+	switch method {
+	case "Page.loadEventFired":
+		t.change(func() { t.loaded = true })
+	case "Page.frameNavigated":
+		var p struct{ Frame struct{ ID, ParentID string } }
+		if json.Unmarshal(params, &p) == nil && p.Frame.ParentID == "" {
+			t.change(func() { t.navigations++; t.loaded = false })
+		}
+	case "Page.javascriptDialogOpening":
+		var p struct{ Type string }
+		json.Unmarshal(params, &p)
+		t.change(func() {
+			t.dialogs++
+			if !t.closed {
+				t.work.Go(func() { t.answer(p.Type) })
+			}
+		})
+	}
+}
+
+// answer dismisses a dialog, but lets the page be left.
+func (t *tab) answer(kind string) {
+	ctx, cancel := context.WithTimeout(t.alive, callTime)
+	defer cancel()
+	t.call(ctx, "Page.handleJavaScriptDialog", map[string]any{"accept": kind == "beforeunload"}, nil)
+}
+
+func (t *tab) change(f func()) {
+	t.mu.Lock()
+	f()
+	t.mu.Unlock()
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (t *tab) call(ctx context.Context, method string, params map[string]any, result any) error {
+	return t.b.conn.call(ctx, t.session, method, params, result)
+}
+
+// load waits until one of these is true: the page rests, the time is up, or
+// there will be no page.
+func (t *tab) load(ctx context.Context, address string) (*Document, error) {
+	timeout := time.NewTimer(t.b.config.LoadTime)
+	defer timeout.Stop()
+	watch := time.NewTicker(watchInterval)
+	defer watch.Stop()
+	navigated := t.navigate(address)
+	rest := time.NewTimer(time.Hour)
+	defer rest.Stop()
+	arrived := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-t.b.Done():
+			return nil, errGone
+		case err := <-navigated:
+			if err != nil {
+				return nil, t.because(err)
+			}
+			arrived, navigated = true, nil
+		case <-watch.C:
+			if t.b.process.reap(t.b.config.Memory) {
+				t.change(func() { t.hog = true })
+			}
+			continue
+		case <-timeout.C:
+			if !arrived {
+				return nil, fmt.Errorf("the page did not answer within %v", t.b.config.LoadTime)
+			}
+			return t.take(ctx, fmt.Sprintf("The page was still loading after %v; loading was cut short, this is what was there.", t.b.config.LoadTime))
+		case <-rest.C:
+			return t.take(ctx, "")
+		case <-t.changed:
+		}
+		done, resting, err := t.judge()
+		switch {
+		case err != nil:
+			return nil, err
+		case done:
+			return t.take(ctx, "The page keeps navigating to itself; it was stopped.")
+		case resting && arrived:
+			wait := settle
+			if !t.hasScripts(ctx) {
+				wait = 0
+			}
+			rest.Reset(wait)
+		default:
+			rest.Stop()
+		}
+	}
+}
+
+// judge says from the state whether to go on.
+func (t *tab) judge() (done, resting bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.hog:
+		err = fmt.Errorf("the page used too much memory (over %d MiB) and was stopped", t.b.config.Memory>>20)
+	case t.crashed:
+		err = errors.New("the page crashed")
+	case t.download != nil:
+		err = *t.download
+	case t.dialogs > maxDialogs:
+		err = errors.New("the page keeps opening dialogs and was stopped")
+	}
+	return t.navigations > maxNavigations, t.loaded, err
+}
+
+// navigate starts to load and reports on the channel when the first bytes of
+// the page came, or why none will.
+func (t *tab) navigate(address string) chan error {
+	out := make(chan error, 1)
+	t.work.Go(func() {
+		var r struct{ ErrorText string }
+		err := t.call(t.alive, "Page.navigate", map[string]any{"url": address}, &r)
+		if err == nil && r.ErrorText != "" {
+			err = errors.New(r.ErrorText)
+		}
+		out <- err
+	})
+	return out
+}
+
+// because words a failed navigation.
+func (t *tab) because(err error) error {
+	// The event that explains an aborted navigation may come a little later.
+	if strings.Contains(err.Error(), "ERR_ABORTED") {
+		for range 20 {
+			if _, _, why := t.judge(); why != nil {
+				return why
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	if _, _, why := t.judge(); why != nil {
+		return why
+	}
+	name := err.Error()
+	if i := strings.Index(name, "net::"); i >= 0 {
+		name = name[i+len("net::"):]
+	}
+	if words, ok := netErrors[name]; ok {
+		return errors.New(words)
+	}
+	return err
+}
+
+// netErrors words the errors of Chromium's network stack that users meet.
+var netErrors = map[string]string{
+	"ERR_TOO_MANY_REDIRECTS":            "too many redirects",
+	"ERR_ABORTED":                       "the server sent no page",
+	"ERR_EMPTY_RESPONSE":                "the server closed the connection without an answer",
+	"ERR_CONNECTION_REFUSED":            "the connection was refused",
+	"ERR_CONNECTION_RESET":              "the server broke the connection off",
+	"ERR_CONNECTION_CLOSED":             "the server broke the connection off",
+	"ERR_TUNNEL_CONNECTION_FAILED":      "the server could not be reached",
+	"ERR_PROXY_CONNECTION_FAILED":       "the network boundary is gone; nothing can be reached",
+	"ERR_NAME_NOT_RESOLVED":             "the host does not exist",
+	"ERR_SSL_PROTOCOL_ERROR":            "the server does not speak https",
+	"ERR_CERT_AUTHORITY_INVALID":        "the server's certificate is not signed by a known authority",
+	"ERR_CERT_COMMON_NAME_INVALID":      "the server's certificate is for another host",
+	"ERR_CERT_DATE_INVALID":             "the server's certificate has expired",
+	"ERR_HTTP_RESPONSE_CODE_FAILURE":    "the server answered with an error status and no page",
+	"ERR_INVALID_RESPONSE":              "the server's answer makes no sense",
+	"ERR_INVALID_AUTH_CREDENTIALS":      "the server asks for a login",
+	"ERR_CONTENT_LENGTH_MISMATCH":       "the answer broke off",
+	"ERR_INCOMPLETE_CHUNKED_ENCODING":   "the answer broke off",
+	"ERR_UNSAFE_PORT":                   "browsers do not open that port",
+	"ERR_BLOCKED_BY_CLIENT":             "the browser does not open that address",
+	"ERR_UNKNOWN_URL_SCHEME":            "the address has an unknown scheme",
+	"ERR_DISALLOWED_URL_SCHEME":         "the browser does not open that scheme",
+	"ERR_HTTP2_PROTOCOL_ERROR":          "the server's answer makes no sense",
+	"ERR_CONTENT_DECODING_FAILED":       "the answer can not be decoded",
+	"ERR_RESPONSE_HEADERS_TOO_BIG":      "the answer's headers are too long",
+	"ERR_BLOCKED_BY_RESPONSE":           "the server does not let the page be shown",
+	"ERR_INVALID_URL":                   "the address is not valid",
+	"ERR_CERT_WEAK_SIGNATURE_ALGORITHM": "the server's certificate is too weak",
+}

@@ -1,0 +1,99 @@
+package chrome
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+//go:embed snapshot.js
+var snapshotScript string
+
+const takeTime = 8 * time.Second
+
+// take stops the page and reads it. A page that moves on meanwhile is read
+// again.
+func (t *tab) take(ctx context.Context, note string) (*Document, error) {
+	ctx, cancel := context.WithTimeout(ctx, takeTime)
+	defer cancel()
+	if note != "" {
+		t.call(ctx, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	}
+	t.call(ctx, "Page.stopLoading", nil, nil)
+	var err error
+	for range 5 {
+		var d *Document
+		if d, err = t.snapshot(ctx); err == nil {
+			d.Note = note
+			return d, nil
+		}
+		if _, _, why := t.judge(); why != nil {
+			return nil, why
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.b.Done():
+			return nil, errGone
+		case <-time.After(50 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	if ctx.Err() != nil {
+		return nil, errors.New("the page is too busy to be read: its scripts never rest; it was closed")
+	}
+	return nil, fmt.Errorf("read the page: %w", err)
+}
+
+func (t *tab) snapshot(ctx context.Context) (*Document, error) {
+	raw, err := t.evaluate(ctx, fmt.Sprintf("(%s)(%d)", strings.TrimSpace(snapshotScript), maxHTML))
+	if err != nil {
+		return nil, err
+	}
+	d := new(Document)
+	if err := json.Unmarshal(raw, d); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// hasScripts reports whether the page may still change by itself.
+func (t *tab) hasScripts(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	raw, err := t.evaluate(ctx, "document.scripts.length > 0 || document.querySelector('iframe') !== null")
+	return err != nil || string(raw) != "false"
+}
+
+// evaluate runs an expression in a world of its own, where nothing that the
+// page's scripts changed is seen.
+func (t *tab) evaluate(ctx context.Context, expression string) (json.RawMessage, error) {
+	var world struct{ ExecutionContextID int64 }
+	if err := t.call(ctx, "Page.createIsolatedWorld", map[string]any{"frameId": t.frame}, &world); err != nil {
+		return nil, err
+	}
+	var r struct {
+		Result           struct{ Value json.RawMessage }
+		ExceptionDetails *struct {
+			Text      string
+			Exception struct{ Description string }
+		}
+	}
+	err := t.call(ctx, "Runtime.evaluate", map[string]any{
+		"expression":    expression,
+		"contextId":     world.ExecutionContextID,
+		"returnByValue": true,
+		"timeout":       takeTime.Milliseconds(),
+	}, &r)
+	if err != nil {
+		return nil, err
+	}
+	if r.ExceptionDetails != nil {
+		return nil, fmt.Errorf("%s %s", r.ExceptionDetails.Text, r.ExceptionDetails.Exception.Description)
+	}
+	return r.Result.Value, nil
+}

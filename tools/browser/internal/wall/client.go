@@ -1,0 +1,127 @@
+package wall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
+
+// maxRedirects is how many redirects a client follows, as browsers do.
+const maxRedirects = 20
+
+// A Client fetches single documents through the wall. It sends no cookies and
+// no credentials.
+type Client struct {
+	http *http.Client
+	cap  int64
+}
+
+// NewClient returns a client whose bodies are cut at bodyCap decoded bytes.
+func NewClient(d *Dialer, bodyCap int64) *Client {
+	t := &http.Transport{
+		DialContext:            func(ctx context.Context, _, addr string) (net.Conn, error) { return d.Dial(ctx, "", addr) },
+		DisableCompression:     true,
+		DisableKeepAlives:      true,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+	return &Client{cap: bodyCap, http: &http.Client{
+		Transport: checked{d.Rule, t},
+		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return errors.New("too many redirects")
+			}
+			return nil
+		},
+	}}
+}
+
+// checked holds every request, redirects too, against the rule.
+type checked struct {
+	rule Rule
+	next http.RoundTripper
+}
+
+func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := c.rule.CheckURL(r.URL); err != nil {
+		return nil, err
+	}
+	return c.next.RoundTrip(r)
+}
+
+// A Document is what a server sent.
+type Document struct {
+	URL    string // after redirects
+	Status int
+	Type   string // media type, without parameters
+	Params map[string]string
+	Name   string // of the file, where the server sends one to be saved
+	Size   int64  // as announced; -1 if unknown
+	Body   []byte
+	Cut    bool // the body is longer than Body
+}
+
+// Get fetches an address. wants decides from the headers whether the body is
+// read at all.
+func (c *Client) Get(ctx context.Context, u *url.URL, wants func(*Document) bool) (*Document, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "text/html,application/xhtml+xml,text/*;q=0.9,*/*;q=0.8")
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("User-Agent", "Mozilla/5.0 (compatible; chorale)")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, plain(err)
+	}
+	defer resp.Body.Close()
+	d := &Document{URL: resp.Request.URL.String(), Status: resp.StatusCode, Size: resp.ContentLength}
+	d.Type, d.Params, err = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		d.Type = strings.ToLower(strings.TrimSpace(strings.Split(resp.Header.Get("Content-Type"), ";")[0]))
+	}
+	if kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); err == nil && kind == "attachment" {
+		d.Name = params["filename"]
+		if d.Name == "" {
+			d.Name = path.Base(resp.Request.URL.Path)
+		}
+	}
+	if wants != nil && !wants(d) {
+		return d, nil
+	}
+	body, _, err := decode(resp)
+	if err != nil {
+		return nil, err
+	}
+	d.Body, err = io.ReadAll(io.LimitReader(body, c.cap+1))
+	if int64(len(d.Body)) > c.cap {
+		d.Body, d.Cut = d.Body[:c.cap], true
+	}
+	if err != nil && ctx.Err() == nil && len(d.Body) == 0 {
+		return nil, fmt.Errorf("the answer broke off: %w", err)
+	}
+	if err != nil {
+		d.Cut = true
+	}
+	return d, nil
+}
+
+// plain takes the request out of an error of net/http: the address is named by
+// who reports it.
+func plain(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return err
+}

@@ -1,0 +1,278 @@
+package wall
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func rule(t *testing.T, allow ...string) Rule {
+	t.Helper()
+	r, err := ParseRule(allow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRule(t *testing.T) {
+	cases := []struct {
+		allow, url string
+		ok         bool
+	}{
+		{"", "https://example.org/", false},
+		{"example.org", "https://example.org/", true},
+		{"example.org", "http://EXAMPLE.org./", true},
+		{"example.org", "http://user:pw@example.org/", true},
+		{"example.org", "https://www.example.org/", false},
+		{"example.org", "https://example.org.evil.example/", false},
+		{"example.org", "https://example.org:8443/", false},
+		{"example.org", "http://example.org:443/", false},
+		{"example.org:8443", "https://example.org:8443/", true},
+		{"example.org:8443", "https://example.org/", false},
+		{"https://example.org", "http://example.org/", false},
+		{"http://example.org", "http://example.org/", true},
+		{"*.example.org", "https://a.b.example.org/", true},
+		{"*.example.org", "https://example.org/", false},
+		{"*.example.org", "https://notexample.org/", false},
+		{"*", "https://any.example/", true},
+		{"*", "https://any.example:22/", false},
+		{"*", "ftp://any.example/", false},
+		{"*", "file:///etc/passwd", false},
+		{"*", "http://0x7f.0.0.1/", false},
+		{"*", "http://2130706433/", false},
+		{"*", "http://127.1/", false},
+		{"127.0.0.1:80", "http://[::ffff:127.0.0.1]/", true},
+		{"[::1]:8080", "http://[::1]:8080/", true},
+		{"10.0.0.1", "http://10.0.0.2/", false},
+	}
+	for _, c := range cases {
+		var allow []string
+		if c.allow != "" {
+			allow = []string{c.allow}
+		}
+		u, err := url.Parse(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := rule(t, allow...).CheckURL(u); (err == nil) != c.ok {
+			t.Errorf("allow %q, %s: %v", c.allow, c.url, err)
+		}
+	}
+	for _, bad := range []string{"", "ftp://x", "a b", "x:0", "x:99999", "*x", "a.*", "http://", "1.2.3", "fe80::1%eth0"} {
+		if _, err := ParseRule([]string{bad}); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func TestRoutable(t *testing.T) {
+	public := "1.1.1.1 8.8.8.8 93.184.216.34 2606:4700::1111 2a00:1450::1 ::ffff:8.8.8.8"
+	private := "127.0.0.1 127.8.8.8 0.0.0.0 0.1.2.3 10.1.2.3 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254 " +
+		"100.64.0.1 192.0.0.1 192.0.2.1 198.18.0.1 198.51.100.1 203.0.113.1 224.0.0.1 240.0.0.1 255.255.255.255 " +
+		"::1 :: fe80::1 fc00::1 fd12::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: " +
+		"2001:db8::1 2001::1 3fff::1 ::127.0.0.1 100::1"
+	for _, s := range strings.Fields(public) {
+		if !Routable(netip.MustParseAddr(s)) {
+			t.Errorf("%s is public", s)
+		}
+	}
+	for _, s := range strings.Fields(private) {
+		if Routable(netip.MustParseAddr(s)) {
+			t.Errorf("%s is not public", s)
+		}
+	}
+}
+
+// counted is a listener that knows how many connections came.
+func counted(t *testing.T) (addr string, count func() int) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	conns := make(chan net.Conn, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+			conns <- c
+		}
+	}()
+	return l.Addr().String(), func() int { return len(conns) }
+}
+
+// TestDialer resolves names to loopback: only a rule that names the host gets
+// there.
+func TestDialer(t *testing.T) {
+	addr, count := counted(t)
+	_, port, _ := net.SplitHostPort(addr)
+	answers := map[string][]netip.Addr{
+		"private.example":   {netip.MustParseAddr("127.0.0.1")},
+		"mixed.example":     {netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("8.8.8.8")},
+		"mapped.example":    {netip.MustParseAddr("::ffff:127.0.0.1")},
+		"a.private.example": {netip.MustParseAddr("127.0.0.1")},
+	}
+	d := &Dialer{Rule: rule(t, "*:"+port), Lookup: func(_ context.Context, h string) ([]netip.Addr, error) { return answers[h], nil }}
+	for _, host := range []string{"private.example", "mixed.example", "mapped.example", "127.0.0.1", "::1", "localhost", "127.1", "none.example"} {
+		c, err := d.Dial(t.Context(), "http", net.JoinHostPort(host, port))
+		if err == nil {
+			c.Close()
+			t.Errorf("%s: connected", host)
+		}
+	}
+	d.Rule = rule(t, "*.private.example:"+port)
+	if _, err := d.Dial(t.Context(), "http", "a.private.example:"+port); err == nil {
+		t.Error("a star named a private host")
+	}
+	if count() != 0 {
+		t.Errorf("%d connections leaked", count())
+	}
+	d.Rule = rule(t, "private.example:"+port)
+	c, err := d.Dial(t.Context(), "http", "PRIVATE.example.:"+port)
+	if err != nil {
+		t.Fatalf("named host: %v", err)
+	}
+	c.Close()
+}
+
+// setUp serves pages and a proxy that may reach them.
+func setUp(t *testing.T, h http.Handler) (*httptest.Server, *Proxy, *http.Client) {
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	p, err := NewProxy(&Dialer{Rule: rule(t, srv.Listener.Addr().String())}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	p.Allow(16 << 20)
+	via, _ := url.Parse("http://" + p.Addr())
+	tr := &http.Transport{Proxy: http.ProxyURL(via), DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return srv, p, &http.Client{Transport: tr, Timeout: 10 * time.Second}
+}
+
+func TestProxy(t *testing.T) {
+	other, count := counted(t)
+	srv, p, c := setUp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/bomb":
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			for range 64 {
+				z.Write(make([]byte, 1<<20))
+			}
+			z.Close()
+		case "/away":
+			http.Redirect(w, r, "http://"+other+"/", http.StatusFound)
+		default:
+			io.WriteString(w, "hello "+r.Header.Get("Connection"))
+		}
+	}))
+	get := func(u string) (int, string) {
+		resp, err := c.Get(u)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(b)
+	}
+	if code, body := get(srv.URL + "/"); code != 200 || body != "hello " {
+		t.Errorf("allowed page: %d %q", code, body)
+	}
+	if code, body := get("http://" + other + "/"); code != 403 || !strings.Contains(body, "not allowed") {
+		t.Errorf("other port: %d %q", code, body)
+	}
+	if code, _ := get(srv.URL + "/away"); code != 403 {
+		t.Errorf("redirect: %d", code)
+	}
+	if count() != 0 {
+		t.Errorf("%d connections leaked", count())
+	}
+	if seen := p.Seen(); len(seen.Refused) != 2 || seen.Failed["http://"+other+"/"] == "" || seen.Cut {
+		t.Errorf("seen %+v", seen)
+	}
+	if _, body := get(srv.URL + "/bomb"); len(body) > 1<<20 {
+		t.Errorf("bomb gave %d bytes", len(body))
+	}
+	if !p.Seen().Cut {
+		t.Error("a cut body was not noted")
+	}
+	p.Allow(3)
+	if _, body := get(srv.URL + "/"); len(body) > 3 {
+		t.Errorf("budget of 3 bytes gave %q", body)
+	}
+}
+
+func TestProxyTunnel(t *testing.T) {
+	srv, p, _ := setUp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "inside") }))
+	other, count := counted(t)
+	ask := func(target string) string {
+		conn, err := net.Dial("tcp", p.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		io.WriteString(conn, "CONNECT "+target+" HTTP/1.1\r\nHost: "+target+"\r\n\r\nGET / HTTP/1.0\r\n\r\n")
+		b, _ := io.ReadAll(bufio.NewReader(conn))
+		return string(b)
+	}
+	if got := ask(srv.Listener.Addr().String()); !strings.Contains(got, "200 Connection established") || !strings.HasSuffix(got, "inside") {
+		t.Errorf("tunnel: %q", got)
+	}
+	if got := ask(other); !strings.Contains(got, "403") || count() != 0 {
+		t.Errorf("refused tunnel: %q, %d connections", got, count())
+	}
+}
+
+func TestClient(t *testing.T) {
+	other, count := counted(t)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/loop":
+			http.Redirect(w, r, "/loop", http.StatusFound)
+		case "/away":
+			http.Redirect(w, r, "http://"+other+"/", http.StatusFound)
+		case "/file":
+			w.Header().Set("Content-Disposition", `attachment; filename="a.bin"`)
+			w.Header().Set("Content-Length", "1000000")
+		default:
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			io.WriteString(w, strings.Repeat("x", 2000))
+		}
+	}))
+	defer srv.Close()
+	c := NewClient(&Dialer{Rule: rule(t, srv.Listener.Addr().String())}, 1000)
+	get := func(path string) (*Document, error) {
+		u, _ := url.Parse(srv.URL + path)
+		return c.Get(t.Context(), u, func(d *Document) bool { return d.Name == "" })
+	}
+	if d, err := get("/"); err != nil || d.Type != "text/plain" || len(d.Body) != 1000 || !d.Cut {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if d, err := get("/file"); err != nil || d.Name != "a.bin" || d.Size != 1000000 || d.Body != nil {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if _, err := get("/loop"); err == nil || !strings.Contains(err.Error(), "too many redirects") {
+		t.Errorf("loop: %v", err)
+	}
+	var refusal *Refusal
+	if _, err := get("/away"); !errors.As(err, &refusal) || count() != 0 {
+		t.Errorf("away: %v, %d connections", err, count())
+	}
+}

@@ -21,13 +21,27 @@ import (
 )
 
 // Trees returns the directories to look for cases in: own, and those of
-// AGENT_MODELS.
-func Trees(own string) []string {
+// AGENT_MODELS. A tree of AGENT_MODELS that holds nothing of the known layout
+// fails the test; it need not hold every kind of case.
+func Trees(t testing.TB, own string) []string {
+	t.Helper()
 	trees := []string{own}
 	for _, dir := range filepath.SplitList(os.Getenv("AGENT_MODELS")) {
-		if dir != "" {
-			trees = append(trees, dir)
+		if dir == "" {
+			continue
 		}
+		known := 0
+		for _, pattern := range []string{"*/golden/golden.json", "kernels/kernels.json", "*/eval.jsonl"} {
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			known += len(files)
+		}
+		if known == 0 {
+			t.Fatalf("AGENT_MODELS names %s, which holds no goldens, kernels or episodes", dir)
+		}
+		trees = append(trees, dir)
 	}
 	return trees
 }
@@ -154,7 +168,7 @@ func (b *Blob) U8(t testing.TB, name string) []byte {
 func Kernels(t testing.TB, own string) []*Blob {
 	t.Helper()
 	var blobs []*Blob
-	for _, tree := range Trees(own) {
+	for _, tree := range Trees(t, own) {
 		b, err := ReadBlob(filepath.Join(tree, "kernels", "kernels.json"))
 		if os.IsNotExist(err) && tree != own {
 			continue

@@ -18,7 +18,7 @@ func TestGoldenModels(t *testing.T) {
 		Tolerance: 2e-3,
 		MaxTrace:  1000,
 	}
-	for _, tree := range golden.Trees(models) {
+	for _, tree := range golden.Trees(t, models) {
 		for _, m := range golden.Models(t, tree) {
 			suite.MaxPrompt = 0
 			if m.Layout == "original" {

@@ -1,0 +1,242 @@
+package inference_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chorale/harmony"
+	"chorale/inference"
+	"chorale/inference/internal/golden"
+)
+
+// episode is one line of an eval.jsonl: what the model must say turn by turn,
+// and what comes back from the tools.
+type episode struct {
+	ID     int
+	Kind   string
+	Prompt string
+	Turns  []struct{ Expect, Then string }
+}
+
+// evalSet is a file of episodes with the model that they are for.
+type evalSet struct {
+	path, model string
+	episodes    []episode
+	share       float64 // of exact episodes that the model's makers state; 0 where they state none
+	held        bool    // other episodes than the stated share was measured on
+}
+
+// evalSets returns the embedded model's held-out episodes and those of
+// AGENT_MODELS: */eval.jsonl, for the checkpoint beside it, or for the embedded
+// one where there is none.
+func evalSets(t *testing.T) []evalSet {
+	t.Helper()
+	sets := []evalSet{{path: "testdata/pocket/eval.jsonl", model: inference.Pocket, share: statedShare(t, "pocket")}}
+	for _, tree := range golden.Trees(t, "testdata/models")[1:] {
+		files, err := filepath.Glob(filepath.Join(tree, "*", "eval.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range files {
+			dir := filepath.Dir(path)
+			set := evalSet{path: path, model: dir, share: statedShare(t, dir)}
+			if _, err := os.Stat(filepath.Join(dir, "config.json")); errors.Is(err, os.ErrNotExist) {
+				set.model, set.held = inference.Pocket, true
+				set.share = sets[0].share
+			}
+			sets = append(sets, set)
+		}
+	}
+	for i := range sets {
+		sets[i].episodes = readEpisodes(t, sets[i].path)
+	}
+	return sets
+}
+
+// statedShare reads accuracy.json, {"episodes": 400, "exact": 390}.
+func statedShare(t *testing.T, dir string) float64 {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "accuracy.json"))
+	if errors.Is(err, os.ErrNotExist) && dir != "pocket" {
+		return 0
+	}
+	var a struct{ Episodes, Exact int }
+	if err == nil {
+		err = json.Unmarshal(b, &a)
+	}
+	if err != nil || a.Episodes == 0 {
+		t.Fatalf("%s/accuracy.json: %v", dir, err)
+	}
+	return float64(a.Exact) / float64(a.Episodes)
+}
+
+func readEpisodes(t *testing.T, path string) (all []episode) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var e episode
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			t.Fatalf("%s, line %d: %v", path, len(all)+1, err)
+		}
+		if e.Prompt == "" || len(e.Turns) == 0 {
+			t.Fatalf("%s, line %d: no prompt or no turns", path, len(all)+1)
+		}
+		all = append(all, e)
+	}
+	if err := lines.Err(); err != nil || len(all) == 0 {
+		t.Fatalf("%s: %d episodes, %v", path, len(all), err)
+	}
+	return all
+}
+
+// outcome is what the model said, up to the first token that is wrong.
+type outcome struct {
+	exact bool
+	said  []uint32
+}
+
+// player plays episodes with one model.
+type player struct {
+	enc   *harmony.Encoding
+	model *inference.Model
+}
+
+// play lets the model answer each turn freely and greedily, up to its stop
+// token, and feeds in the tool results that the episode gives. It ends where
+// the model says something else than expected.
+func (p *player) play(s *inference.Session, e *episode) (o outcome, err error) {
+	prompt := p.enc.EncodeWithSpecial(e.Prompt)
+	for _, turn := range e.Turns {
+		want := p.enc.EncodeWithSpecial(turn.Expect)
+		n := 0
+		for id, err := range s.Generate(context.Background(), prompt, p.enc.StopTokens()) {
+			if err != nil {
+				return o, fmt.Errorf("episode %d: %w", e.ID, err)
+			}
+			o.said = append(o.said, id)
+			if id != want[n] {
+				return o, nil
+			}
+			if n++; n == len(want) {
+				break
+			}
+		}
+		if n < len(want) {
+			return o, nil
+		}
+		prompt = append(append(prompt, want...), p.enc.EncodeWithSpecial(turn.Then)...)
+	}
+	o.exact = true
+	return o, nil
+}
+
+// playAll plays episodes on several sessions at once.
+func (p *player) playAll(t *testing.T, episodes []episode, sessions int) []outcome {
+	t.Helper()
+	outcomes := make([]outcome, len(episodes))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range sessions {
+		s, err := p.model.NewSession(inference.Sampling{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			defer s.Close()
+			for i := next.Add(1) - 1; i < int64(len(episodes)); i = next.Add(1) - 1 {
+				if outcomes[i], err = p.play(s, &episodes[i]); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return outcomes
+}
+
+func newPlayer(t *testing.T, ref string, o inference.Options) *player {
+	t.Helper()
+	m, err := inference.Open(context.Background(), ref, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	raw, err := m.TokenizerJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, err := harmony.FromTokenizerJSON(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &player{enc: enc, model: m}
+}
+
+// TestReplay plays the held-out episodes through tokenizer, engine and sampler
+// and holds the share that comes out exact against the stated one: within a
+// point on the same episodes, within the noise of sampling on others.
+func TestReplay(t *testing.T) {
+	if golden.Race {
+		t.Skip("the replay runs without the race detector")
+	}
+	for _, set := range evalSets(t) {
+		t.Run(set.path, func(t *testing.T) {
+			// One thread a session and two sessions use two cores better than two
+			// threads for one.
+			p := newPlayer(t, set.model, inference.Options{Device: "cpu", Threads: 1, Context: 4096})
+			// Neighbours in this order share most of their prompts.
+			slices.SortFunc(set.episodes, func(a, b episode) int { return strings.Compare(a.Prompt, b.Prompt) })
+			start := time.Now()
+			outcomes := p.playAll(t, set.episodes, 2)
+			set.check(t, outcomes)
+			t.Logf("%d episodes in %v", len(outcomes), time.Since(start).Round(time.Second))
+		})
+	}
+}
+
+// check compares the share of exact episodes with the stated one.
+func (set *evalSet) check(t *testing.T, outcomes []outcome) {
+	t.Helper()
+	exact, byKind := 0, map[string][2]int{}
+	for i, o := range outcomes {
+		k := byKind[set.episodes[i].Kind]
+		k[1]++
+		if o.exact {
+			exact++
+			k[0]++
+		}
+		byKind[set.episodes[i].Kind] = k
+	}
+	n := float64(len(outcomes))
+	share, room := float64(exact)/n, 0.01
+	if set.held {
+		room += 3 * math.Sqrt(set.share*(1-set.share)/n)
+	}
+	t.Logf("%d of %d exact (%.1f %%), stated %.1f %%: %v", exact, len(outcomes), 100*share, 100*set.share, byKind)
+	if set.share > 0 && math.Abs(share-set.share) > room+1e-9 {
+		t.Errorf("the share is off by more than %.1f points", 100*room)
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 
+	"chorale/inference/internal/gpu"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/ref"
 )
@@ -17,30 +19,24 @@ type device struct {
 	kind, name string
 }
 
-// errNoGPU says that Vulkan has no device of the wanted kind.
-var errNoGPU = errors.New("no GPU")
-
 // openDevice loads the model on the device that o names.
 func openDevice(ctx context.Context, c *graph.Config, w *graph.Weights, o Options) (device, error) {
-	switch {
-	case o.Device == "cpu" || o.Device == "ref":
+	switch name := strings.ToLower(o.Device); {
+	case name == "cpu" || name == "ref":
 		return openCPU(c, w, o), nil
-	case o.Device == "" || o.Device == "auto":
-		d, err := openVulkan(ctx, c, w, o, "vulkan")
+	case name == "" || name == "auto":
+		d, err := openVulkan(ctx, c, w, "vulkan")
 		if err == nil {
 			return d, nil
-		}
-		if !errors.Is(err, errNoGPU) {
-			o.Notice(fmt.Sprintf("The GPU can't be used: %v.", err))
 		}
 		if err := ctx.Err(); err != nil {
 			return device{}, err
 		}
 		d = openCPU(c, w, o)
-		o.Notice("No GPU is in use; the model runs on the " + d.name + ".")
+		o.Notice(fmt.Sprintf("No GPU is used (%v); the model runs on the %s.", err, d.name))
 		return d, nil
-	case o.Device == "software" || o.Device == "vulkan" || strings.HasPrefix(o.Device, "vulkan:"):
-		return openVulkan(ctx, c, w, o, o.Device)
+	case name == "software" || name == "vulkan" || strings.HasPrefix(name, "vulkan:"):
+		return openVulkan(ctx, c, w, name)
 	}
 	return device{}, fmt.Errorf("device %q is unknown: want auto, cpu, vulkan, vulkan:INDEX, vulkan:NAME or software", o.Device)
 }
@@ -51,4 +47,55 @@ func openCPU(c *graph.Config, w *graph.Weights, o Options) device {
 		n = runtime.GOMAXPROCS(0)
 	}
 	return device{backend: ref.New(c, w, n), kind: "ref", name: fmt.Sprintf("CPU (%d threads)", n)}
+}
+
+func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name string) (device, error) {
+	all, err := gpu.Devices()
+	if err != nil {
+		return device{}, err
+	}
+	d, err := choose(all, name)
+	if err != nil {
+		return device{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return device{}, err
+	}
+	b, err := gpu.Open(d, c, w)
+	if err != nil {
+		return device{}, err
+	}
+	return device{backend: b, kind: "vulkan", name: d.String()}, nil
+}
+
+// choose picks the device that a name in lower case means. Software drivers are
+// picked only when they are named: they are slower than the CPU backend.
+func choose(all []gpu.Device, name string) (gpu.Device, error) {
+	if len(all) == 0 {
+		return gpu.Device{}, errors.New("Vulkan has no device")
+	}
+	which := strings.TrimPrefix(name, "vulkan:")
+	index, err := strconv.Atoi(which)
+	byIndex := err == nil
+	for _, d := range all {
+		var match bool
+		switch {
+		case name == "vulkan":
+			match = !d.Software
+		case name == "software":
+			match = d.Software
+		case byIndex:
+			match = d.Index == index
+		default:
+			match = which != "" && strings.Contains(strings.ToLower(d.Name), which)
+		}
+		if match {
+			return d, nil
+		}
+	}
+	var have []string
+	for _, d := range all {
+		have = append(have, fmt.Sprintf("vulkan:%d is %v", d.Index, d))
+	}
+	return gpu.Device{}, fmt.Errorf("Vulkan has no device that %q means: %s", name, strings.Join(have, ", "))
 }

@@ -28,69 +28,82 @@ import (
 //
 // A type that cannot be an argument is reported by New.
 func Func[In, Out any](name, description string, fn func(context.Context, In) (Out, error)) Function {
-	f := Function{name: name, description: description}
-	if f.parameters, f.err = infer(reflect.TypeFor[In]()); f.err != nil {
-		return f
+	parameters, err := infer(reflect.TypeFor[In]())
+	if err != nil {
+		return Function{name: name, err: err}
 	}
-	if f.schema, f.err = compileSchema(f.parameters); f.err != nil {
-		return f
-	}
-	f.run = func(ctx context.Context, args arguments, l tools.Limits) (tools.Result, error) {
+	return Dynamic(name, description, parameters, func(ctx context.Context, args json.RawMessage) (string, error) {
 		var in In
-		if err := json.Unmarshal([]byte(args.json), &in); err != nil {
-			return failed(mismatch(err), l), nil
+		if err := json.Unmarshal(args, &in); err != nil {
+			return "", mismatch(err)
 		}
-		out, err := interruptible(ctx, in, fn)
-		if ctx.Err() != nil {
-			return tools.Result{}, context.Cause(ctx)
-		}
-		var bug *panicked
-		if errors.As(err, &bug) {
-			return tools.Result{}, err
-		}
+		out, err := fn(ctx, in)
 		if err != nil {
-			return failed(err, l), nil
+			return "", err
 		}
 		if text, ok := any(out).(string); ok {
-			return tools.Result{Text: text}, nil
+			return text, nil
 		}
 		text, err := json.Marshal(out)
 		if err != nil {
-			return tools.Result{}, fmt.Errorf("write result: %w", err)
+			return "", &bug{fmt.Errorf("write result: %w", err)}
 		}
-		return tools.Result{Text: string(text)}, nil
+		return string(text), nil
+	})
+}
+
+// Dynamic is Func for a function whose schema is known only when the program
+// runs. fn is given the arguments as JSON without spaces, checked against the
+// schema, with its defaults filled in; nil parameters take no arguments. Its
+// text goes to the model as it is.
+func Dynamic(name, description string, parameters json.RawMessage, fn func(context.Context, json.RawMessage) (string, error)) Function {
+	f := Function{name: name, description: description, parameters: parameters}
+	if f.schema, f.err = compileSchema(parameters); f.err != nil {
+		return f
+	}
+	f.run = func(ctx context.Context, args arguments, l tools.Limits) (tools.Result, error) {
+		text, err := interruptible(ctx, json.RawMessage(args.json), fn)
+		var ours *bug
+		switch {
+		case ctx.Err() != nil:
+			return tools.Result{}, context.Cause(ctx)
+		case errors.As(err, &ours):
+			return tools.Result{}, err
+		case err != nil:
+			return failed(err, l), nil
+		}
+		return tools.Result{Text: text}, nil
 	}
 	return f
 }
 
 // interruptible runs fn and returns when ctx is done, even if fn does not.
-func interruptible[In, Out any](ctx context.Context, in In, fn func(context.Context, In) (Out, error)) (Out, error) {
+func interruptible(ctx context.Context, args json.RawMessage, fn func(context.Context, json.RawMessage) (string, error)) (string, error) {
 	type result struct {
-		out Out
-		err error
+		text string
+		err  error
 	}
 	done := make(chan result, 1)
 	go func() {
 		var r result
 		defer func() {
 			if v := recover(); v != nil {
-				r.err = &panicked{fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
+				r.err = &bug{fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
 			}
 			done <- r
 		}()
-		r.out, r.err = fn(ctx, in)
+		r.text, r.err = fn(ctx, args)
 	}()
 	select {
 	case r := <-done:
-		return r.out, r.err
+		return r.text, r.err
 	case <-ctx.Done():
-		var none Out
-		return none, ctx.Err()
+		return "", ctx.Err()
 	}
 }
 
-// panicked is a bug in a function: it is not the model's to mend.
-type panicked struct{ error }
+// bug is a function's own fault: it is not the model's to mend.
+type bug struct{ error }
 
 // mismatch puts a decoding error into words: arguments that meet the schema and
 // still do not fit the Go type, as 5.0 does not fit an int.

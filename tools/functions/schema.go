@@ -59,18 +59,9 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 	if !ok || root["type"] != "object" {
 		return nil, &schemaError{msg: `must be a JSON Schema with "type": "object"`}
 	}
-	if err := checkKeywords(root); err != nil {
-		return nil, err
-	}
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft2020)
-	c.UseLoader(noLoader{})
-	if err := c.AddResource(schemaURL, v); err != nil {
-		return nil, &schemaError{msg: err.Error()}
-	}
-	compiled, err := c.Compile(schemaURL)
+	compiled, err := compile(v)
 	if err != nil {
-		return nil, compileError(err)
+		return nil, err
 	}
 	s := &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}
 	for _, name := range slices.Sorted(maps.Keys(s.properties)) {
@@ -79,6 +70,25 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 		}
 	}
 	return s, nil
+}
+
+// compile reads a JSON Schema. Formats are checked, not just noted.
+func compile(v any) (*jsonschema.Schema, error) {
+	if err := checkKeywords(v); err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(noLoader{})
+	if err := c.AddResource(schemaURL, v); err != nil {
+		return nil, &schemaError{msg: err.Error()}
+	}
+	compiled, err := c.Compile(schemaURL)
+	if err != nil {
+		return nil, compileError(err)
+	}
+	return compiled, nil
 }
 
 // checkDefault refuses a default that its own property would refuse: it is

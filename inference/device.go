@@ -46,8 +46,10 @@ func openCPU(c *graph.Config, w *graph.Weights, o Options) device {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	return device{backend: ref.New(c, w, n), kind: "ref", name: fmt.Sprintf("CPU (%d threads)", n)}
+	return device{backend: ref.New(c, w, n), kind: "ref", name: cpuName(n)}
 }
+
+func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads)", threads) }
 
 func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name string) (device, error) {
 	all, err := gpu.Devices()

@@ -86,7 +86,7 @@ tools and the policies run in one process, and nothing leaves the machine.
 	root.SetIn(std.in)
 	root.AddCommand(
 		newRun(std), newTask(std), newEval(std), newSetup(std),
-		newConfig(std), newVersion(std),
+		newDevice(std), newConfig(std), newVersion(std),
 	)
 	return root
 }

@@ -1,6 +1,7 @@
 // Package sandbox runs a program of the host under limits: in a process group
-// of its own that dies with the call and with us, with an environment that is
-// given in full, and without ever going through a shell.
+// of its own that dies with the call, with an environment that is given in
+// full, and without ever going through a shell. On Linux the program also dies
+// if we are killed.
 //
 // It bounds time, memory and output. It does not hide the host's files or
 // network from the program: who declares a command trusts it.

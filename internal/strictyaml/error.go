@@ -74,7 +74,7 @@ func excerpt(src []byte, line, column int) string {
 	if line > len(lines) {
 		return ""
 	}
-	text := strings.TrimRight(lines[line-1], "\r")
+	text := strings.TrimSuffix(lines[line-1], "\n")
 	if text == "" || !utf8.ValidString(text) {
 		return ""
 	}

@@ -124,6 +124,8 @@ const (
 // parse reads d.src. A nil node means that d.errs says why.
 func (d *decoder) parse() (root *node) {
 	d.src = bytes.TrimPrefix(d.src, []byte("\ufeff"))
+	// The library folds quoted text wrongly at CRLF.
+	d.src = bytes.ReplaceAll(d.src, []byte("\r\n"), []byte("\n"))
 	if !d.sane() {
 		return nil
 	}
@@ -167,7 +169,7 @@ func (d *decoder) sane() bool {
 			d.failAt(line, column, "", "not UTF-8 text")
 			return false
 		}
-		if (r < ' ' && r != '\t' && r != '\n' && r != '\r') || r == 0x7f {
+		if (r < ' ' && r != '\t' && r != '\n') || r == 0x7f {
 			d.failAt(line, column, "", fmt.Sprintf("control character %U; write it as an escape in double quotes", r))
 			return false
 		}
@@ -230,6 +232,8 @@ func (d *decoder) plain(tokens token.Tokens) bool {
 		case token.MappingValueType:
 			if flow <= 0 {
 				colons++
+			} else if tight(t) {
+				return fail(t, "a \":\" within [] or {} needs a space after it, or quotes around the text")
 			}
 		}
 		if ended {
@@ -239,6 +243,24 @@ func (d *decoder) plain(tokens token.Tokens) bool {
 			return fail(t, "nested too deeply")
 		}
 		started = true
+	}
+	return true
+}
+
+// tight reports whether the colon stands within plain text, as in [x:y]. The
+// library takes that for a mapping if it stands within {}; by YAML 1.2 it is text.
+func tight(colon *token.Token) bool {
+	next := colon.Next
+	if next == nil || next.Position.Line != colon.Position.Line || next.Position.Column != colon.Position.Column+1 {
+		return false
+	}
+	switch colon.PreviousType() {
+	case token.SingleQuoteType, token.DoubleQuoteType, token.SequenceEndType, token.MappingEndType:
+		return false // {"a":1} is JSON
+	}
+	switch next.Type {
+	case token.SequenceStartType, token.SequenceEndType, token.MappingStartType, token.MappingEndType, token.CollectEntryType:
+		return false
 	}
 	return true
 }

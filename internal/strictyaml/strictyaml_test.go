@@ -35,7 +35,7 @@ type file struct {
 	Any     any                `yaml:"any"`
 	Either  stringOrServer     `yaml:"either"`
 	Range   span               `yaml:"range"`
-	ignored int
+	Ignored int                // no tag: no key
 }
 
 type stringOrServer struct{ server }
@@ -86,7 +86,7 @@ schema:
     zeta: {type: string, description: "<é> & \"q\""}
     alpha: {type: integer, minimum: +05, maximum: 1e3, default: ~}
   required: [zeta]
-any: [1, x, {a: null}]
+any: [1, x, {"a":null}]
 either: h
 range: {min: 1, max: 2}
 `
@@ -111,6 +111,21 @@ range: {min: 1, max: 2}
 	}
 }
 
+func TestLineEndings(t *testing.T) {
+	for _, text := range []string{"name: 'one\n  two'\non: true\n", "any: [\n  {a: 1},\n  b # c\n]\ntags:\n- |\n  x\n\n  y\n- z\n"} {
+		var unix, dos file
+		if err := Decode("f", []byte(text), &unix); err != nil {
+			t.Fatal(err)
+		}
+		if err := Decode("f", []byte(strings.ReplaceAll(text, "\n", "\r\n")), &dos); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(unix, dos, cmp.AllowUnexported(file{}, stringOrServer{})); diff != "" {
+			t.Errorf("%q\n%s", text, diff)
+		}
+	}
+}
+
 func TestDefaultsStay(t *testing.T) {
 	got := file{Count: 5, Server: &server{Port: 7}}
 	if err := Decode("f", []byte("server: {host: a}\n"), &got); err != nil {
@@ -128,7 +143,7 @@ func TestComplaints(t *testing.T) {
 		{"count: 1\nserver:\n  host: a\n  prot: 1", `4:3: server: unknown key "prot"; did you mean "port"?`},
 		{"server: {host: a, xyzzy: 1}", `1:19: server: unknown key "xyzzy"; valid keys are host, port, timeout, memory`},
 		{"NAME: x", `1:1: unknown key "NAME"; did you mean "name"?`},
-		{"ignored: 1", `1:1: unknown key "ignored"; valid keys are name, count, ratio, on, tags, server, limits, schema, any, either, range`},
+		{"Ignored: 1", `1:1: unknown key "Ignored"; valid keys are name, count, ratio, on, tags, server, limits, schema, any, either, range`},
 		{"name: a\nname: b", `2:1: key "name" is repeated; it stands first in line 1`},
 		{"any: {a: 1, b: 2, a: 3}", `1:19: key "a" is repeated; it stands first in line 1`},
 		{"name: 5", `1:7: name: must be a string, got number 5; put it in quotes`},
@@ -171,6 +186,9 @@ func TestComplaints(t *testing.T) {
 		{"just text", `1:1: must be a mapping (key: value), got "just text"`},
 		{"1: x", `1:1: a key must be a string, got number 1; put it in quotes`},
 		{"name: a: b", `1:7: mapping value is not allowed in this context`},
+		{"any: {k: [x:y]}", `1:12: a ":" within [] or {} needs a space after it, or quotes around the text`},
+		{"any: {a:1}", `1:8: a ":" within [] or {} needs a space after it, or quotes around the text`},
+		{"name: a\rb", `1:8: control character U+000D; write it as an escape in double quotes`},
 		{"name: \"a", `1:7: could not find end character of double-quoted text`},
 		{"name: a\xff", `1:8: not UTF-8 text`},
 		{"name: a\x00", `1:8: control character U+0000; write it as an escape in double quotes`},

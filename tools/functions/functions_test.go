@@ -371,12 +371,12 @@ func TestGoFunctions(t *testing.T) {
 	set, err := functions.New(
 		functions.Func("sum", "Sums.", func(_ context.Context, in struct {
 			Numbers []float64 `json:"numbers"`
-		}) (map[string]float64, error) {
+		}) (map[string]any, error) {
 			total := 0.0
 			for _, n := range in.Numbers {
 				total += n
 			}
-			return map[string]float64{"sum": total}, nil
+			return map[string]any{"sum": total, "unit": "<m>"}, nil
 		}).ReadOnly(),
 		functions.Func("fail", "Fails.", func(context.Context, struct{}) (string, error) { return "", errors.New("no luck") }),
 		functions.Func("bug", "Panics.", func(context.Context, struct{}) (string, error) { panic("oh") }),
@@ -398,7 +398,7 @@ func TestGoFunctions(t *testing.T) {
 	}
 	tool := open(t, set)
 	for _, c := range []struct{ name, args, want string }{
-		{"sum", `{"numbers":[1,2.5]}`, `{"sum":3.5}`},
+		{"sum", `{"numbers":[1,2.5]}`, `{"sum":3.5,"unit":"<m>"}`},
 		{"sum", `{"Numbers":[1]}`, `failed: Error: invalid arguments: missing argument "numbers"; unknown argument "Numbers" (did you mean "numbers"?)`},
 		{"fail", `{}`, "failed: Error: no luck"},
 		{"int", `{"n":7}`, "7"},

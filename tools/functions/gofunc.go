@@ -44,7 +44,7 @@ func Func[In, Out any](name, description string, fn func(context.Context, In) (O
 		if text, ok := any(out).(string); ok {
 			return text, nil
 		}
-		text, err := json.Marshal(out)
+		text, err := encode(out)
 		if err != nil {
 			return "", &bug{fmt.Errorf("write result: %w", err)}
 		}

@@ -162,15 +162,19 @@ func stringList(v any) []string {
 	return nil
 }
 
-// marshal writes JSON that a shell or a model reads as it is, without \u003c.
-func marshal(v any) json.RawMessage {
+// encode writes JSON that a model reads as it is, without \u003c for <.
+func encode(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil // only for what JSON cannot hold, and v was read from JSON
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// marshal is encode for what was read from JSON and so can be written.
+func marshal(v any) json.RawMessage {
+	text, _ := encode(v)
+	return text
 }
 
 // The keywords of JSON Schema 2020-12 that hold no schema, one schema, a list

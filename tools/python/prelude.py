@@ -16,9 +16,11 @@ def _serve():
     type_, str_, int_, bytes_, memoryview_ = type, str, int, bytes, memoryview
     BaseException_, SystemExit_ = BaseException, SystemExit
     TracebackException = traceback.TracebackException
+    settrace, setprofile, get_limit, set_limit = sys.settrace, sys.setprofile, sys.getrecursionlimit, sys.setrecursionlimit
     nonce = read(control, 16)
     names = dict(vars(builtins))
     here = sys._getframe().f_code.co_filename
+    library = traceback.print_exc.__code__.co_filename[:-len("traceback.py")]
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     coroutine = 0x80  # inspect.CO_COROUTINE
     chunk = 1 << 18
@@ -57,11 +59,14 @@ def _serve():
     def stream(fd):
         return io.TextIOWrapper(io.FileIO(fd, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
 
+    def quiet():
+        """Ends tracing. A trace function that raises is ended by that too."""
+        settrace(None)
+        setprofile(None)
+
     def restore():
-        sys.settrace(None)
-        sys.setprofile(None)
-        if sys.getrecursionlimit() < 500:
-            sys.setrecursionlimit(1000)
+        if get_limit() < 500:
+            set_limit(1000)
         space = builtins.__dict__
         for name, value in names.items():
             space[name] = value
@@ -94,12 +99,28 @@ def _serve():
             builtins._ = value
             send_text(b"v", repr_(value))
 
+    def shorten(at):
+        """Takes the middle out of a traceback with more frames than Python's
+        own recursion limit leads to: to format those would take minutes."""
+        depth, head, tail, last = 0, at, at, at
+        while last is not None:
+            last = last.tb_next
+            depth += 1
+            if depth < 50:
+                head = last
+            elif depth > 100:
+                tail = tail.tb_next
+        if depth > 2000:
+            head.tb_next = tail
+
     def explain(error):
         """The traceback without the frames of this file, and not too long."""
         at = error.__traceback__
         while at is not None and at.tb_frame.f_code.co_filename == here:
             at = at.tb_next
+        shorten(at)
         text = "".join(TracebackException(type_(error), error, at, compact=True).format())
+        text = text.replace(library, "")
         rows = text.splitlines(True)
         if len_(rows) > 60:
             rows[20:-35] = ["  ... %d lines left out ...\n" % (len_(rows) - 55)]
@@ -126,9 +147,11 @@ def _serve():
         """Returns type and text of the error that ended the cell, or nothing."""
         try:
             run(source, name)
+            quiet()
             return b""
         except BaseException_ as error:
             try:
+                quiet()
                 restore()
                 return report(error)
             except BaseException_:  # most likely out of memory
@@ -136,6 +159,7 @@ def _serve():
                 return encode(type_(error).__name__[:200]) + b"\0"
 
     _patch_asyncio(sys, time)
+    _cap_recursion(sys)
     sys.argv, sys.orig_argv = [""], ["python"]
     sys.path.insert(0, "")
     os.chdir("/mnt/data")
@@ -153,6 +177,17 @@ def _serve():
         except BaseException_:
             leave(120)
         send(b"d", ended)
+
+
+def _cap_recursion(sys):
+    """Bounds the recursion limit: without it, Python fills the memory with
+    millions of frames, and an error then takes minutes to come out of them."""
+    set_limit = sys.setrecursionlimit
+
+    def setrecursionlimit(limit):
+        set_limit(min(limit, 500_000))
+
+    sys.setrecursionlimit = setrecursionlimit
 
 
 def _patch_asyncio(sys, time):

@@ -2,6 +2,7 @@ package python
 
 import (
 	"io/fs"
+	"path"
 
 	"github.com/tetratelabs/wazero/experimental/sys"
 	wsys "github.com/tetratelabs/wazero/sys"
@@ -27,13 +28,22 @@ var rootFolders = map[string][]string{
 	"mnt/data": {}, // the mount lies over it
 }
 
+// clean is the path as rootFolders has it.
+func clean(name string) string {
+	if name = path.Clean("/" + name)[1:]; name != "" {
+		return name
+	}
+	return "."
+}
+
 // OpenFile implements sys.FS.
-func (r *root) OpenFile(path string, flag sys.Oflag, _ fs.FileMode) (sys.File, sys.Errno) {
-	if path == controlPath && !r.control.opened {
+func (r *root) OpenFile(name string, flag sys.Oflag, _ fs.FileMode) (sys.File, sys.Errno) {
+	name = clean(name)
+	if name == controlPath && !r.control.opened {
 		r.control.opened = true
 		return r.control, 0
 	}
-	names, ok := rootFolders[path]
+	names, ok := rootFolders[name]
 	switch {
 	case !ok && flag&sys.O_CREAT != 0:
 		return nil, sys.EROFS
@@ -46,15 +56,15 @@ func (r *root) OpenFile(path string, flag sys.Oflag, _ fs.FileMode) (sys.File, s
 }
 
 // Stat implements sys.FS.
-func (r *root) Stat(path string) (wsys.Stat_t, sys.Errno) {
-	if _, ok := rootFolders[path]; !ok {
+func (r *root) Stat(name string) (wsys.Stat_t, sys.Errno) {
+	if _, ok := rootFolders[clean(name)]; !ok {
 		return wsys.Stat_t{}, sys.ENOENT
 	}
 	return folderStat, 0
 }
 
 // Lstat implements sys.FS.
-func (r *root) Lstat(path string) (wsys.Stat_t, sys.Errno) { return r.Stat(path) }
+func (r *root) Lstat(name string) (wsys.Stat_t, sys.Errno) { return r.Stat(name) }
 
 // Mkdir implements sys.FS.
 func (r *root) Mkdir(string, fs.FileMode) sys.Errno { return sys.EROFS }

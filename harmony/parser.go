@@ -36,6 +36,10 @@ const (
 	// Relaxed is openai-harmony's strict=false: a stop token ends the message
 	// there too, and in the first message its text becomes the content.
 	Relaxed
+	// Lenient never fails and loses no text, whatever the tokens are. What it
+	// mends it reports as repairs. It is for models at work; the other two are
+	// for agreement with openai-harmony.
+	Lenient
 )
 
 // ParseOptions says how tokens are read. The zero value reads a stream that
@@ -51,15 +55,16 @@ type ParseOptions struct {
 // Stop tells what ended a message.
 type Stop uint8
 
-// The four ends of a message.
+// The ends of a message.
 const (
 	StopEOS    Stop = iota // the stream ended inside it
 	StopEnd                // <|end|>
 	StopReturn             // <|return|>: the model is done
 	StopCall               // <|call|>: the model waits for a tool
+	StopNext               // the next message began without a stop token (Lenient only)
 )
 
-var stopNames = [...]string{"eos", "end", "return", "call"}
+var stopNames = [...]string{"eos", "end", "return", "call", "next"}
 
 func (s Stop) String() string {
 	if int(s) < len(stopNames) {
@@ -87,6 +92,12 @@ type Parsed struct {
 	// it) and the stop token included.
 	Start, End int
 	Stop       Stop
+	// The rest is known in Lenient mode only. RawChannel is the channel as it
+	// was spelled, HeaderText the header's text with its special tokens left
+	// out, Repairs what was mended in this message and before it.
+	RawChannel string
+	HeaderText string
+	Repairs    []Repair
 }
 
 // EventKind tells what a token brought.
@@ -102,15 +113,21 @@ const (
 	Delta
 	// MessageDone means that the message is complete.
 	MessageDone
+	// Stray is text that belongs to no message (Lenient only).
+	Stray
 )
 
 // Event is what one token brought.
 type Event struct {
 	Kind EventKind
-	// Text is the new text of a Delta.
+	// Text is the new text of a Delta. In Lenient mode it is also the text of a
+	// header, of stray tokens, and what the end of a message freed, so that the
+	// texts of all events are the text of all tokens that are not special.
 	Text string
 	// Message is the finished message of a MessageDone.
 	Message *Parsed
+	// Repairs is what this token made clear to be wrong (Lenient only).
+	Repairs []Repair
 }
 
 // Parser reads the tokens of messages one by one. It looks at ids only: text
@@ -131,6 +148,7 @@ type Parser struct {
 	pushed   int
 	start    int
 	messages []Parsed
+	lenient  lenient
 }
 
 // NewParser returns a parser for one stream.
@@ -160,6 +178,9 @@ func (e *Encoding) Parse(tokens []Token, o ParseOptions) ([]Parsed, error) {
 // Push reads the next token.
 func (p *Parser) Push(t Token) (Event, error) {
 	p.pushed++
+	if p.o.Strictness == Lenient {
+		return p.pushLenient(t), nil
+	}
 	c := &p.enc.control
 	switch p.state {
 	case ExpectStart:
@@ -187,8 +208,11 @@ func (p *Parser) Push(t Token) (Event, error) {
 }
 
 // Close tells the parser that the stream is over. An open message ends with it;
-// an open header is an error, and stays open.
+// an open header is an error, and stays open, unless the parser is lenient.
 func (p *Parser) Close() (Event, error) {
+	if p.o.Strictness == Lenient {
+		return p.closeLenient(), nil
+	}
 	switch p.state {
 	case InHeader:
 		return Event{}, fmt.Errorf("Unexpected EOS while waiting for message header to complete")
@@ -280,7 +304,16 @@ func (p *Parser) endMessage(s Stop) Event {
 }
 
 func (p *Parser) finish(m Message, s Stop) Event {
-	p.messages = append(p.messages, Parsed{Message: m, Start: p.start, End: p.pushed, Stop: s})
+	end := p.pushed
+	if s == StopNext { // the last token opens the next message
+		end--
+	}
+	l := &p.lenient
+	p.messages = append(p.messages, Parsed{
+		Message: m, Start: p.start, End: end, Stop: s,
+		RawChannel: l.head.rawChannel, HeaderText: l.head.text, Repairs: l.repairs,
+	})
+	l.repairs = nil
 	return Event{Kind: MessageDone, Message: &p.messages[len(p.messages)-1]}
 }
 

@@ -1,0 +1,325 @@
+package harmony
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// lenient is what a parser keeps in Lenient mode beside the common state.
+type lenient struct {
+	implied bool     // the open header began without <|start|>
+	fresh   []Repair // since the last event
+	repairs []Repair // since the last finished message
+	head    lenientHeader
+}
+
+// pushLenient is Push for a parser that never fails. The text of all events,
+// one after the other, is the text of all tokens that are not special.
+func (p *Parser) pushLenient(t Token) Event {
+	var ev Event
+	switch p.state {
+	case ExpectStart:
+		ev = p.lenientBetween(t)
+	case InHeader:
+		ev = p.lenientInHeader(t)
+	default:
+		ev = p.lenientContent(t)
+	}
+	ev.Repairs = p.takeFresh()
+	return ev
+}
+
+// closeLenient ends the stream.
+func (p *Parser) closeLenient() Event {
+	var ev Event
+	switch p.state {
+	case InHeader:
+		if len(p.pending) > 0 || !p.lenient.implied && p.nextRole == 0 {
+			ev = p.recover(StopEOS)
+		}
+	case InContent:
+		p.repair(Truncated)
+		ev = p.lenientEnd(StopEOS)
+	}
+	p.state = ExpectStart
+	ev.Repairs = p.takeFresh()
+	return ev
+}
+
+func (p *Parser) repair(k RepairKind) {
+	r := Repair{k, max(0, p.pushed-1)}
+	p.lenient.fresh = append(p.lenient.fresh, r)
+	p.lenient.repairs = append(p.lenient.repairs, r)
+}
+
+// takeFresh returns the repairs that no event has reported.
+func (p *Parser) takeFresh() []Repair {
+	fresh := p.lenient.fresh
+	p.lenient.fresh = nil
+	return fresh
+}
+
+// lenientBetween reads a token where <|start|> is due.
+func (p *Parser) lenientBetween(t Token) Event {
+	c := &p.enc.control
+	switch {
+	case t == c.Start:
+		p.openHeader(false)
+	case c.isStop(t):
+		p.repair(ExtraStop)
+	case t == c.Channel, t == c.Constrain, t == c.Message:
+		p.repair(MissingStart)
+		p.openHeader(true)
+		return p.lenientInHeader(t)
+	case p.enc.IsSpecial(t):
+		p.repair(StrayControl)
+	default: // perhaps the header of a message without <|start|>, perhaps stray
+		p.openHeader(true)
+		p.pending = append(p.pending, t)
+	}
+	return Event{}
+}
+
+func (p *Parser) openHeader(implied bool) {
+	p.state = InHeader
+	p.pending = p.pending[:0]
+	p.lenient.implied = implied
+	p.start = p.pushed - 1
+}
+
+// lenientInHeader reads a token of a header.
+func (p *Parser) lenientInHeader(t Token) Event {
+	c := &p.enc.control
+	switch {
+	case t == c.Message:
+		return p.lenientHeaderDone()
+	case c.isStop(t):
+		return p.recover(c.stop(t))
+	case t != c.Start:
+		if (t == c.Channel || t == c.Constrain) && p.lenient.implied && len(p.pending) > 0 && !p.hasMarker() {
+			p.repair(MissingStart)
+		}
+		p.pending = append(p.pending, t)
+		return Event{}
+	}
+	// A further <|start|>.
+	var ev Event
+	if p.lenient.implied && !p.hasMarker() {
+		ev = p.stray()
+	} else {
+		p.repair(RepeatedStart)
+		ev = p.recoverText(StopNext)
+	}
+	p.nextRole = 0
+	p.openHeader(false)
+	return ev
+}
+
+// hasMarker reports whether a channel or constrain marker is in the header.
+func (p *Parser) hasMarker() bool {
+	for _, t := range p.pending {
+		if t == p.enc.control.Channel || t == p.enc.control.Constrain {
+			return true
+		}
+	}
+	return false
+}
+
+// stray reports the collected text as belonging to no message.
+func (p *Parser) stray() Event {
+	p.repair(StrayText)
+	return Event{Kind: Stray, Text: p.pendingText()}
+}
+
+// lenientHeaderDone reads the collected header.
+func (p *Parser) lenientHeaderDone() Event {
+	if p.lenient.implied && len(p.pending) > 0 && !p.hasMarker() {
+		p.repair(MissingStart)
+	}
+	h := p.readLenient()
+	h.takeWords()
+	p.adopt(h)
+	p.state = InContent
+	p.nextRole = 0
+	p.content = strings.Builder{}
+	p.bytes = ""
+	return Event{Kind: HeaderDone, Text: h.text}
+}
+
+// adopt makes the header that of the open message.
+func (p *Parser) adopt(h *lenientHeader) {
+	h.settle()
+	for _, k := range h.repairs {
+		p.repair(k)
+	}
+	p.lenient.head = *h
+	p.header = h.message
+}
+
+// recover makes a message of a header that never ended: its text is the
+// content, unchanged.
+func (p *Parser) recover(s Stop) Event {
+	if s == StopEOS {
+		p.repair(Truncated)
+	}
+	if p.lenient.implied && !p.hasMarker() {
+		if strings.TrimSpace(p.pendingText()) == "" {
+			ev := p.stray()
+			p.state = ExpectStart
+			return ev
+		}
+		p.repair(MissingStart)
+	}
+	ev := p.recoverText(s)
+	p.state = ExpectStart
+	p.nextRole = 0
+	return ev
+}
+
+// recoverText takes what it can out of an unfinished header and the rest for
+// content. Without any there is no message.
+func (p *Parser) recoverText(s Stop) Event {
+	h := p.readLenient()
+	content := h.takeStart()
+	if strings.TrimSpace(content) == "" && h.message.Channel == "" && h.message.Recipient == "" && h.message.ContentType == "" {
+		if s != StopNext {
+			p.repair(EmptyMessage)
+		}
+		return Event{Text: h.text}
+	}
+	p.adopt(h)
+	p.repair(MissingMessage)
+	p.header.Content = []Part{Text(content)}
+	ev := p.finish(p.header, s)
+	ev.Text = h.text
+	return ev
+}
+
+// lenientContent reads a token of the content.
+func (p *Parser) lenientContent(t Token) Event {
+	c := &p.enc.control
+	switch {
+	case c.isStop(t):
+		return p.lenientEnd(c.stop(t))
+	case t == c.Start, t == c.Channel:
+		p.repair(MissingEnd)
+		ev := p.lenientEnd(StopNext)
+		p.openHeader(t == c.Channel)
+		if t == c.Channel {
+			p.pending = append(p.pending, t)
+		}
+		return ev
+	case p.enc.IsSpecial(t):
+		p.repair(StrayControl)
+		return p.emit(p.flush())
+	}
+	text := p.enc.vocab.of(t)
+	if text == "" {
+		p.repair(UnknownToken)
+		return p.emit(p.flush() + string(utf8.RuneError))
+	}
+	text = p.bytes + text
+	p.bytes = ""
+	// Replace what is bad; keep a character's beginning for the next token.
+	good, bad, cut := badUTF8(text)
+	for bad > 0 && !cut {
+		text = text[:good] + string(utf8.RuneError) + text[good+bad:]
+		skip := good + len(string(utf8.RuneError))
+		good, bad, cut = badUTF8(text[skip:])
+		good += skip
+	}
+	if cut {
+		p.bytes, text = text[good:], text[:good]
+	}
+	return p.emit(text)
+}
+
+// flush returns the replaced bytes that wait to become a character.
+func (p *Parser) flush() string {
+	s := lossy(p.bytes)
+	p.bytes = ""
+	return s
+}
+
+func (p *Parser) emit(text string) Event {
+	if text == "" {
+		return Event{}
+	}
+	p.content.WriteString(text)
+	return Event{Kind: Delta, Text: text}
+}
+
+// lenientEnd closes the open message. The event has the text that waited.
+func (p *Parser) lenientEnd(s Stop) Event {
+	rest := p.flush()
+	p.content.WriteString(rest)
+	p.header.Content = []Part{Text(p.content.String())}
+	p.state = ExpectStart
+	ev := p.finish(p.header, s)
+	ev.Text = rest
+	return ev
+}
+
+// pendingText returns the header's text without special tokens. Between two of
+// them bad UTF-8 is replaced.
+func (p *Parser) pendingText() string {
+	var text string
+	for _, s := range p.segments() {
+		text += s.text
+	}
+	return text
+}
+
+// segment is the text behind a marker of the header; the first one has none.
+type segment struct {
+	marker Token
+	text   string
+}
+
+// segments cuts the collected header at its special tokens.
+func (p *Parser) segments() []segment {
+	out := []segment{{}}
+	var text strings.Builder
+	flush := func() {
+		out[len(out)-1].text += lossy(text.String())
+		text.Reset()
+	}
+	for _, t := range p.pending {
+		s := p.enc.vocab.of(t)
+		switch c := &p.enc.control; {
+		case t == c.Channel, t == c.Constrain:
+			flush()
+			out = append(out, segment{marker: t})
+		case s == "":
+			flush()
+			out[len(out)-1].text += string(utf8.RuneError)
+		case p.enc.IsSpecial(t):
+			flush()
+		default:
+			text.WriteString(s)
+		}
+	}
+	flush()
+	return out
+}
+
+// readLenient prepares the collected header for reading.
+func (p *Parser) readLenient() *lenientHeader {
+	h := &lenientHeader{
+		control: &p.enc.control, segments: p.segments(),
+		given: p.nextRole, implied: p.lenient.implied,
+	}
+	for _, s := range h.segments {
+		h.text += s.text
+	}
+	for _, t := range p.pending {
+		switch c := &p.enc.control; {
+		case t == c.Channel, t == c.Constrain:
+		case p.enc.vocab.of(t) == "":
+			p.repair(UnknownToken)
+		case p.enc.IsSpecial(t):
+			p.repair(StrayControl)
+		}
+	}
+	return h
+}

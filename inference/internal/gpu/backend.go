@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"sync"
 
 	"chorale/inference/internal/graph"
@@ -59,29 +60,35 @@ type variant struct {
 
 // Open loads the model onto a device that [Devices] returned.
 func Open(d Device, c *graph.Config, w *graph.Weights) (*Backend, error) {
-	return open(d, c, w, false)
+	return open(d, c, w, options{})
 }
 
-func open(d Device, c *graph.Config, w *graph.Weights, validate bool) (*Backend, error) {
+// options are what tests change.
+type options struct {
+	validate bool             // by the validation layer
+	adjust   func(p *profile) // before anything is made on the device
+}
+
+func open(d Device, c *graph.Config, w *graph.Weights, o options) (*Backend, error) {
 	if c.HeadDim != 64 {
 		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
 	}
 	b := &Backend{config: c, weights: w, kernels: map[variant]*vk.Kernel{}}
-	if err := b.openDevice(d, validate); err != nil {
+	if err := b.openDevice(d, o); err != nil {
 		b.Close()
 		return nil, err
 	}
 	var err error
-	if b.model, err = upload(b.device, c, w); err != nil {
+	if b.model, err = upload(b.device, b.profile.window, c, w); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("load the model onto %s: %w", d.Name, err)
 	}
 	return b, nil
 }
 
-func (b *Backend) openDevice(d Device, validate bool) error {
+func (b *Backend) openDevice(d Device, o options) error {
 	var err error
-	if b.instance, err = vk.Open(validate); err != nil {
+	if b.instance, err = vk.Open(o.validate); err != nil {
 		return err
 	}
 	all, err := b.instance.Devices()
@@ -94,7 +101,11 @@ func (b *Backend) openDevice(d Device, validate bool) error {
 	if b.device, err = b.instance.Open(all[d.Index]); err != nil {
 		return err
 	}
-	b.profile = newProfile(b.config, b.device)
+	b.profile = newProfile(b.config, b.device.Kind == vk.Software)
+	b.profile.window = int(min(b.device.MaxBuffer, math.MaxInt32))
+	if o.adjust != nil {
+		o.adjust(&b.profile)
+	}
 	b.chunk = chunk(b.config, b.device)
 	return b.profile.check(b.config, b.device)
 }

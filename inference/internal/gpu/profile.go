@@ -28,15 +28,16 @@ type profile struct {
 	attend  int // invocations per workgroup of attend
 	queries int // query vectors per workgroup of attend, whole tokens, for batches
 
-	work int64 // multiplications per submission, so that each ends soon
+	window int   // bytes of weights bound at once, at most
+	work   int64 // multiplications per submission, so that each ends soon
 }
 
-func newProfile(c *graph.Config, d *vk.Device) profile {
+func newProfile(c *graph.Config, software bool) profile {
 	p := profile{
 		local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: 8,
 		attend: 16, queries: 8, work: 16e9,
 	}
-	if d.Kind == vk.Software {
+	if software {
 		p = profile{
 			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: 8,
 			attend: 8, queries: 16, work: 1e9,

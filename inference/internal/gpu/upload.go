@@ -18,9 +18,10 @@ const (
 	patient = time.Minute
 )
 
-// upload copies the weights to the device. Expert weights stay packed.
-func upload(d *vk.Device, c *graph.Config, w *graph.Weights) (*model, error) {
-	u := &uploader{device: d, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+// upload copies the weights to the device, in windows of at most so many bytes.
+// Expert weights stay packed.
+func upload(d *vk.Device, window int, c *graph.Config, w *graph.Weights) (*model, error) {
+	u := &uploader{device: d, window: window, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
 	u.left = size(w)
 	u.dense(c.Hidden, graph.Affine{W: w.Embedding})
 	u.vector(w.Norm)
@@ -62,6 +63,7 @@ func size(w *graph.Weights) int {
 // uploader places tensors in blocks of device memory. It keeps its first error.
 type uploader struct {
 	device *vk.Device
+	window int
 	model  *model
 	err    error
 	left   int // bytes still to come, roughly
@@ -83,10 +85,6 @@ type stage struct {
 func (u *uploader) place(n int) vk.Range {
 	n = ceil(n, 16) * 16
 	if u.err != nil {
-		return vk.Range{}
-	}
-	if uint64(n) > u.device.MaxBuffer {
-		u.err = fmt.Errorf("%d bytes cannot be bound at once: the device's limit is %d", n, u.device.MaxBuffer)
 		return vk.Range{}
 	}
 	if u.block == nil || u.used+n > u.block.Size {
@@ -160,6 +158,14 @@ func (u *uploader) send(to *vk.Buffer, at int, data []byte) error {
 	return s.commands.Submit()
 }
 
+// most is how many things of n bytes fit a window.
+func (u *uploader) most(n int) int {
+	if n > u.window && u.err == nil {
+		u.err = fmt.Errorf("%d bytes cannot be bound at once: the device's limit is %d", n, u.window)
+	}
+	return max(u.window/n, 1)
+}
+
 func (u *uploader) finish() error {
 	for _, s := range u.stages {
 		if s.buffer == nil {
@@ -191,8 +197,7 @@ func (u *uploader) dense(width int, all ...graph.Affine) {
 			u.model.matrices[a.W] = m
 		}
 	}
-	row := 2 * width
-	most := int(min(u.device.MaxBuffer/uint64(row), 1<<30))
+	most := u.most(2 * width)
 	for first := 0; first < m.rows; first += most {
 		count := min(most, m.rows-first)
 		m.parts = append(m.parts, part{data: u.put(rows(all, first, first+count)...), first: first, count: count})
@@ -220,10 +225,7 @@ func rows(all []graph.Affine, lo, hi int) [][]byte {
 func (u *uploader) experts(a graph.Affine) {
 	m := &matrix{rows: a.W.Shape[1], width: a.W.Shape[2], bias: u.put(a.B.Data)}
 	n := a.W.Shape[0]
-	most := int(min(u.device.MaxBuffer/uint64(m.rows*m.width/2), uint64(n)))
-	if most == 0 && u.err == nil {
-		u.err = fmt.Errorf("one expert of %s does not fit a binding of %d bytes", a.W.Name, u.device.MaxBuffer)
-	}
+	most := u.most(m.rows * m.width / 2)
 	for first := 0; first < n && u.err == nil; first += most {
 		w := a.W.Slice(first, min(first+most, n))
 		m.parts = append(m.parts, part{data: u.put(w.Data), scales: u.put(w.Scales), first: first, count: w.Shape[0]})

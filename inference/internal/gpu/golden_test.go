@@ -1,0 +1,64 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"testing"
+
+	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+)
+
+// load opens a model on the only device of the driver in use, watched by the
+// validation layer.
+func load(t testing.TB, c *graph.Config, w *graph.Weights, adjust func(*profile)) (*Backend, error) {
+	t.Helper()
+	devices, err := Devices()
+	if err != nil {
+		return nil, err
+	}
+	if len(devices) != 1 || !devices[0].Software {
+		t.Fatalf("devices: %v", devices)
+	}
+	b, err := open(devices[0], c, w, options{validate: true, adjust: adjust})
+	if err == nil {
+		instance := b.instance
+		t.Cleanup(func() { silent(t, instance) })
+	}
+	return b, err
+}
+
+// TestGoldenModels runs every golden on lavapipe, and the smallest model's on
+// SwiftShader.
+func TestGoldenModels(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric goldens run without the race detector")
+	}
+	for _, driver := range drivers.All {
+		t.Run(driver.Name, func(t *testing.T) {
+			driver.Use(t)
+			for _, tree := range golden.Trees(t, models) {
+				goldenTree(t, driver, tree)
+			}
+		})
+	}
+}
+
+func goldenTree(t *testing.T, driver drivers.Driver, tree string) {
+	var only []string
+	if driver.Name == drivers.SwiftShader.Name {
+		only = []string{"tiny-a"}
+	}
+	for _, m := range golden.Models(t, tree, only...) {
+		suite := golden.Suite{
+			Load:      func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return load(t, c, w, nil) },
+			Tolerance: 2e-3,
+			MaxTrace:  500,
+		}
+		if m.Layout == "original" {
+			suite.MaxPrompt = 500 // the weights are the same; once is enough
+		}
+		t.Run(m.Name+"/"+m.Layout, func(t *testing.T) { suite.Run(t, m) })
+	}
+}

@@ -1,0 +1,344 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/vk"
+	"chorale/shaders"
+)
+
+const models = "../../testdata/models"
+
+// bench runs single kernels on a driver, watched by the validation layer.
+type bench struct {
+	testing.TB
+	d *vk.Device
+}
+
+func newBench(t *testing.T, driver drivers.Driver) *bench {
+	t.Helper()
+	driver.Use(t)
+	i, err := vk.Open(true)
+	if err != nil {
+		drivers.Missing(t, err.Error())
+	}
+	t.Cleanup(i.Close)
+	all, err := i.Devices()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d devices: %v", len(all), err)
+	}
+	d, err := i.Open(all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		d.Close()
+		silent(t, i)
+	})
+	return &bench{t, d}
+}
+
+// silent fails the test where the validation layer said something.
+func silent(t testing.TB, i *vk.Instance) {
+	t.Helper()
+	for _, m := range i.Messages() {
+		t.Errorf("validation: %s", m)
+	}
+}
+
+// run runs a kernel on x*y workgroups. Its buffers are slices of 32-bit numbers
+// or bytes; they are filled with what the kernel left in them.
+func run[P any](b *bench, k *shaders.Kernel, constants []int, push P, x, y int, slices ...any) {
+	b.Helper()
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	spec := vk.KernelSpec{Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Push: k.Push}
+	for _, c := range constants {
+		spec.Constants = append(spec.Constants, uint32(c))
+	}
+	kernel, err := b.d.NewKernel(spec)
+	must(err)
+	defer kernel.Close()
+	var ranges []vk.Range
+	for _, s := range slices {
+		buffer, err := b.d.NewBuffer(ceil(max(binary.Size(s), 1), 16)*16, vk.Upload)
+		must(err)
+		defer buffer.Close()
+		clear(buffer.Bytes())
+		_, err = binary.Encode(buffer.Bytes(), binary.LittleEndian, s)
+		must(err)
+		ranges = append(ranges, vk.Range{Buffer: buffer})
+	}
+	set, err := b.d.NewSet(kernel, ranges...)
+	must(err)
+	defer set.Close()
+	c, err := b.d.NewCommands()
+	must(err)
+	defer c.Close()
+	must(c.Begin())
+	c.Bind(set)
+	vk.Push(c, push)
+	c.Dispatch(x, y, 1)
+	c.ToHost()
+	must(errors.Join(c.End(), c.Submit(), c.Wait(time.Minute)))
+	for i, s := range slices {
+		_, err := binary.Decode(ranges[i].Buffer.Bytes(), binary.LittleEndian, s)
+		must(err)
+	}
+}
+
+// cuts are the ways to cut kernels that tests run on every driver: as for
+// software and as for hardware.
+func cuts(c *graph.Config) map[string]profile {
+	return map[string]profile{"software": newProfile(c, true), "hardware": newProfile(c, false)}
+}
+
+// eachCut runs a test of the kernel goldens on both drivers, with the kernels
+// cut in both ways.
+func eachCut(t *testing.T, heads, kvHeads int, test func(b *bench, g *golden.Blob, p profile)) {
+	for _, driver := range drivers.All {
+		for _, g := range golden.Kernels(t, models) {
+			for name, p := range cuts(&graph.Config{Heads: heads, KVHeads: kvHeads}) {
+				t.Run(driver.Name+"/"+name, func(t *testing.T) { test(newBench(t, driver), g, p) })
+			}
+		}
+	}
+}
+
+// near fails where two arrays differ by more than tolerance, relative to 1 or to
+// the wanted number where that is larger.
+func near(t testing.TB, what string, got, want []float32, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d numbers, want %d", what, len(got), len(want))
+	}
+	var worst float64
+	at := 0
+	for i := range got {
+		e := math.Abs(float64(got[i])-float64(want[i])) / max(1, math.Abs(float64(want[i])))
+		if !(e <= worst) {
+			worst, at = e, i
+		}
+	}
+	if !(worst <= tolerance) {
+		t.Errorf("%s: number %d is %v, want %v", what, at, got[at], want[at])
+	}
+}
+
+// bf16 packs numbers that are exact in it.
+func bf16(t testing.TB, v []float32) []uint16 {
+	t.Helper()
+	packed := make([]uint16, len(v))
+	for i, x := range v {
+		b := math.Float32bits(x)
+		if b&0xffff != 0 {
+			t.Fatalf("%v is not exact in bf16", x)
+		}
+		packed[i] = uint16(b >> 16)
+	}
+	return packed
+}
+
+func poison(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(math.NaN())
+	}
+	return v
+}
+
+func TestNormGolden(t *testing.T) {
+	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+		shape, y := g.Shape(b, "rmsnorm.x"), poison(len(g.F32(b, "rmsnorm.x")))
+		run(b, &shaders.Norm, []int{p.norm}, shaders.NormPush{Width: uint32(shape[1]), Eps: 1e-5}, shape[0], 1,
+			g.F32(b, "rmsnorm.x"), bf16(b, g.F32(b, "rmsnorm.w")), y)
+		near(b, "rmsnorm", y, g.F32(b, "rmsnorm.y"), 1e-5)
+	})
+}
+
+func TestRopeGolden(t *testing.T) {
+	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+		x, want := g.F32(b, "rope.x"), g.F32(b, "rope.y")
+		cos, sin := g.F32(b, "rope.cos"), g.F32(b, "rope.sin") // those that the golden was made with
+		n := len(cos) / 32
+		heads := len(x) / 64 / n // all but the last count as queries, the last as keys
+		var tables, qkv []float32
+		for i := range n {
+			tables = append(append(tables, cos[i*32:(i+1)*32]...), sin[i*32:(i+1)*32]...)
+			qkv = append(qkv, x[i*heads*64:(i+1)*heads*64]...)
+			qkv = append(qkv, x[i*64:(i+1)*64]...) // values
+		}
+		const first = 3 // position of the first token
+		capacity := n + 5
+		keys, values := poison(capacity*64), poison(capacity*64)
+		push := shaders.RopePush{Heads: uint32(heads - 1), KVHeads: 1, Capacity: uint32(capacity)}
+		run(b, &shaders.Rope, []int{p.local}, push, ceil((heads+1)*32, p.local), n, []uint32{first}, tables, qkv, keys, values)
+		for i := range n {
+			row := qkv[i*(heads+1)*64:]
+			rotated := want[i*heads*64 : (i+1)*heads*64]
+			near(b, "rotated", row[:heads*64], rotated, 1e-5)
+			at := (first + i) * 64
+			near(b, "cached key", keys[at:at+64], rotated[(heads-1)*64:], 1e-5)
+			near(b, "cached value", values[at:at+64], x[i*64:(i+1)*64], 0)
+		}
+		for _, v := range append(keys[:first*64:first*64], keys[(first+n)*64:]...) {
+			if !math.IsNaN(float64(v)) {
+				b.Fatal("the cache was written outside the batch")
+			}
+		}
+	})
+}
+
+func TestAttendGolden(t *testing.T) {
+	for _, name := range []string{"attn_full", "attn_win"} {
+		g := golden.Kernels(t, models)[0]
+		heads, kvHeads := g.Shape(t, name+".q")[1], g.Shape(t, name+".k")[1]
+		t.Run(name, func(t *testing.T) {
+			eachCut(t, heads, kvHeads, func(b *bench, g *golden.Blob, p profile) { attend(b, g, p, name) })
+		})
+	}
+}
+
+// attend runs the golden's rows one by one, and where they are consecutive as
+// one batch, too.
+func attend(b *bench, g *golden.Blob, p profile, name string) {
+	q, rows, want := g.F32(b, name+".q"), g.Ints(b, name+".rows"), g.F32(b, name+".out")
+	heads, shape := g.Shape(b, name+".q")[1], g.Shape(b, name+".k")
+	n, kvHeads := shape[0], shape[1]
+	keys, values := byHead(g.F32(b, name+".k"), kvHeads), byHead(g.F32(b, name+".v"), kvHeads)
+	sinks := bf16(b, g.F32(b, name+".sinks"))
+	window, width := g.Ints(b, name+".window")[0], heads*64
+
+	call := func(first, tokens, position, queries int) {
+		var qkv []float32
+		for i := first; i < first+tokens; i++ {
+			qkv = append(append(qkv, q[i*width:(i+1)*width]...), poison(2*kvHeads*64)...)
+		}
+		out := poison(tokens * width)
+		push := shaders.AttendPush{Tokens: uint32(tokens), KVHeads: uint32(kvHeads), Capacity: uint32(n), Window: uint32(window)}
+		group := heads / kvHeads
+		run(b, &shaders.Attend, []int{p.attend, 64 / p.attend, group, queries}, push, kvHeads, ceil(tokens, queries/group),
+			[]uint32{uint32(position)}, qkv, sinks, keys, values, out)
+		near(b, name, out, want[first*width:(first+tokens)*width], 1e-5)
+	}
+	consecutive := true
+	for i, r := range rows {
+		consecutive = consecutive && r == rows[0]+i
+		if i%7 == 0 || i == len(rows)-1 {
+			call(i, 1, r, heads/kvHeads)
+		}
+	}
+	if consecutive {
+		call(0, len(rows), rows[0], p.queries)
+	}
+}
+
+// byHead turns [position][head][64] into [head][position][64].
+func byHead(v []float32, heads int) []float32 {
+	var out []float32
+	for h := range heads {
+		for i := h * 64; i < len(v); i += heads * 64 {
+			out = append(out, v[i:i+64]...)
+		}
+	}
+	return out
+}
+
+func TestRouterGolden(t *testing.T) {
+	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+		for _, name := range []string{"router32", "router128"} {
+			n, experts, top := g.Shape(b, name+".logits")[0], g.Shape(b, name+".logits")[1], g.Shape(b, name+".topk")[1]
+			choice, mix := make([]uint32, n*top), poison(n*top)
+			run(b, &shaders.TopK, []int{p.local}, shaders.TopKPush{Tokens: uint32(n), Experts: uint32(experts), Top: uint32(top)}, ceil(n, p.local), 1,
+				g.F32(b, name+".logits"), choice, mix)
+			for i, want := range g.Ints(b, name+".topk") {
+				if int(choice[i]) != want {
+					b.Fatalf("%s: token %d chose %v", name, i/top, choice[i/top*top:i/top*top+top])
+				}
+			}
+			near(b, name+" weights", mix, g.F32(b, name+".weights"), 1e-6)
+		}
+	})
+}
+
+// TestSwiGLUGolden gives the first matrix the identity for weights.
+func TestSwiGLUGolden(t *testing.T) {
+	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+		x := g.F32(b, "swiglu.x")
+		tokens, rows := g.Shape(b, "swiglu.x")[0], g.Shape(b, "swiglu.x")[1]
+		codes, scales := make([]byte, rows*rows/2), make([]byte, rows*rows/32)
+		for i := range rows {
+			codes[(i*rows+i)/2] = 2 << (4 * (i % 2)) // 1.0
+		}
+		for i := range scales {
+			scales[i] = 127
+		}
+		for _, tile := range []int{1, p.tile} {
+			n := ceil(tokens, tile)
+			slots, y := make([]uint32, n*tile), poison(n*tile*rows/2)
+			for i := range slots {
+				slots[i] = uint32(i)
+				if i >= tokens {
+					slots[i] = math.MaxUint32
+				}
+			}
+			push := shaders.ExpertUpPush{Rows: uint32(rows), Width: uint32(rows), Experts: 1, Grouped: 1, Limit: 7, Alpha: graph.Alpha}
+			run(b, &shaders.ExpertUp, []int{p.local, p.upN, tile}, push, ceil(rows, p.upN*p.local), n,
+				x, codes, scales, make([]uint16, rows), make([]uint32, n), slots, y)
+			near(b, "swiglu", y[:tokens*rows/2], g.F32(b, "swiglu.y"), 1e-5)
+		}
+	})
+}
+
+// TestMXFP4Golden multiplies by the golden's blocks, and reads every value of
+// the format out with one-hot vectors.
+func TestMXFP4Golden(t *testing.T) {
+	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+		shape := g.Shape(b, "mxfp4.values")
+		down := func(x []float32, codes, scales []byte, rows, width int) []float32 {
+			n := len(x) / width
+			y := poison(n * rows)
+			push := shaders.ExpertDownPush{Rows: uint32(rows), Width: uint32(width), Experts: 1}
+			run(b, &shaders.ExpertDown, []int{p.local, p.downN, 1}, push, ceil(rows, p.downN*p.local), n,
+				x, codes, scales, make([]uint16, rows), make([]uint32, n), []float32{1}, y)
+			return y
+		}
+		y := down(g.F32(b, "mxfp4.x"), g.U8(b, "mxfp4.hf_blocks"), g.U8(b, "mxfp4.hf_scales"), shape[0], shape[1])
+		near(b, "mxfp4", y, g.F32(b, "mxfp4.matvec"), 1e-4) // the sum cancels
+
+		const scales = 254 // above, codes overflow and spoil their block
+		var codes, exponents []byte
+		for s := range scales {
+			for range 2 {
+				codes = append(codes, 0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe)
+			}
+			exponents = append(exponents, byte(s))
+		}
+		x := make([]float32, 16*32)
+		for c := range 16 {
+			x[c*32+c] = 1
+		}
+		y = down(x, codes, exponents, scales, 32)
+		table := g.F32(b, "mxfp4.table_ocp")
+		for c := range 16 {
+			for s := range scales {
+				got, want := float64(y[c*scales+s]), float64(table[s*16+c])
+				if got != want && math.Abs(got-want) > 8e-38 { // scales 0 and 1 vanish where denormals are flushed
+					b.Fatalf("scale %d, code %d: %g, want %g", s, c, got, want)
+				}
+			}
+		}
+	})
+}

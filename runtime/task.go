@@ -64,7 +64,7 @@ type ModelSpec struct {
 	MinP          *float64 `yaml:"minP,omitempty"`
 	Seed          *uint64  `yaml:"seed,omitempty"`
 	ContextTokens int      `yaml:"contextTokens,omitempty"`
-	Device        string   `yaml:"device,omitempty"` // auto, ref, or a device's id
+	Device        string   `yaml:"device,omitempty"` // auto, cpu, software, or an id of a device
 }
 
 // ToolSpec names the tools of the run.

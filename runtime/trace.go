@@ -168,11 +168,9 @@ func (j *journal) append(rec Record) {
 	if j.err != nil {
 		return
 	}
-	line, err := json.Marshal(rec)
-	if err == nil {
-		_, err = j.file.Write(append(line, '\n'))
-	}
-	j.err = err
+	e := json.NewEncoder(j.file)
+	e.SetEscapeHTML(false)
+	j.err = e.Encode(rec)
 }
 
 func (j *journal) sync() {

@@ -42,7 +42,7 @@ func newEval(std streams) *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.String("model", "", "model: pocket (embedded), or a checkpoint `folder`")
-	flags.String("device", "", "where to compute: auto, ref, software, or an `id` from agent device ls")
+	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
 	flags.StringVar(&f.mode, "mode", "both", "what to measure: `replay|stack|both`")
 	flags.IntVar(&f.n, "n", 0, "this many episodes only, from the beginning")
 	flags.StringSliceVar(&f.kinds, "kinds", nil, "only episodes of these `kinds`, as in py,func")

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"chorale/configs"
 	"chorale/harmony"
@@ -9,8 +13,8 @@ import (
 	"chorale/runtime"
 )
 
-// loadPolicies stacks the built-in system layer, the task's policies, and those
-// of the configuration. Each can only narrow.
+// loadPolicies stacks the system layer, the task's policies, and those of the
+// configuration. Each can only narrow.
 func loadPolicies(job *runtime.Job, configured []configs.Policy) (*policies.Policy, error) {
 	var stack []*policies.Policy
 	for _, name := range job.Task.Policies {
@@ -35,5 +39,23 @@ func loadPolicies(job *runtime.Job, configured []configs.Policy) (*policies.Poli
 		}
 		stack = append(stack, p)
 	}
-	return policies.Default().Narrow(stack...), nil
+	system, err := systemLayer()
+	if err != nil {
+		return nil, err
+	}
+	return system.Narrow(stack...), nil
+}
+
+// systemLayer is the machine owner's own policy, the only one that can grant
+// more than the built-in, or the built-in where there is none.
+func systemLayer() (*policies.Policy, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return policies.Default(), nil // no home, so no file in it
+	}
+	p, err := policies.Load(filepath.Join(dir, "agent", "policy.yaml"), harmony.System)
+	if errors.Is(err, fs.ErrNotExist) {
+		return policies.Default(), nil
+	}
+	return p, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -64,9 +65,18 @@ func execute(ctx context.Context, args []string, std streams) int {
 			fmt.Fprintln(std.err, "agent:", exit.err)
 		}
 		return exit.code
+	case streamed(args):
+		_ = (&stream{out: std.out}).finish(runtime.Result{Status: runtime.UsageError, ExitCode: runtime.ExitUsage, Reason: err.Error()})
+		return runtime.ExitUsage
 	}
 	fmt.Fprintln(std.err, "agent:", err)
 	return runtime.ExitUsage
+}
+
+// streamed reports whether a command line that cobra refused asked for a stream
+// of events. Its reader was promised a last line.
+func streamed(args []string) bool {
+	return len(args) > 0 && args[0] == "run" && slices.Contains(args, "--json")
 }
 
 func newRoot(std streams) *cobra.Command {

@@ -61,7 +61,7 @@ func newRun(std streams) *cobra.Command {
 	flags.SortFlags = false
 	flags.StringArrayVar(&f.set, "set", nil, "set an input of the task: `name=value`")
 	flags.String("model", "", "model: pocket (embedded), or a checkpoint `folder`")
-	flags.String("device", "", "where to compute: auto, ref, software, or an `id` from agent device ls")
+	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of the sampler")
 	flags.StringArray("policy", nil, "one more policy `file`; it can only narrow")
 	flags.String("approve", "", "who decides what a policy wants asked: `ask|deny`")

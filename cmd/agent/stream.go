@@ -49,9 +49,7 @@ func (s *stream) line(v any) {
 	if s.err != nil {
 		return
 	}
-	b, err := json.Marshal(v)
-	if err == nil {
-		_, err = s.out.Write(append(b, '\n'))
-	}
-	s.err = err
+	e := json.NewEncoder(s.out)
+	e.SetEscapeHTML(false)
+	s.err = e.Encode(v)
 }

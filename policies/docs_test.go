@@ -9,8 +9,8 @@ import (
 	"chorale/harmony"
 )
 
-// The examples of docs/policy.md are real: the first is the policy, the second
-// another, the third its tests.
+// The examples of docs/policy.md are real: a developer's policy, an owner's, a
+// user's, and the tests of the first.
 func TestDocs(t *testing.T) {
 	doc, err := os.ReadFile("../docs/policy.md")
 	if err != nil {
@@ -21,13 +21,15 @@ func TestDocs(t *testing.T) {
 		block, _, _ := strings.Cut(part, "```")
 		blocks = append(blocks, block)
 	}
-	if len(blocks) != 3 {
+	if len(blocks) != 4 {
 		t.Fatalf("%d examples", len(blocks))
 	}
-	if _, err := Parse("docs/policy.md", []byte(blocks[1]), harmony.User); err != nil {
-		t.Error(err)
+	for i, from := range []harmony.Role{harmony.Developer, harmony.System, harmony.User} {
+		if _, err := Parse("docs/policy.md", []byte(blocks[i]), from); err != nil {
+			t.Error(err)
+		}
 	}
-	n, failures, err := RunCases(fstest.MapFS{"policy.yaml": {Data: []byte(blocks[0])}, "tests.yaml": {Data: []byte(blocks[2])}}, ".")
+	n, failures, err := RunCases(fstest.MapFS{"policy.yaml": {Data: []byte(blocks[0])}, "tests.yaml": {Data: []byte(blocks[3])}}, ".")
 	if err != nil || n != 1 || len(failures) > 0 {
 		t.Errorf("%d tests, %q, %v", n, failures, err)
 	}

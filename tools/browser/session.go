@@ -86,8 +86,8 @@ func (s *session) search(ctx context.Context, args arguments, limit int) (string
 	}
 	p, err := s.backend.search(ctx, query, searchResults)
 	if err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
+		if !tellable(ctx, err) {
+			return "", err
 		}
 		return "", usage("Error during search for `%s`: %s", query, shorten(err.Error()))
 	}
@@ -202,8 +202,8 @@ func (s *session) load(ctx context.Context, address string, source bool) (*page,
 	}
 	p, err := s.backend.fetch(ctx, address, source)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if !tellable(ctx, err) {
+			return nil, err
 		}
 		shown := address
 		if source {
@@ -215,6 +215,12 @@ func (s *session) load(ctx context.Context, address string, source bool) (*page,
 		return newPage(p, ""), nil
 	}
 	return newPage(p, address), nil
+}
+
+// tellable reports whether the model can do something about an error.
+func tellable(ctx context.Context, err error) bool {
+	var fatal fatalError
+	return ctx.Err() == nil && !errors.As(err, &fatal)
 }
 
 // room refuses new pages when the session holds as many as it may.

@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// Config says how to run the browser. Zero limits are replaced by defaults.
+// Config says how to run the browser.
 type Config struct {
 	Binary string // path of Chromium; empty: Find
 	Proxy  string // host:port of the proxy; must be set
-	// LoadTime is how long a page may take until what is there is read.
-	LoadTime time.Duration
-	// Memory is what one renderer may use, in bytes.
-	Memory int64
+}
+
+// Limits bound what one page may take.
+type Limits struct {
+	Time   time.Duration // until what is there is read
+	Memory int64         // resident bytes of its process; at most maxMemory
 }
 
 const (
-	defaultLoadTime = 15 * time.Second
-	defaultMemory   = 1 << 30
-	startTime       = 20 * time.Second
-	callTime        = 5 * time.Second // of one command that needs no page's help
+	maxMemory = 1 << 30
+	startTime = 20 * time.Second
+	callTime  = 5 * time.Second // of one command that needs no page's help
 )
 
 // Browser is one running Chromium. It loads one page at a time.
 type Browser struct {
-	config  Config
 	process *process
 	conn    *conn
 
@@ -47,12 +47,6 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 	if c.Proxy == "" {
 		return nil, fmt.Errorf("start Chromium: no proxy given")
 	}
-	if c.LoadTime == 0 {
-		c.LoadTime = defaultLoadTime
-	}
-	if c.Memory == 0 {
-		c.Memory = defaultMemory
-	}
 	if c.Binary == "" {
 		var err error
 		if c.Binary, err = Find(); err != nil {
@@ -63,7 +57,7 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Chromium: %w", err)
 	}
-	b := &Browser{config: c, process: p, conn: newConn(p.out, p.in), crashed: map[string]func(){}, dropped: map[string]func(Download){}}
+	b := &Browser{process: p, conn: newConn(p.out, p.in), crashed: map[string]func(){}, dropped: map[string]func(Download){}}
 	b.conn.on("", b.event)
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()

@@ -14,8 +14,10 @@ import (
 	"chorale/tools/browser/internal/wall"
 )
 
+var testLimits = Limits{Time: 10 * time.Second, Memory: 1 << 30}
+
 // start runs Chromium behind a proxy that reaches the server only.
-func start(t *testing.T, h http.Handler, c Config) (*Browser, string) {
+func start(t *testing.T, h http.Handler) (*Browser, string) {
 	t.Helper()
 	if _, err := Find(); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -35,9 +37,8 @@ func start(t *testing.T, h http.Handler, c Config) (*Browser, string) {
 	}
 	t.Cleanup(func() { proxy.Close() })
 	proxy.Allow(64 << 20)
-	c.Proxy = proxy.Addr()
 	began := time.Now()
-	b, err := Start(t.Context(), c)
+	b, err := Start(t.Context(), Config{Proxy: proxy.Addr()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,9 +61,9 @@ func page(html string) http.Handler {
 // TestProcess loads a page and looks at the processes: none runs as root, the
 // renderers are in Chromium's sandbox, and none is left after Close.
 func TestProcess(t *testing.T) {
-	b, url := start(t, page(`<title>T</title><p>static</p><script>document.body.append("by script")</script>`), Config{})
+	b, url := start(t, page(`<title>T</title><p>static</p><script>document.body.append("by script")</script>`))
 	began := time.Now()
-	d, err := b.Load(t.Context(), url+"/")
+	d, err := b.Load(t.Context(), url+"/", testLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestProcess(t *testing.T) {
 	if _, err := os.Stat(b.process.dir); !os.IsNotExist(err) {
 		t.Errorf("folder %s is left", b.process.dir)
 	}
-	if _, err := b.Load(context.Background(), url); err == nil {
+	if _, err := b.Load(context.Background(), url, testLimits); err == nil {
 		t.Error("loaded without a browser")
 	}
 }

@@ -2,6 +2,7 @@ package chrome
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ type Document struct {
 // A Download is why an address gives no page: the server sends a file.
 type Download struct{ Name string }
 
+// ErrLogin is why an address gives no page: the server asks for a login.
+var ErrLogin = errors.New("the server asks for a login")
+
 func (d Download) Error() string { return "the address is a download: " + d.Name }
 
 const (
@@ -38,13 +42,24 @@ const (
 	maxHTML        = 8 << 20 // UTF-16 units
 )
 
+// guardScript keeps a huge document from being laid out, which would cost many
+// seconds and a gigabyte: only its text is wanted. A mutation observer is told
+// of what a script added before that is laid out.
+//
+//go:embed guard.js
+var guardScript string
+
 // Load opens an address in a context of its own, waits until it has loaded and
 // come to rest, and takes its text. The error is a Download, or says what went
 // wrong in words; ctx's own error only when ctx is done.
-func (b *Browser) Load(ctx context.Context, address string) (*Document, error) {
+func (b *Browser) Load(ctx context.Context, address string, limits Limits) (*Document, error) {
 	b.loading.Lock()
 	defer b.loading.Unlock()
-	t, err := b.newTab(ctx)
+	if end, ok := ctx.Deadline(); ok { // leave time to take the text
+		limits.Time = min(limits.Time, time.Until(end)*2/3)
+	}
+	limits.Memory = min(limits.Memory, maxMemory)
+	t, err := b.newTab(ctx, limits)
 	if err == nil {
 		defer t.dispose()
 		var d *Document
@@ -64,6 +79,7 @@ func (b *Browser) Load(ctx context.Context, address string) (*Document, error) {
 // tab is one page. Its state is written by events.
 type tab struct {
 	b         *Browser
+	limits    Limits
 	contextID string
 	targetID  string
 	session   target.SessionID
@@ -83,10 +99,10 @@ type tab struct {
 	download    *Download
 }
 
-func (b *Browser) newTab(ctx context.Context) (*tab, error) {
+func (b *Browser) newTab(ctx context.Context, limits Limits) (*tab, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	t := &tab{b: b, changed: make(chan struct{}, 1)}
+	t := &tab{b: b, limits: limits, changed: make(chan struct{}, 1)}
 	t.alive, t.end = context.WithCancel(context.Background())
 	if err := t.open(ctx); err != nil {
 		t.dispose()
@@ -126,7 +142,11 @@ func (t *tab) open(ctx context.Context) error {
 	t.frame = made.FrameTree.Frame.ID
 	t.b.watch(t)
 	c.on(t.session, t.event)
-	return c.call(ctx, t.session, "Page.enable", nil, nil)
+	if err := c.call(ctx, t.session, "Page.enable", nil, nil); err != nil {
+		return err
+	}
+	guard := map[string]any{"source": guardScript, "worldName": "guard"}
+	return c.call(ctx, t.session, "Page.addScriptToEvaluateOnNewDocument", guard, nil)
 }
 
 // watch lets the browser's own events reach the tab.
@@ -221,7 +241,7 @@ func (t *tab) call(ctx context.Context, method string, params map[string]any, re
 // load waits until one of these is true: the page rests, the time is up, or
 // there will be no page.
 func (t *tab) load(ctx context.Context, address string) (*Document, error) {
-	timeout := time.NewTimer(t.b.config.LoadTime)
+	timeout := time.NewTimer(t.limits.Time)
 	defer timeout.Stop()
 	watch := time.NewTicker(watchInterval)
 	defer watch.Stop()
@@ -241,15 +261,15 @@ func (t *tab) load(ctx context.Context, address string) (*Document, error) {
 			}
 			arrived, navigated = true, nil
 		case <-watch.C:
-			if t.b.process.reap(t.b.config.Memory) {
+			if t.b.process.reap(t.limits.Memory) {
 				t.change(func() { t.hog = true })
 			}
 			continue
 		case <-timeout.C:
 			if !arrived {
-				return nil, fmt.Errorf("the page did not answer within %v", t.b.config.LoadTime)
+				return nil, fmt.Errorf("the page did not answer within %v", t.limits.Time.Round(time.Second/10))
 			}
-			return t.take(ctx, fmt.Sprintf("The page was still loading after %v; loading was cut short, this is what was there.", t.b.config.LoadTime))
+			return t.take(ctx, fmt.Sprintf("The page was still loading after %v; loading was cut short, this is what was there.", t.limits.Time.Round(time.Second/10)))
 		case <-rest.C:
 			return t.take(ctx, "")
 		case <-t.changed:
@@ -278,7 +298,7 @@ func (t *tab) judge() (done, resting bool, err error) {
 	defer t.mu.Unlock()
 	switch {
 	case t.hog:
-		err = fmt.Errorf("the page used too much memory (over %d MiB) and was stopped", t.b.config.Memory>>20)
+		err = fmt.Errorf("the page used too much memory (over %d MiB) and was stopped", t.limits.Memory>>20)
 	case t.crashed:
 		err = errors.New("the page crashed")
 	case t.download != nil:
@@ -322,6 +342,9 @@ func (t *tab) because(err error) error {
 	if i := strings.Index(name, "net::"); i >= 0 {
 		name = name[i+len("net::"):]
 	}
+	if name == "ERR_INVALID_AUTH_CREDENTIALS" {
+		return ErrLogin
+	}
 	if words, ok := netErrors[name]; ok {
 		return errors.New(words)
 	}
@@ -345,7 +368,6 @@ var netErrors = map[string]string{
 	"ERR_CERT_DATE_INVALID":             "the server's certificate has expired",
 	"ERR_HTTP_RESPONSE_CODE_FAILURE":    "the server answered with an error status and no page",
 	"ERR_INVALID_RESPONSE":              "the server's answer makes no sense",
-	"ERR_INVALID_AUTH_CREDENTIALS":      "the server asks for a login",
 	"ERR_CONTENT_LENGTH_MISMATCH":       "the answer broke off",
 	"ERR_INCOMPLETE_CHUNKED_ENCODING":   "the answer broke off",
 	"ERR_UNSAFE_PORT":                   "browsers do not open that port",

@@ -13,7 +13,7 @@ import (
 //go:embed snapshot.js
 var snapshotScript string
 
-const takeTime = 8 * time.Second
+const takeTime = 10 * time.Second
 
 // take stops the page and reads it. A page that moves on meanwhile is read
 // again.
@@ -21,6 +21,8 @@ func (t *tab) take(ctx context.Context, note string) (*Document, error) {
 	ctx, cancel := context.WithTimeout(ctx, takeTime)
 	defer cancel()
 	if note != "" {
+		// These two reach a page whose script does not rest.
+		t.call(ctx, "Runtime.terminateExecution", nil, nil)
 		t.call(ctx, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
 	}
 	t.call(ctx, "Page.stopLoading", nil, nil)

@@ -22,7 +22,8 @@ function snapshot(max) {
   }
   const base = document.baseURI, root = document.documentElement;
   const shadows = [], todo = [document];
-  while (todo.length && shadows.length < 10000) {
+  const huge = document.getElementsByTagName("*").length > 50000;
+  while (!huge && todo.length && shadows.length < 10000) {
     const walk = document.createTreeWalker(todo.pop(), NodeFilter.SHOW_ELEMENT);
     for (let e = walk.nextNode(); e; e = walk.nextNode()) {
       if (e.shadowRoot) { shadows.push(e.shadowRoot); todo.push(e.shadowRoot); }

@@ -141,6 +141,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	resp, err := p.transport.RoundTrip(out)
 	if err != nil {
+		if r.Context().Err() != nil {
+			return // the browser has gone away
+		}
 		p.note(r.URL.String(), err)
 		http.Error(w, err.Error(), statusOf(err))
 		return

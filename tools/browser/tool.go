@@ -1,0 +1,158 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"unicode/utf8"
+
+	"chorale/harmony"
+	"chorale/tools"
+	"chorale/tools/browser/internal/chrome"
+	"chorale/tools/browser/internal/wall"
+)
+
+// Options say what a browser may do. The zero value can open nothing.
+type Options struct {
+	// Allow lists what may be reached: "example.org", "https://example.org",
+	// "example.org:8080", "*.example.org", "*". Without a port, http means 80
+	// and https 443. Only a host that is named without a star may have an
+	// address that is not of the public internet.
+	Allow []string
+	// MaxPages bounds the pages that are opened, searches and finds included;
+	// scrolling is free. Zero means 200.
+	MaxPages int
+	// JavaScript loads pages in Chromium. Without it, no browser is started:
+	// pages are read as the server sends them.
+	JavaScript bool
+	// Binary is the path of Chromium. Empty means the installed one.
+	Binary string
+	// Tokens cuts text into tokens; windows are measured in them. Required.
+	Tokens Tokenizer
+	// Search finds pages. Without it, search fails and says so.
+	Search Searcher
+}
+
+const defaultMaxPages = 200
+
+// Browser is the tool. It implements tools.Tool.
+type Browser struct {
+	session *session
+	web     *web
+
+	closing context.Context
+	close   context.CancelFunc
+	closed  sync.Once
+
+	calls sync.Mutex // one at a time
+}
+
+var _ tools.Tool = (*Browser)(nil)
+
+// Open checks the options and returns the tool. Chromium is started by the
+// first page that needs it; that it is there is checked now.
+func Open(_ context.Context, o Options) (*Browser, error) {
+	if o.Tokens == nil {
+		return nil, errors.New("open browser: no tokenizer given")
+	}
+	if o.MaxPages < 0 {
+		return nil, fmt.Errorf("open browser: MaxPages is %d", o.MaxPages)
+	}
+	if o.MaxPages == 0 {
+		o.MaxPages = defaultMaxPages
+	}
+	rule, err := wall.ParseRule(o.Allow)
+	if err != nil {
+		return nil, fmt.Errorf("open browser: %w", err)
+	}
+	if o.JavaScript && o.Binary == "" {
+		if o.Binary, err = chrome.Find(); err != nil {
+			return nil, fmt.Errorf("open browser: %w", err)
+		}
+	}
+	w := newWeb(rule, o)
+	b := &Browser{
+		web:     w,
+		session: &session{backend: w, tokens: o.Tokens, viewTokens: viewTokens, maxPages: o.MaxPages},
+	}
+	b.closing, b.close = context.WithCancel(context.Background())
+	return b, nil
+}
+
+// Namespace declares search, open and find in the words of the training.
+func (b *Browser) Namespace() harmony.Namespace { return namespace() }
+
+// errClosed is what calls give after Close.
+var errClosed = errors.New("browser: the tool is closed")
+
+// Call runs search, open or find. Args is a JSON object.
+func (b *Browser) Call(ctx context.Context, c tools.Call) (tools.Result, error) {
+	if c.Limits.Time <= 0 || c.Limits.Output <= 0 || c.Limits.Memory <= 0 {
+		return tools.Result{}, fmt.Errorf("browser: refused a call without limits (%+v)", c.Limits)
+	}
+	b.calls.Lock()
+	defer b.calls.Unlock()
+	if err := ctx.Err(); err != nil {
+		return tools.Result{}, err
+	}
+	if b.closing.Err() != nil {
+		return tools.Result{}, errClosed
+	}
+	limited, cancel := context.WithTimeout(ctx, c.Limits.Time)
+	defer cancel()
+	defer context.AfterFunc(b.closing, cancel)()
+	b.web.memory = c.Limits.Memory
+	text, err := b.session.call(limited, c.Function, c.Args, c.Limits.Output)
+	var told usageError
+	switch {
+	case err == nil:
+		return tools.Result{Text: clip(text, c.Limits.Output)}, nil
+	case ctx.Err() != nil:
+		return tools.Result{}, ctx.Err()
+	case b.closing.Err() != nil:
+		return tools.Result{}, errClosed
+	case errors.As(err, &told):
+		return tools.Result{Text: clip(string(told), c.Limits.Output), Failed: true}, nil
+	case limited.Err() != nil:
+		why := fmt.Sprintf("The call did not end within its time limit of %v.", c.Limits.Time)
+		return tools.Result{Text: clip(why, c.Limits.Output), Failed: true}, nil
+	}
+	return tools.Result{}, fmt.Errorf("browser: %w", err)
+}
+
+// clip cuts a text to limit bytes.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+// Cite replaces the citations in an answer, 【cursor†L1-L2】, by links to the
+// pages. unfinished reports that the text ends within a citation; with hide
+// that part is left out, so that a stream can hold it back.
+func (b *Browser) Cite(answer string, hide bool) (text string, citations []Citation, unfinished bool) {
+	b.calls.Lock()
+	defer b.calls.Unlock()
+	var stack []string
+	for _, p := range b.session.stack {
+		stack = append(stack, p.url)
+	}
+	return cite(stack, answer, hide)
+}
+
+// Close ends a call under way, Chromium and the proxy.
+func (b *Browser) Close() error {
+	var err error
+	b.closed.Do(func() {
+		b.close()
+		b.calls.Lock()
+		defer b.calls.Unlock()
+		err = b.web.close()
+	})
+	return err
+}

@@ -1,0 +1,314 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/charset"
+
+	"chorale/tools/browser/internal/chrome"
+	"chorale/tools/browser/internal/pagetext"
+	"chorale/tools/browser/internal/wall"
+)
+
+const (
+	bodyCap  = 16 << 20 // decoded bytes of one document
+	loadCap  = 64 << 20 // bytes that one page may load in all
+	textCap  = 4 << 20  // bytes of a page's text
+	loadTime = 15 * time.Second
+)
+
+// web is the backend that reads the real web. It starts the proxy and Chromium
+// when the first page needs them.
+type web struct {
+	rule     wall.Rule
+	dialer   *wall.Dialer
+	client   *wall.Client
+	scripts  bool
+	binary   string
+	searcher Searcher
+
+	memory   int64 // of a renderer, for the call under way
+	loadTime time.Duration
+	proxy    *wall.Proxy
+	chromium *chrome.Browser
+}
+
+func newWeb(rule wall.Rule, o Options) *web {
+	d := &wall.Dialer{Rule: rule}
+	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), scripts: o.JavaScript, binary: o.Binary,
+		searcher: o.Search, loadTime: loadTime}
+}
+
+func (w *web) close() error {
+	var errs []error
+	if w.chromium != nil {
+		errs = append(errs, w.chromium.Close())
+	}
+	if w.proxy != nil {
+		errs = append(errs, w.proxy.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (w *web) search(ctx context.Context, query string, n int) (pagetext.Page, error) {
+	if w.searcher == nil {
+		return pagetext.Page{}, errors.New("no search provider is set up for this task. What works without one: " +
+			"`browser.open` with a full address (https://…) as `id`, links of open pages, and `browser.find`. " +
+			"If the answer needs a search, say that the user has to set up a provider.")
+	}
+	found, err := w.searcher.Search(ctx, query, n)
+	if err != nil {
+		return pagetext.Page{}, fmt.Errorf("%s: %w", w.searcher.Name(), err)
+	}
+	return resultsPage(query, found), nil
+}
+
+func (w *web) fetch(ctx context.Context, address string, source bool) (pagetext.Page, error) {
+	u, err := parseAddress(address)
+	if err != nil {
+		return pagetext.Page{}, err
+	}
+	if err := w.rule.CheckURL(u); err != nil {
+		return pagetext.Page{}, err
+	}
+	if source || !w.scripts {
+		return w.read(ctx, u, source)
+	}
+	p, err := w.render(ctx, u)
+	var file chrome.Download
+	if errors.As(err, &file) || errors.Is(err, errNoHTML) || errors.Is(err, chrome.ErrLogin) {
+		return w.read(ctx, u, false)
+	}
+	return p, err
+}
+
+// parseAddress reads what a model gives as an address.
+func parseAddress(s string) (*url.URL, error) {
+	s = strings.TrimSpace(s)
+	if !strings.Contains(s, "://") && strings.Contains(strings.SplitN(s, "/", 2)[0], ".") {
+		s = "https://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("not an http or https address (to open link 2 of a page, give the number 2, not text)")
+	}
+	u.User = nil // what stands before the host is never sent
+	return u, nil
+}
+
+// errNoHTML says that Chromium shows a document that is better read as it is.
+var errNoHTML = errors.New("not HTML")
+
+// render loads a page in Chromium.
+func (w *web) render(ctx context.Context, u *url.URL) (pagetext.Page, error) {
+	if err := w.start(ctx); err != nil {
+		return pagetext.Page{}, err
+	}
+	w.proxy.Allow(loadCap)
+	d, err := w.chromium.Load(ctx, u.String(), chrome.Limits{Time: w.loadTime, Memory: w.memory})
+	seen := w.proxy.Seen()
+	if err != nil {
+		if why := failure(seen, u); why != "" && ctx.Err() == nil {
+			err = errors.New(why)
+		}
+		return pagetext.Page{}, err
+	}
+	at, err := url.Parse(d.URL)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" {
+		return pagetext.Page{}, fmt.Errorf("the page went on to %s, which can not be read", shorten(d.URL))
+	}
+	if why := failure(seen, at); why != "" {
+		return pagetext.Page{}, errors.New(why)
+	}
+	if !isHTML(d.Type) {
+		return pagetext.Page{}, errNoHTML
+	}
+	p := pagetext.FromHTML(d.HTML, d.URL, pagetext.Options{Title: d.Title, Base: d.Base})
+	if strings.TrimSpace(d.HTML) == "" {
+		return pagetext.Page{}, errors.New("the document is empty")
+	}
+	return annotate(p, d.Status, d.Cut || seen.Cut, d.Note), nil
+}
+
+// failure is why the proxy did not get a document, if it did not. A name that
+// redirects elsewhere fails under the other name.
+func failure(seen wall.Seen, u *url.URL) string {
+	plain := *u
+	plain.Fragment = ""
+	if why := seen.Failed[plain.String()]; why != "" {
+		return why
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	if why := seen.Failed[u.Hostname()+":"+port]; why != "" && u.Scheme == "https" {
+		return why
+	}
+	return ""
+}
+
+// start makes sure that a proxy and a living Chromium are there.
+func (w *web) start(ctx context.Context) error {
+	if w.proxy == nil {
+		p, err := wall.NewProxy(w.dialer, bodyCap)
+		if err != nil {
+			return fatalError{fmt.Errorf("start the proxy: %w", err)}
+		}
+		w.proxy = p
+	}
+	if w.chromium != nil {
+		select {
+		case <-w.chromium.Done():
+			w.chromium.Close()
+			w.chromium = nil
+		default:
+			return nil
+		}
+	}
+	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Proxy: w.proxy.Addr()})
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fatalError{err}
+	}
+	w.chromium = b
+	return nil
+}
+
+// A fatalError is ours, not the model's: it stops the task.
+type fatalError struct{ error }
+
+func (e fatalError) Unwrap() error { return e.error }
+
+// read fetches a document with our own client.
+func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page, error) {
+	d, err := w.client.Get(ctx, u, func(d *wall.Document) bool { return isHTML(d.Type) || isText(d.Type) })
+	if err != nil {
+		return pagetext.Page{}, err
+	}
+	if !isHTML(d.Type) && !isText(d.Type) {
+		return pagetext.Page{}, errors.New(describeFile(d))
+	}
+	if len(bytes.TrimSpace(d.Body)) == 0 {
+		if d.Status >= 400 {
+			return pagetext.Page{}, fmt.Errorf("HTTP status %d, without a page", d.Status)
+		}
+		return pagetext.Page{}, errors.New("the document is empty")
+	}
+	text := toUTF8(d)
+	if source || !isHTML(d.Type) {
+		return annotate(pagetext.FromText(text, d.URL, ""), d.Status, d.Cut, ""), nil
+	}
+	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Base: baseOf(text, d.URL)})
+	return annotate(p, d.Status, d.Cut, ""), nil
+}
+
+func isHTML(mediaType string) bool {
+	return mediaType == "text/html" || mediaType == "application/xhtml+xml" || mediaType == ""
+}
+
+func isText(mediaType string) bool {
+	switch mediaType {
+	case "application/json", "application/xml", "application/javascript", "application/x-ndjson", "application/yaml",
+		"application/toml", "application/sql":
+		return true
+	}
+	return strings.HasPrefix(mediaType, "text/") || strings.HasSuffix(mediaType, "+json") || strings.HasSuffix(mediaType, "+xml")
+}
+
+func describeFile(d *wall.Document) string {
+	name, size := d.Name, "of unknown size"
+	if d.Size >= 0 {
+		size = fmt.Sprintf("%d bytes", d.Size)
+	}
+	if name == "" {
+		if u, err := url.Parse(d.URL); err == nil {
+			name = u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+		}
+	}
+	return fmt.Sprintf("the address is a download, not a page: %q, type %s, %s; only text can be read", name, d.Type, size)
+}
+
+func toUTF8(d *wall.Document) string {
+	if d.Params["charset"] == "" && utf8.Valid(d.Body) {
+		return string(d.Body)
+	}
+	contentType := d.Type
+	if c := d.Params["charset"]; c != "" {
+		contentType += "; charset=" + c
+	}
+	r, err := charset.NewReader(bytes.NewReader(d.Body), contentType)
+	if err != nil {
+		return string(d.Body)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return string(d.Body)
+	}
+	return string(b)
+}
+
+// baseOf is what the document says its links are relative to.
+func baseOf(src, address string) string {
+	z := html.NewTokenizer(strings.NewReader(src))
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return ""
+		case html.StartTagToken, html.SelfClosingTagToken:
+			name, more := z.TagName()
+			if string(name) == "body" {
+				return ""
+			}
+			if string(name) != "base" {
+				continue
+			}
+			for more {
+				var k, v []byte
+				k, v, more = z.TagAttr()
+				from, err := url.Parse(address)
+				if string(k) != "href" || err != nil {
+					continue
+				}
+				if to, err := from.Parse(string(v)); err == nil && (to.Scheme == "http" || to.Scheme == "https") {
+					return to.String()
+				}
+			}
+		}
+	}
+}
+
+// annotate says below the address what the reader has to know of how the page
+// came about, and caps its text.
+func annotate(p pagetext.Page, status int, cut bool, note string) pagetext.Page {
+	var notes []string
+	if status >= 400 {
+		notes = append(notes, fmt.Sprintf("The server answered with HTTP status %d.", status))
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
+	if len(p.Text) > textCap {
+		p.Text, cut = clip(p.Text, textCap), true
+	}
+	if cut {
+		notes = append(notes, "The page is too long; the rest of it was cut off.")
+	}
+	if len(notes) == 0 {
+		return p
+	}
+	head := "\nURL: " + p.URL + "\n"
+	p.Text = head + "[Note: " + strings.Join(notes, " ") + "]\n\n" + strings.TrimPrefix(p.Text, head)
+	return p
+}

@@ -40,25 +40,25 @@ func (e *Encoding) merged(rank uint32) Token {
 // them; longer pieces, which are rare in real text, keep a heap.
 const maxScan = 96
 
-// merge appends the tokens of a piece: starting from its bytes, the pair of
-// lowest rank is merged, leftmost first, until none is left.
-func (e *Encoding) merge(dst []Token, piece string) []Token {
-	if len(piece) > maxScan {
-		return e.mergeLong(dst, piece)
+// merge appends the tokens of the piece text[from:to]: starting from its bytes,
+// the pair of lowest rank is merged, leftmost first, until none is left.
+func (e *Encoding) merge(dst []Token, text string, from, to int) []Token {
+	n := to - from
+	if n > maxScan {
+		return e.mergeLong(dst, text[from:to])
 	}
 	var (
 		ids    [maxScan]Token
-		starts [maxScan + 1]uint8
+		starts [maxScan + 1]int
 		ranks  [maxScan]uint32 // of each part with the one behind it
 	)
-	n := len(piece)
 	for i := range n {
-		ids[i] = e.bytes[piece[i]]
-		starts[i] = uint8(i)
+		ids[i] = e.bytes[text[from+i]]
+		starts[i] = from + i
 	}
-	starts[n] = uint8(n)
+	starts[n] = to
 	for i := range n - 1 {
-		ranks[i] = e.pairRank(piece, i, i+2, ids[i], ids[i+1])
+		ranks[i] = e.pairRank(text, from+i, from+i+2, ids[i], ids[i+1])
 	}
 	ranks[n-1] = noRank
 	for {
@@ -77,11 +77,11 @@ func (e *Encoding) merge(dst []Token, piece string) []Token {
 		copy(starts[at+1:n+1], starts[at+2:])
 		copy(ranks[at+1:n], ranks[at+2:])
 		if at > 0 {
-			ranks[at-1] = e.pairRank(piece, int(starts[at-1]), int(starts[at+1]), ids[at-1], ids[at])
+			ranks[at-1] = e.pairRank(text, starts[at-1], starts[at+1], ids[at-1], ids[at])
 		}
 		ranks[at] = noRank
 		if at+1 < n {
-			ranks[at] = e.pairRank(piece, int(starts[at]), int(starts[at+2]), ids[at], ids[at+1])
+			ranks[at] = e.pairRank(text, starts[at], starts[at+2], ids[at], ids[at+1])
 		}
 	}
 }

@@ -124,7 +124,7 @@ func (e *Encoding) AppendEncode(dst []Token, text string) []Token {
 		if t, ok := e.vocab.find(text, i, j); ok {
 			dst = append(dst, t)
 		} else {
-			dst = e.merge(dst, text[i:j])
+			dst = e.merge(dst, text, i, j)
 		}
 		i = j
 	}

@@ -166,7 +166,7 @@ func TestMergeLoopsAgree(t *testing.T) {
 		}
 		piece := b.String()
 		want := naiveMerge(e, piece)
-		if got := e.merge(nil, piece); !slices.Equal(got, want) {
+		if got := e.merge(nil, piece, 0, len(piece)); !slices.Equal(got, want) {
 			t.Errorf("merge(%q) = %v, want %v", piece, got, want)
 		}
 		if got := e.mergeLong(nil, piece); !slices.Equal(got, want) {

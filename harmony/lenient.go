@@ -142,7 +142,6 @@ func (p *Parser) lenientHeaderDone() Event {
 	p.state = InContent
 	p.nextRole = 0
 	p.content = strings.Builder{}
-	p.bytes = ""
 	return Event{Kind: HeaderDone, Text: h.text}
 }
 
@@ -211,34 +210,14 @@ func (p *Parser) lenientContent(t Token) Event {
 		return ev
 	case p.enc.IsSpecial(t):
 		p.repair(StrayControl)
-		return p.emit(p.flush())
+		return p.emit(p.stream.flush())
 	}
 	text := p.enc.vocab.of(t)
 	if text == "" {
 		p.repair(UnknownToken)
-		return p.emit(p.flush() + string(utf8.RuneError))
+		return p.emit(p.stream.flush() + string(utf8.RuneError))
 	}
-	text = p.bytes + text
-	p.bytes = ""
-	// Replace what is bad; keep a character's beginning for the next token.
-	good, bad, cut := badUTF8(text)
-	for bad > 0 && !cut {
-		text = text[:good] + string(utf8.RuneError) + text[good+bad:]
-		skip := good + len(string(utf8.RuneError))
-		good, bad, cut = badUTF8(text[skip:])
-		good += skip
-	}
-	if cut {
-		p.bytes, text = text[good:], text[:good]
-	}
-	return p.emit(text)
-}
-
-// flush returns the replaced bytes that wait to become a character.
-func (p *Parser) flush() string {
-	s := lossy(p.bytes)
-	p.bytes = ""
-	return s
+	return p.emit(p.stream.add(text, true))
 }
 
 func (p *Parser) emit(text string) Event {
@@ -251,7 +230,7 @@ func (p *Parser) emit(text string) Event {
 
 // lenientEnd closes the open message. The event has the text that waited.
 func (p *Parser) lenientEnd(s Stop) Event {
-	rest := p.flush()
+	rest := p.stream.flush()
 	p.content.WriteString(rest)
 	p.header.Content = []Part{Text(p.content.String())}
 	p.state = ExpectStart

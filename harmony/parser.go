@@ -141,8 +141,8 @@ type Parser struct {
 	header   Message
 	pending  []Token // of the header
 	content  strings.Builder
-	bytes    string // behind content, not yet valid UTF-8
-	unknown  bool   // an id outside the vocabulary came; the rest of the message is lost
+	stream   textStream // between the tokens' bytes and content
+	unknown  bool       // an id outside the vocabulary came; the rest of the message is lost
 	delta    string
 	hasDelta bool
 	pushed   int
@@ -234,7 +234,7 @@ func (p *Parser) endHeader() (Event, error) {
 	p.state = InContent
 	p.header = h
 	p.content = strings.Builder{}
-	p.bytes, p.unknown = "", false
+	p.unknown = false
 	return Event{Kind: HeaderDone}, nil
 }
 
@@ -269,21 +269,8 @@ func (p *Parser) pushContent(t Token) Event {
 	if p.unknown {
 		return Event{}
 	}
-	if p.bytes != "" {
-		text = p.bytes + text
-		p.bytes = ""
-	}
-	good, bad, cut := badUTF8(text)
-	if bad > 0 {
-		p.bytes = text[good:]
-		text = text[:good]
-		if !cut {
-			p.bytes = p.bytes[bad:]
-			text += string(utf8.RuneError)
-		}
-		if text == "" {
-			return Event{}
-		}
+	if text = p.stream.add(text, false); text == "" {
+		return Event{}
 	}
 	p.content.WriteString(text)
 	p.delta, p.hasDelta = text, true
@@ -296,7 +283,7 @@ func (p *Parser) endMessage(s Stop) Event {
 	if p.unknown {
 		p.content.WriteRune(utf8.RuneError)
 	}
-	p.content.WriteString(lossy(p.bytes))
+	p.content.WriteString(p.stream.flush())
 	p.header.Content = []Part{Text(p.content.String())}
 	p.state = ExpectStart
 	p.delta, p.hasDelta = "", false

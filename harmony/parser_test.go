@@ -158,3 +158,47 @@ func compareMessages(t *testing.T, where string, got []Parsed, want []json.RawMe
 		}
 	}
 }
+
+// A token that brings no text costs no memory: half a character, or a word of a
+// header.
+func TestNoAllocationWithoutText(t *testing.T) {
+	e := O200kHarmony()
+	flag := e.Encode("🏴")
+	if len(flag) < 2 {
+		t.Fatalf("the flag is one token: %v", flag)
+	}
+	for _, s := range []Strictness{Strict, Relaxed, Lenient} {
+		p := NewParser(e, ParseOptions{Role: Assistant, Strictness: s})
+		for _, token := range e.EncodeWithSpecial("<|channel|>analysis<|message|>x🏴") {
+			if _, err := p.Push(token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		half := e.bytes[0xF0]
+		allocs := testing.AllocsPerRun(1, func() {
+			if _, err := p.Push(half); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("%v: half a character costs %v allocations", s, allocs)
+		}
+	}
+}
+
+// The spans of parsed messages cover the stream without gaps, so that a message
+// can be kept as it was sampled.
+func TestSpans(t *testing.T) {
+	e := O200kHarmony()
+	tokens := e.EncodeWithSpecial("<|channel|>analysis<|message|>t<|end|><|start|>assistant<|channel|>final<|message|>Hi.<|return|>")
+	got, err := e.Parse(tokens, ParseOptions{Role: Assistant})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got[0].Start != 0 || got[0].End != got[1].Start || got[1].End != len(tokens) {
+		t.Errorf("spans %d-%d and %d-%d of %d tokens", got[0].Start, got[0].End, got[1].Start, got[1].End, len(tokens))
+	}
+	if got[0].Stop != StopEnd || got[1].Stop != StopReturn {
+		t.Errorf("stops %v and %v", got[0].Stop, got[1].Stop)
+	}
+}

@@ -237,7 +237,7 @@ func (f *tokenizerFile) fillWords(e *Encoding) error {
 		}
 		text := e.vocab.of(id)
 		if !f.Model.IgnoreMerges {
-			if got := e.merge(nil, text); len(got) != 1 || got[0] != id {
+			if got := e.merge(nil, text, 0, len(text)); len(got) != 1 || got[0] != id {
 				continue
 			}
 		}

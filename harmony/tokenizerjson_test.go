@@ -61,7 +61,7 @@ func TestMergeLoopsAgreeOnTokenizerJSON(t *testing.T) {
 		if got := e.mergeLong(nil, piece); !slices.Equal(got, want) {
 			t.Errorf("mergeLong(%.20q) = %v, want %v", piece, got, want)
 		}
-		if got := e.merge(nil, piece); !slices.Equal(got, want) {
+		if got := e.merge(nil, piece, 0, len(piece)); !slices.Equal(got, want) {
 			t.Errorf("merge(%.20q) = %v, want %v", piece, got, want)
 		}
 	}

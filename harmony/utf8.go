@@ -10,53 +10,56 @@ import (
 // subpart of Unicode chapter 3.9, one to three bytes. Cut is true if s ends in
 // the middle of a character, which more bytes might complete; bad is then the
 // length of that beginning. In a good string, bad is 0.
-func badUTF8(s string) (good, bad int, cut bool) {
+func badUTF8[T string | []byte](s T) (good, bad int, cut bool) {
 	for i := 0; i < len(s); {
 		if s[i] < utf8.RuneSelf {
 			i++
 			continue
 		}
-		if r, w := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || w > 1 {
-			i += w
-			continue
+		n, whole := sequence(s[i:])
+		if !whole {
+			return i, n, n == len(s)-i && n < want(s[i])
 		}
-		n, cut := badLength(s[i:])
-		return i, n, cut
+		i += n
 	}
 	return len(s), 0, false
 }
 
-// badLength measures the bad sequence that s begins with.
-func badLength(s string) (n int, cut bool) {
-	lo, hi, want := byte(0x80), byte(0xBF), 0
-	switch c := s[0]; {
-	case 0xC2 <= c && c <= 0xDF:
-		want = 2
-	case c == 0xE0:
-		lo, want = 0xA0, 3
-	case c == 0xED:
-		hi, want = 0x9F, 3
-	case 0xE1 <= c && c <= 0xEF:
-		want = 3
-	case c == 0xF0:
-		lo, want = 0x90, 4
-	case c == 0xF4:
-		hi, want = 0x8F, 4
-	case 0xF1 <= c && c <= 0xF3:
-		want = 4
-	default:
-		return 1, false
+// want is how many bytes a character has that begins with the byte, or 0.
+func want(first byte) int {
+	switch {
+	case 0xC2 <= first && first <= 0xDF:
+		return 2
+	case 0xE0 <= first && first <= 0xEF:
+		return 3
+	case 0xF0 <= first && first <= 0xF4:
+		return 4
 	}
-	for n = 1; n < want; n++ {
-		if n == len(s) {
-			return n, true
-		}
-		if s[n] < lo || s[n] > hi {
+	return 0
+}
+
+// sequence measures the character that s begins with, which is not ASCII; if it
+// is not whole, those bytes of it that are right, and at least one.
+func sequence[T string | []byte](s T) (n int, whole bool) {
+	length := want(s[0])
+	lo, hi := byte(0x80), byte(0xBF) // of the second byte
+	switch s[0] {
+	case 0xE0:
+		lo = 0xA0
+	case 0xED:
+		hi = 0x9F
+	case 0xF0:
+		lo = 0x90
+	case 0xF4:
+		hi = 0x8F
+	}
+	for n = 1; n < length; n++ {
+		if n == len(s) || s[n] < lo || s[n] > hi {
 			return n, false
 		}
 		lo, hi = 0x80, 0xBF
 	}
-	return n, false
+	return n, length > 0
 }
 
 // lossy replaces every bad sequence by U+FFFD.
@@ -74,4 +77,41 @@ func lossy(s string) string {
 	}
 	b.WriteString(s)
 	return b.String()
+}
+
+// textStream turns the bytes of tokens, which may end anywhere, into text.
+type textStream struct {
+	waiting []byte // the beginning of a character, and what came behind a bad one
+}
+
+// add returns the text that the bytes complete. Bad sequences become U+FFFD:
+// all that there are, or only the first, the rest waiting for the next bytes,
+// as in openai-harmony.
+func (s *textStream) add(bytes string, all bool) string {
+	if len(s.waiting) == 0 {
+		if _, bad, _ := badUTF8(bytes); bad == 0 {
+			return bytes
+		}
+	}
+	s.waiting = append(s.waiting, bytes...)
+	var text string
+	for {
+		good, bad, cut := badUTF8(s.waiting)
+		text += string(s.waiting[:good])
+		if bad > 0 && !cut {
+			text += string(utf8.RuneError)
+			good += bad
+		}
+		s.waiting = s.waiting[:copy(s.waiting, s.waiting[good:])]
+		if bad == 0 || cut || !all {
+			return text
+		}
+	}
+}
+
+// flush returns what waits, all that is bad in it replaced.
+func (s *textStream) flush() string {
+	text := lossy(string(s.waiting))
+	s.waiting = s.waiting[:0]
+	return text
 }

@@ -28,11 +28,6 @@ import (
 	"chorale/tools"
 )
 
-// description is the text that the models were trained with, word for word.
-const description = `Use this tool to execute Python code in your chain of thought. The code will not be shown to the user. This tool should be used for internal reasoning, but not for code that is intended to be visible to the user (e.g. when creating plots, tables, or files).
-
-When you send a message containing Python code to python, it will be executed in a stateful Jupyter notebook environment. python will respond with the output of the execution or time out after 120.0 seconds. The drive at '/mnt/data' can be used to save and persist user files. Internet access for this session is UNKNOWN. Depends on the cluster.`
-
 // Tool is a session as a tools.Tool.
 type Tool struct{ session *Session }
 
@@ -48,10 +43,9 @@ func Open(_ context.Context, o Options) (*Tool, error) {
 	return &Tool{s}, nil
 }
 
-// Namespace implements tools.Tool.
-func (t *Tool) Namespace() harmony.Namespace {
-	return harmony.Namespace{Name: "python", Description: description}
-}
+// Namespace implements tools.Tool. It is the built-in one, word for word as the
+// models were trained with it.
+func (t *Tool) Namespace() harmony.Namespace { return harmony.Python() }
 
 // Call implements tools.Tool. The arguments are the source text itself.
 func (t *Tool) Call(ctx context.Context, c tools.Call) (tools.Result, error) {

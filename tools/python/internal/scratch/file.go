@@ -41,7 +41,7 @@ func (o *opened) Open(string) (fs.File, error) {
 
 // adapt makes f, already open under the name, a file for the guest.
 func (s *FS) adapt(name string, f *os.File, info fs.FileInfo, append bool) *file {
-	again := func() (*os.File, error) { return s.root.OpenFile(name, os.O_RDONLY|noFollow, 0) }
+	again := func() (*os.File, error) { return s.root.OpenFile(name, os.O_RDONLY, 0) }
 	base, _ := (&sysfs.AdaptFS{FS: &opened{f: f, again: again}}).OpenFile(".", sys.O_RDONLY, 0) // opened does not fail
 	return &file{File: base, fs: s, f: f, info: info, append: append}
 }

@@ -1,6 +1,7 @@
 // Package scratch gives a guest one folder of the host to read and write, and
-// nothing else. It implements wazero's file system interface on os.Root, so
-// that no path and no symbolic link, made by whom and when ever, leads out.
+// nothing else. It implements wazero's file system interface on os.Root, which
+// opens each step of a path without following links and resolves those itself,
+// so that no path and no link, made by whom and when ever, leads out.
 //
 // It refuses links of every kind, anything that is neither a regular file nor
 // a folder, and whatever would go over the quotas of bytes, files and open
@@ -195,7 +196,7 @@ func (s *FS) handle(name string, flag sys.Oflag, mode int, want fs.FileInfo) (sy
 	if len(s.open) >= s.limits.Handles {
 		return nil, s.over("%d files are open, no more may be", len(s.open))
 	}
-	f, err := s.root.OpenFile(name, mode|noFollow, 0o600)
+	f, err := s.root.OpenFile(name, mode, 0o600)
 	if err != nil {
 		return nil, toErrno(err)
 	}

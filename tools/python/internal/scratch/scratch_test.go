@@ -97,10 +97,10 @@ func TestExchangedFileIsRefused(t *testing.T) {
 	if errno != 0 {
 		t.Fatal(errno)
 	}
-	if err := os.Remove(name); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "other"), []byte("other"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "other"), []byte("other"), 0o600); err != nil {
+	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("other", name); err != nil {

@@ -13,7 +13,7 @@ import (
 const tinyA = "testdata/models/tiny-a/"
 
 func TestPocketInfo(t *testing.T) {
-	m := openPocket(t, Options{Threads: 1})
+	m := openModel(t, Pocket, Options{Threads: 1})
 	got := m.Info()
 	if got.Name != "pocket" || got.Backend != "ref" || got.Vocab != 2048 || got.Context != DefaultContext ||
 		got.MaxContext != 131072 || got.Parameters < 8_600_000 || got.Parameters > 8_800_000 {

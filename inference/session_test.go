@@ -9,6 +9,45 @@ import (
 	"testing"
 )
 
+// openTiny opens the smallest checkpoint on the CPU for the time of the test.
+func openTiny(t testing.TB, o Options) *Model { return openModel(t, tinyA+"hf", o) }
+
+// openModel opens a checkpoint, on the CPU unless the options say otherwise.
+func openModel(t testing.TB, ref string, o Options) *Model {
+	t.Helper()
+	if o.Device == "" {
+		o.Device = "cpu"
+	}
+	m, err := Open(context.Background(), ref, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return m
+}
+
+func newSession(t testing.TB, m *Model, p Sampling) *Session {
+	t.Helper()
+	s, err := m.NewSession(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// prompt returns n ordinary ids of the smallest vocabulary.
+func prompt(n, seed int) []uint32 {
+	ids := make([]uint32, n)
+	for i := range ids {
+		ids[i] = uint32((i*7919 + seed*104729 + 13) % 480)
+	}
+	return ids
+}
+
 // take reads n tokens and leaves the loop; an error fails the test.
 func take(t testing.TB, s *Session, prompt, stop []uint32, n int) (ids []uint32) {
 	t.Helper()
@@ -24,7 +63,7 @@ func take(t testing.TB, s *Session, prompt, stop []uint32, n int) (ids []uint32)
 }
 
 func TestPrefixReuse(t *testing.T) {
-	m := openPocket(t, Options{})
+	m := openTiny(t, Options{})
 	s := newSession(t, m, Sampling{})
 	first := prompt(200, 1)
 	out := take(t, s, first, nil, 10)
@@ -60,7 +99,7 @@ func TestPrefixReuse(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	m := openPocket(t, Options{})
+	m := openTiny(t, Options{})
 	s := newSession(t, m, Sampling{})
 	p := prompt(40, 1)
 	ids := take(t, s, p, nil, 6)
@@ -72,7 +111,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	m := openPocket(t, Options{})
+	m := openTiny(t, Options{})
 	s := newSession(t, m, Sampling{})
 	p := prompt(300, 1)
 	want := take(t, newSession(t, m, Sampling{}), p, nil, 8)
@@ -103,7 +142,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestContextOverflow(t *testing.T) {
-	m := openPocket(t, Options{Context: 64})
+	m := openTiny(t, Options{Context: 64})
 	s := newSession(t, m, Sampling{})
 	var over *ContextError
 	for _, err := range s.Generate(context.Background(), prompt(70, 1), nil) {
@@ -121,7 +160,7 @@ func TestContextOverflow(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	m := openPocket(t, Options{})
+	m := openTiny(t, Options{})
 	s := newSession(t, m, Sampling{})
 	one := func(p []uint32) (err error) {
 		for _, err = range s.Generate(context.Background(), p, nil) {
@@ -161,7 +200,7 @@ func TestMisuse(t *testing.T) {
 // TestSessionsTogether runs sessions on one model at the same time; each must
 // give what it gives alone.
 func TestSessionsTogether(t *testing.T) {
-	m := openPocket(t, Options{Threads: 2})
+	m := openTiny(t, Options{Threads: 2})
 	const n = 3
 	var want [n][]uint32
 	for i := range want {
@@ -190,7 +229,7 @@ func TestSessionsTogether(t *testing.T) {
 }
 
 func TestForbid(t *testing.T) {
-	m := openPocket(t, Options{})
+	m := openTiny(t, Options{})
 	p := prompt(20, 1)
 	best := take(t, newSession(t, m, Sampling{}), p, nil, 1)[0]
 	if got := take(t, newSession(t, m, Sampling{Forbid: []uint32{best}}), p, nil, 1)[0]; got == best {

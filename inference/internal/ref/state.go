@@ -144,8 +144,8 @@ func (s *state) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
 }
 
 // grain returns how many tiles make a piece of work that is worth handing to
-// another thread, about 100 microseconds. macs is the work of one row.
-func grain(macs int) int { return max(1, 200_000/(tileRows*max(macs, 1))) }
+// another thread, about 30 microseconds. macs is the work of one row.
+func grain(macs int) int { return max(1, 64_000/(tileRows*max(macs, 1))) }
 
 // Rotate implements graph.Ops.
 func (s *state) Rotate(r graph.Reg) {

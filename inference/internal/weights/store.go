@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,11 +63,11 @@ func (s *Store) open(dir string) error {
 // The tensors are views of the given bytes.
 func OpenFiles(name string, files map[string][]byte) (*Store, error) {
 	s := &Store{tensors: map[string]*Tensor{}}
-	for file, data := range files {
+	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if !strings.HasSuffix(file, ".safetensors") {
 			continue
 		}
-		if err := s.add(file, data); err != nil {
+		if err := s.add(file, files[file]); err != nil {
 			return nil, fmt.Errorf("open weights of %s: %w", name, err)
 		}
 	}

@@ -2,7 +2,6 @@ package harmony
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -86,12 +85,6 @@ func (e *Encoding) ActionStopTokens() []Token {
 
 // isStop reports whether the token ends a message.
 func (c *Control) isStop(t Token) bool { return t == c.End || t == c.Return || t == c.Call }
-
-// Special returns the id of a special token, as in "<|start|>".
-func (e *Encoding) Special(name string) (Token, bool) {
-	t, ok := e.special[name]
-	return t, ok
-}
 
 // IsSpecial reports whether ordinary text never yields the token.
 func (e *Encoding) IsSpecial(t Token) bool {
@@ -185,13 +178,3 @@ func (e *Encoding) Decode(tokens []Token) (string, error) {
 // TokenText returns the bytes of one token, a special token's name, or "" for an
 // id that the vocabulary does not have.
 func (e *Encoding) TokenText(t Token) string { return e.vocab.of(t) }
-
-// Specials returns the ids of all special tokens in rising order.
-func (e *Encoding) Specials() []Token {
-	ids := make([]Token, 0, len(e.special))
-	for _, t := range e.special {
-		ids = append(ids, t)
-	}
-	slices.Sort(ids)
-	return ids
-}

@@ -159,29 +159,34 @@ func compareMessages(t *testing.T, where string, got []Parsed, want []json.RawMe
 	}
 }
 
-// A token that brings no text costs no memory: half a character, or a word of a
-// header.
+// A token that brings no text costs no memory: a part of a character.
 func TestNoAllocationWithoutText(t *testing.T) {
 	e := O200kHarmony()
-	flag := e.Encode("🏴")
-	if len(flag) < 2 {
-		t.Fatalf("the flag is one token: %v", flag)
-	}
 	for _, s := range []Strictness{Strict, Relaxed, Lenient} {
 		p := NewParser(e, ParseOptions{Role: Assistant, Strictness: s})
-		for _, token := range e.EncodeWithSpecial("<|channel|>analysis<|message|>x🏴") {
-			if _, err := p.Push(token); err != nil {
+		push := func(token Token) Event {
+			ev, err := p.Push(token)
+			if err != nil {
 				t.Fatal(err)
 			}
+			return ev
 		}
-		half := e.bytes[0xF0]
-		allocs := testing.AllocsPerRun(1, func() {
-			if _, err := p.Push(half); err != nil {
-				t.Fatal(err)
+		for _, token := range e.EncodeWithSpecial("<|channel|>analysis<|message|>") {
+			push(token)
+		}
+		flag := "🏴"
+		for i := range len(flag) { // once to have the buffers
+			push(e.bytes[flag[i]])
+		}
+		next := 0
+		allocs := testing.AllocsPerRun(2, func() { // called three times
+			if ev := push(e.bytes[flag[next]]); ev.Text != "" {
+				t.Errorf("%v: text %q after %d bytes of a character", s, ev.Text, next+1)
 			}
+			next++
 		})
 		if allocs != 0 {
-			t.Errorf("%v: half a character costs %v allocations", s, allocs)
+			t.Errorf("strictness %v: part of a character costs %v allocations", s, allocs)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (p *Params) Check() error {
 // belongs to one goroutine.
 type Sampler struct {
 	p      Params
-	forbid []bool // by id, as far as any is forbidden
+	forbid []bool // by id, as long as a row of logits
 	rng    *rand.Rand
 	heap   []candidate
 }
@@ -56,14 +56,7 @@ func New(p Params) (*Sampler, error) {
 	if err := p.Check(); err != nil {
 		return nil, fmt.Errorf("sampling: %w", err)
 	}
-	s := &Sampler{p: p, rng: rand.New(rand.NewPCG(p.Seed, stream))}
-	for _, id := range p.Forbid {
-		if int(id) >= len(s.forbid) {
-			s.forbid = append(s.forbid, make([]bool, int(id)+1-len(s.forbid))...)
-		}
-		s.forbid[id] = true
-	}
-	return s, nil
+	return &Sampler{p: p, rng: rand.New(rand.NewPCG(p.Seed, stream))}, nil
 }
 
 // candidate is a token with its weight, exp((logit - max) / temperature).
@@ -80,6 +73,9 @@ func (a candidate) before(b candidate) bool {
 // Next returns the next token's id. Logits that are no numbers are an error:
 // the weights or the device are broken.
 func (s *Sampler) Next(logits []float32) (uint32, error) {
+	if len(s.forbid) != len(logits) {
+		s.mask(len(logits))
+	}
 	best, err := s.best(logits)
 	if err != nil || s.p.Temperature == 0 {
 		return best, err
@@ -95,7 +91,15 @@ func (s *Sampler) Next(logits []float32) (uint32, error) {
 	return kept[len(kept)-1].id, nil // rounding left a crumb
 }
 
-func (s *Sampler) forbidden(id int) bool { return id < len(s.forbid) && s.forbid[id] }
+// mask marks the forbidden ids of a vocabulary of n.
+func (s *Sampler) mask(n int) {
+	s.forbid = make([]bool, n)
+	for _, id := range s.p.Forbid {
+		if int64(id) < int64(n) {
+			s.forbid[id] = true
+		}
+	}
+}
 
 // best returns the most likely token, the lowest id among equals.
 func (s *Sampler) best(logits []float32) (uint32, error) {
@@ -104,7 +108,7 @@ func (s *Sampler) best(logits []float32) (uint32, error) {
 		switch {
 		case v != v || math.IsInf(float64(v), 1):
 			return 0, fmt.Errorf("the logit of token %d is %v: the weights or the device are broken", i, v)
-		case s.forbidden(i):
+		case s.forbid[i]:
 		case best < 0 || v > logits[best]:
 			best = i
 		}
@@ -119,7 +123,7 @@ func (s *Sampler) best(logits []float32) (uint32, error) {
 func (s *Sampler) weigh(logits []float32, top float32) {
 	s.heap = s.heap[:0]
 	for i, v := range logits {
-		if s.forbidden(i) {
+		if s.forbid[i] {
 			continue
 		}
 		if w := math.Exp((float64(v) - float64(top)) / s.p.Temperature); w > 0 {

@@ -106,7 +106,7 @@ func TestDistribution(t *testing.T) {
 }
 
 func TestGreedyTakesLowestAmongEquals(t *testing.T) {
-	s, err := New(Params{Forbid: []uint32{1}})
+	s, err := New(Params{Forbid: []uint32{1, math.MaxUint32}})
 	if err != nil {
 		t.Fatal(err)
 	}

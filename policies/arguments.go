@@ -25,7 +25,11 @@ type arguments struct {
 func (a *arguments) at(path []step) ([]any, error) {
 	if !a.read {
 		a.read = true
-		a.value, a.err = strictjson.Parse(a.call.Args)
+		text := a.call.Args
+		if strings.TrimSpace(text) == "" {
+			text = "{}" // as functions take it
+		}
+		a.value, a.err = strictjson.Parse(text)
 	}
 	if a.err != nil {
 		return nil, errArguments
@@ -33,11 +37,11 @@ func (a *arguments) at(path []step) ([]any, error) {
 	return selectLeaves(nil, a.value, path), nil
 }
 
-// step is one step on the way to a value.
+// step is one step on the way to a value: a key, an index, or all there is.
 type step struct {
 	key   string
-	index int  // where key is empty
-	every bool // [*]
+	index int // -1: none
+	every bool
 }
 
 var stepPattern = regexp.MustCompile(`^(?:\.?([A-Za-z0-9_-]+)|\[([0-9]{1,6})\]|\[(\*)\]|\["([^"\\]+)"\])`)
@@ -53,45 +57,52 @@ func parsePath(path string) ([]step, error) {
 			return nil, fmt.Errorf("%q is no path to an argument; write it as to, items[0].price, items[*].price or [\"odd key\"]", path)
 		}
 		rest = rest[len(m[0]):]
-		index, _ := strconv.Atoi(m[2])
+		index, err := strconv.Atoi(m[1] + m[2]) // also items.0
+		if err != nil {
+			index = -1
+		}
 		steps = append(steps, step{key: m[1] + m[4], index: index, every: m[3] != ""})
 	}
 	return steps, nil
 }
 
+// selectLeaves adds the scalars that the steps lead to. In doubt it takes more:
+// a key asked of a list is asked of each of its items, so that a call cannot
+// get past a rule by wrapping a value in a list.
 func selectLeaves(out []any, v any, steps []step) []any {
+	var s step
+	var rest []step
 	if len(steps) == 0 {
-		switch v := v.(type) {
-		case []any:
-			for _, item := range v {
-				out = selectLeaves(out, item, nil)
-			}
-		case map[string]any:
-			for _, item := range v {
-				out = selectLeaves(out, item, nil)
-			}
-		default:
-			out = append(out, v)
-		}
-		return out
+		s.every = true
+	} else {
+		s, rest = steps[0], steps[1:]
 	}
-	s, rest := steps[0], steps[1:]
 	switch v := v.(type) {
 	case map[string]any:
-		if item, ok := v[s.key]; ok && s.key != "" {
-			out = selectLeaves(out, item, rest)
-		} else if s.every {
+		if item, ok := v[s.key]; ok && !s.every {
+			return selectLeaves(out, item, rest)
+		}
+		if s.every {
 			for _, item := range v {
 				out = selectLeaves(out, item, rest)
 			}
 		}
 	case []any:
-		if s.every {
-			for _, item := range v {
-				out = selectLeaves(out, item, rest)
+		if s.index >= 0 && !s.every {
+			if s.index < len(v) {
+				out = selectLeaves(out, v[s.index], rest)
 			}
-		} else if s.key == "" && s.index < len(v) {
-			out = selectLeaves(out, v[s.index], rest)
+			return out
+		}
+		if !s.every {
+			rest = steps
+		}
+		for _, item := range v {
+			out = selectLeaves(out, item, rest)
+		}
+	default:
+		if len(steps) == 0 {
+			out = append(out, v)
 		}
 	}
 	return out

@@ -116,7 +116,7 @@ func writeString(b *bytes.Buffer, s string) {
 
 const (
 	// The library's parser takes time quadratic in the number of keys; this
-	// many tokens take a quarter of a second.
+	// many tokens take about a second at worst.
 	maxTokens = 30_000
 	maxDepth  = 64
 )

@@ -106,8 +106,8 @@ var pips = [][]string{{"python3", "-m", "pip"}, {"pip3"}, {"pip"}, {"python", "-
 
 // fromPip lets pip download w; it knows the default index.
 func fromPip(ctx context.Context, w Wheel, path string) error {
-	dir, err := os.MkdirTemp(filepath.Dir(path), "pip-")
-	if err != nil {
+	dir := path + ".pip"
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil { // an interrupted run may have left it
 		return err
 	}
 	defer os.RemoveAll(dir)

@@ -83,23 +83,24 @@ type Info struct {
 // OpenAI's own, or the embedded one for "pocket" and "". Weights are mapped, not
 // read: what it costs is a check of the files and, on a GPU, the upload.
 func Open(ctx context.Context, ref string, o Options) (*Model, error) {
-	m, err := open(ctx, ref, o)
+	f, err := locate(ref)
+	var m *Model
+	if err == nil {
+		m, err = open(ctx, f, o)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open model %q: %w", ref, err)
 	}
 	return m, nil
 }
 
-func open(ctx context.Context, ref string, o Options) (_ *Model, err error) {
-	m := &Model{sessions: map[*Session]bool{}}
+func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
+	m := &Model{files: f, sessions: map[*Session]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
 		}
 	}()
-	if m.files, err = locate(ref); err != nil {
-		return nil, err
-	}
 	raw, err := m.files.need("config.json")
 	if err != nil {
 		return nil, err

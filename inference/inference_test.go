@@ -2,7 +2,10 @@ package inference
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,5 +103,53 @@ func TestOpenCancelled(t *testing.T) {
 	cancel()
 	if _, err := Open(ctx, Pocket, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("open with a cancelled context: %v", err)
+	}
+}
+
+// TestDamaged opens checkpoints with a few wrong bytes: each is refused or runs,
+// and none panics.
+func TestDamaged(t *testing.T) {
+	whole := map[string][]byte{}
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer_config.json"} {
+		b, err := os.ReadFile(tinyA + "hf/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole[name] = b
+	}
+	header := 8 + int(binary.LittleEndian.Uint64(whole["model.safetensors"]))
+	r := rand.New(rand.NewPCG(3, 4))
+	const wrong = "0123456789\"{}[],:-e\x00\xff"
+	refused := 0
+	for range 400 {
+		memory := maps.Clone(whole)
+		name, reach := "model.safetensors", header
+		if r.IntN(3) == 0 {
+			name, reach = "config.json", len(whole["config.json"])
+		}
+		b := slices.Clone(whole[name])
+		for range 1 + r.IntN(3) {
+			b[r.IntN(reach)] = wrong[r.IntN(len(wrong))]
+		}
+		if r.IntN(4) == 0 {
+			b = b[:r.IntN(len(b))]
+		}
+		memory[name] = b
+		m, err := open(context.Background(), files{memory: memory}, Options{Device: "cpu", Threads: 1, Context: 16})
+		if err != nil {
+			refused++
+			continue
+		}
+		s := newSession(t, m, Sampling{})
+		for range s.Generate(context.Background(), prompt(3, 1), nil) {
+			break // weights that make no sense may give an error here
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d of 400 refused", refused)
+	if refused < 200 {
+		t.Errorf("only %d of 400 damaged checkpoints were refused", refused)
 	}
 }

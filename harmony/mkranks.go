@@ -5,11 +5,8 @@
 // planes one after the other (how many bytes each shares with the one before,
 // how many are new, the new bytes, and the three bytes of its rank), deflated.
 //
-// The ranks are a public file; the Go module github.com/pkoukk/tiktoken-go-loader
-// v0.0.2 carries it as assets/o200k_base.tiktoken:
-//
-//	go mod download -json github.com/pkoukk/tiktoken-go-loader@v0.0.2   # prints Dir
-//	go run mkranks.go DIR/assets/o200k_base.tiktoken o200k.bin
+// The ranks are a public file; this program takes it out of the Go module that
+// carries it, which is no dependency of ours.
 package main
 
 import (
@@ -20,13 +17,20 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 )
 
-const wantSum = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+const (
+	module = "github.com/pkoukk/tiktoken-go-loader@v0.0.2"
+	file   = "assets/o200k_base.tiktoken"
+	sum    = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+)
 
 type token struct {
 	bytes []byte
@@ -35,23 +39,37 @@ type token struct {
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 3 {
-		log.Fatal("usage: go run mkranks.go o200k_base.tiktoken o200k.bin")
-	}
-	src, err := os.ReadFile(os.Args[1])
+	src, err := download()
 	if err != nil {
-		log.Fatal(err)
+		log.Fatalf("download %s: %v", module, err)
 	}
-	if sum := sha256.Sum256(src); hex.EncodeToString(sum[:]) != wantSum {
-		log.Fatalf("%s: sha256 is %x, want %s", os.Args[1], sum, wantSum)
+	if got := sha256.Sum256(src); hex.EncodeToString(got[:]) != sum {
+		log.Fatalf("%s: sha256 is %x, want %s", file, got, sum)
 	}
 	out, err := pack(parse(src))
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := os.WriteFile(os.Args[2], out, 0o644); err != nil {
+	if err := os.WriteFile("o200k.bin", out, 0o644); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// download returns the file out of the module. It runs outside of our own
+// module, which therefore does not change.
+func download() ([]byte, error) {
+	cmd := exec.Command("go", "mod", "download", "-json", module)
+	cmd.Dir = os.TempDir()
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	var m struct{ Dir string }
+	if err := json.Unmarshal(out, &m); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(m.Dir, filepath.FromSlash(file)))
 }
 
 func parse(src []byte) []token {

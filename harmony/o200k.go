@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-//go:generate sh -c "go run mkranks.go \"$(cd /tmp && go mod download -json github.com/pkoukk/tiktoken-go-loader@v0.0.2 | sed -n 's/.*\"Dir\": \"\\(.*\\)\".*/\\1/p')/assets/o200k_base.tiktoken\" o200k.bin"
+//go:generate go run mkranks.go
 
 // o200kPacked is made by mkranks.go, which describes it.
 //

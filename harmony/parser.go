@@ -130,9 +130,11 @@ type Event struct {
 	Repairs []Repair
 }
 
-// Parser reads the tokens of messages one by one. It looks at ids only: text
-// that spells a control token is text. It cannot panic and does not stop at an
-// error: the next token can be pushed after it.
+// Parser reads the tokens of messages one by one. It knows the control tokens by
+// their ids: content that spells one is content. (In a header, Strict and
+// Relaxed look for the channel and constrain markers in the decoded text, as
+// openai-harmony does.) It does not stop at an error: the next token can be
+// pushed after it.
 type Parser struct {
 	enc      *Encoding
 	o        ParseOptions

@@ -35,8 +35,11 @@ type matchDoc struct {
 	Code   *matcher            `yaml:"code"`
 }
 
-// Check refuses a path that cannot be read.
+// Check refuses a path that cannot be read, and a match that fits no call.
 func (d *matchDoc) Check() error {
+	if d.Code != nil && len(d.Args) > 0 {
+		return strictyaml.At("code", errors.New("stands beside args; no call has both source text and arguments"))
+	}
 	for _, path := range slices.Sorted(maps.Keys(d.Args)) {
 		if _, err := parsePath(path); err != nil {
 			return strictyaml.At("args", strictyaml.At(path, err))

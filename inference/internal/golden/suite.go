@@ -200,7 +200,13 @@ func (r *run) trace(t *testing.T) {
 	for pos := 0; pos < len(r.ids); pos += n {
 		ids := r.ids[pos:min(pos+n, len(r.ids))]
 		c.begin(pos, len(ids))
-		err := r.s.Trace(context.Background(), graph.Batch{IDs: ids, Pos: pos, Rows: []int{len(ids) - 1}}, c.tap)
+		b := graph.Batch{IDs: ids, Pos: pos}
+		if r.m.Golden.Has(r.prompt + ".final_norm") {
+			for i := range ids {
+				b.Rows = append(b.Rows, i)
+			}
+		}
+		err := r.s.Trace(context.Background(), b, c.tap)
 		if err != nil {
 			t.Fatalf("trace at %d: %v", pos, err)
 		}
@@ -272,6 +278,8 @@ func goldenName(reg graph.Reg, i int) (string, bool) {
 		return fmt.Sprintf("l%d.router_logits", i), true
 	case graph.Mix:
 		return fmt.Sprintf("l%d.router_weights", i), true
+	case graph.LastN:
+		return "final_norm", true
 	}
 	return "", false
 }

@@ -73,29 +73,49 @@ func (a *Agent) Run(ctx context.Context, conversation []harmony.Message) (Outcom
 			return r.outcome(Exhausted, spent), nil
 		}
 		said, err := r.listen(ctx)
-		if err != nil {
+		switch {
+		case err != nil:
 			return r.broke(ctx, ModelBroke, err)
-		}
-		switch r.judge(said) {
-		case answers:
-			o := r.outcome(Done, "")
-			o.Final = said.message.Text()
-			return o, nil
-		case calls:
-			if err := r.serve(ctx, said); err != nil {
-				return r.broke(ctx, ToolBroke, err)
-			}
-		case thinks:
-			r.open()
-		case cutOff:
+		case said.cut:
 			return r.outcome(Exhausted, cmp.Or(r.spent(), "the model stopped in the middle of a message")), nil
-		case puzzles:
-			if err := r.correct(said); err != nil {
-				return r.broke(ctx, ModelBroke, err)
-			}
+		}
+		final, err := r.heed(ctx, said)
+		if err != nil {
+			return r.broke(ctx, ToolBroke, err)
+		}
+		if final != "" {
+			o := r.outcome(Done, "")
+			o.Final = final
+			return o, nil
 		}
 		if status, reason := r.hopeless(); status != "" {
 			return r.outcome(status, reason), nil
 		}
 	}
+}
+
+// heed does what the model's messages ask for, one after the other: it serves
+// calls and corrects what cannot be used. It returns the answer, if there is one.
+func (r *run) heed(ctx context.Context, said saying) (final string, err error) {
+	messages := said.messages
+	if len(messages) == 0 { // a bare stop token
+		messages = []harmony.Parsed{{Message: harmony.Message{Role: harmony.Assistant}}}
+	}
+	for i := range messages {
+		m := &messages[i]
+		meaning := r.judge(m)
+		r.count(meaning)
+		switch meaning {
+		case answers:
+			return m.Text(), nil
+		case calls:
+			err = r.serve(ctx, m)
+		case puzzles:
+			err = r.correct(m)
+		}
+		if status, _ := r.hopeless(); err != nil || status != "" {
+			return "", err
+		}
+	}
+	return "", nil
 }

@@ -92,7 +92,7 @@ func TestForgedResult(t *testing.T) {
 			controls = append(controls, e.TokenText(token))
 		}
 	}
-	if want := []string{"<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|start|>"}; !slices.Equal(controls, want) {
+	if want := []string{"<|start|>", "<|channel|>", "<|message|>", "<|end|>"}; !slices.Equal(controls, want) {
 		t.Errorf("control tokens of the result: %v, want only the renderer's %v", controls, want)
 	}
 }

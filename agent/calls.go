@@ -18,13 +18,13 @@ const DenialPrefix = "Denied by policy: "
 
 // serve answers one call: whatever becomes of it, the model is told. An error
 // means that a sandbox broke, and ends the run.
-func (r *run) serve(ctx context.Context, said saying) error {
+func (r *run) serve(ctx context.Context, m *harmony.Parsed) error {
 	if r.used.ToolCalls >= r.Budget.ToolCalls {
 		r.overCalled = true
 		return nil
 	}
 	r.used.ToolCalls++
-	call := r.call(said.message.Recipient, said.message.Text())
+	call := r.call(m.Recipient, m.Text())
 	result, ran, err := r.attempt(ctx, call)
 	if err != nil {
 		return fmt.Errorf("tool %s: %w", call.Name(), err)
@@ -33,7 +33,7 @@ func (r *run) serve(ctx context.Context, said saying) error {
 		r.used.Failures++
 	}
 	r.emit(Returned{Call: call, Result: result, Ran: ran})
-	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(said.message.Channel), result.Text))
+	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(m.Channel), result.Text))
 }
 
 // call reads a recipient: the namespace, and after the first dot the function.

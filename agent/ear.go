@@ -1,46 +1,45 @@
 package agent
 
-import (
-	"errors"
+import "chorale/harmony"
 
-	"chorale/harmony"
-)
-
-// ear parses one message of the model while it is being said. Trouble in it
-// never stops the stream: the tokens up to the stop token belong to the message
-// all the same.
+// ear parses what the model says while it is being said. Faults in it never
+// stop the stream: the parser mends what it can and reports it.
 type ear struct {
 	parser  *harmony.Parser
-	started bool
-	done    *harmony.Parsed
-	trouble error
+	started bool // the open message was announced
 }
 
 func newEar(e *harmony.Encoding, d harmony.Dialect) *ear {
 	return &ear{parser: harmony.NewParser(e, harmony.ParseOptions{
-		Dialect: d, Strictness: harmony.Relaxed, Role: harmony.Assistant,
+		Dialect: d, Strictness: harmony.Lenient, Role: harmony.Assistant,
 	})}
 }
 
 // hear takes the next token and returns what can be shown.
 func (e *ear) hear(t harmony.Token, turn int) []Event {
-	if e.trouble != nil {
-		return nil
-	}
-	ev, err := e.parser.Push(t)
-	if err != nil {
-		e.trouble = err
-		return nil
-	}
+	ev, _ := e.parser.Push(t) // a lenient parser never fails
+	return e.events(ev, turn)
+}
+
+// end takes the end of the stream and returns the messages that came.
+func (e *ear) end(turn int) ([]harmony.Parsed, []Event) {
+	ev, _ := e.parser.Close()
+	return e.parser.Messages(), e.events(ev, turn)
+}
+
+func (e *ear) events(ev harmony.Event, turn int) []Event {
 	switch ev.Kind {
 	case harmony.HeaderDone:
 		return e.start(e.parser.Header(), turn)
 	case harmony.Delta:
 		return []Event{Delta{ev.Text}}
 	case harmony.MessageDone:
-		e.done = ev.Message
+		defer func() { e.started = false }()
 		if !e.started { // the header never ended, its text is the content
 			return append(e.start(ev.Message.Message, turn), Delta{ev.Message.Text()})
+		}
+		if ev.Text != "" {
+			return []Event{Delta{ev.Text}}
 		}
 	}
 	return nil
@@ -49,21 +48,4 @@ func (e *ear) hear(t harmony.Token, turn int) []Event {
 func (e *ear) start(header harmony.Message, turn int) []Event {
 	e.started = true
 	return []Event{Started{Turn: turn, Channel: header.Channel, Recipient: header.Recipient}}
-}
-
-var errNothing = errors.New("it is empty")
-
-// message returns what was said once the stream has ended, whole or cut.
-func (e *ear) message() (harmony.Message, error) {
-	if e.done == nil && e.trouble == nil {
-		ev, err := e.parser.Close()
-		e.done, e.trouble = ev.Message, err
-	}
-	switch {
-	case e.trouble != nil:
-		return harmony.Message{Role: harmony.Assistant}, e.trouble
-	case e.done == nil:
-		return harmony.Message{Role: harmony.Assistant}, errNothing
-	}
-	return e.done.Message, nil
 }

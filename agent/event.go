@@ -10,10 +10,10 @@ import (
 // are; they come in order, on the goroutine that runs the agent.
 type Event interface{ event() }
 
-// Rendered is text that entered the history from outside the model: the
-// conversation's start, a tool's result, a notice. Tokens ends with the
-// opening of the model's next message, so that all Rendered and Sampled tokens
-// in order are the history.
+// Rendered is what entered the history from outside the model: the
+// conversation's start, a tool's result, a notice, or without messages the
+// opening of the model's next message. All Rendered and Sampled tokens in order
+// are the history.
 type Rendered struct {
 	Messages []harmony.Message
 	Tokens   []harmony.Token
@@ -29,11 +29,13 @@ type Started struct {
 // Delta is the next piece of the message's content.
 type Delta struct{ Text string }
 
-// Sampled is a whole message of the model, with its tokens exactly as sampled.
+// Sampled is a whole message of the model, with its tokens exactly as sampled
+// and what the parser had to mend in it.
 type Sampled struct {
 	Turn    int
 	Message harmony.Message
 	Tokens  []harmony.Token
+	Repairs []harmony.Repair
 }
 
 // Decided is the policy's word on a call.
@@ -62,7 +64,6 @@ type Returned struct {
 type Trouble struct {
 	Turn   int
 	Notice string
-	Cause  error // the parser's complaint, if it had one
 }
 
 func (Rendered) event() {}

@@ -8,31 +8,28 @@ import (
 	"chorale/harmony"
 )
 
-// saying is one message of the model as it came out of the parser.
+// saying is what the model says from one opening to its stop token: a message,
+// or several where it forgot to stop between them.
 type saying struct {
-	message harmony.Message
-	stop    harmony.Token // what ended it; meaningless if cut
-	cut     bool          // it ended without a stop token
-	trouble error         // the parser's complaint, if any
+	messages []harmony.Parsed
+	cut      bool // a budget, or the engine, ended it before a stop token
 }
 
-// listen lets the model say one message, streams it to the watcher, and keeps
-// its tokens exactly as sampled.
+// listen opens the model's next message, lets it speak, streams that to the
+// watcher, and keeps its tokens exactly as sampled.
 func (r *run) listen(ctx context.Context) (saying, error) {
-	turn, start := r.used.Turns+1, len(r.history)
+	r.open()
+	turn, start, stops := r.used.Turns+1, len(r.history), r.Encoding.StopTokens()
 	room := min(r.Budget.Tokens-r.used.Tokens, r.Budget.Context-start)
 	ear := newEar(r.Encoding, r.Dialect)
 	said := saying{cut: true}
-	for token, err := range r.Model.Generate(ctx, r.history[:start:start], r.Encoding.StopTokens()) {
+	for token, err := range r.Model.Generate(ctx, r.history[:start:start], stops) {
 		if err != nil {
 			return saying{}, err
 		}
 		r.history = append(r.history, token)
-		for _, e := range ear.hear(token, turn) {
-			r.emit(e)
-		}
-		if slices.Contains(r.Encoding.StopTokens(), token) {
-			said.stop, said.cut = token, false
+		r.emit(ear.hear(token, turn)...)
+		if said.cut = !slices.Contains(stops, token); !said.cut {
 			break
 		}
 		if room--; room <= 0 {
@@ -42,51 +39,75 @@ func (r *run) listen(ctx context.Context) (saying, error) {
 	if err := ctx.Err(); err != nil {
 		return saying{}, err
 	}
+	var last []Event
+	said.messages, last = ear.end(turn)
+	r.emit(last...)
 	tokens := slices.Clone(r.history[start:])
 	r.used.Tokens += len(tokens)
-	said.message, said.trouble = ear.message()
-	r.emit(Sampled{Turn: turn, Message: said.message, Tokens: tokens})
+	r.report(said.messages, tokens, turn)
 	return said, nil
 }
 
-// verdict is what follows from a message of the model.
-type verdict int
+// report emits each message with its tokens, those between two messages with
+// the later one.
+func (r *run) report(messages []harmony.Parsed, tokens []harmony.Token, turn int) {
+	if len(messages) == 0 {
+		r.emit(Sampled{Turn: turn, Message: harmony.Message{Role: harmony.Assistant}, Tokens: tokens})
+	}
+	from := 0
+	for i, m := range messages {
+		end := m.End
+		if i == len(messages)-1 {
+			end = len(tokens)
+		}
+		r.used.Repaired += len(m.Repairs)
+		r.emit(Sampled{Turn: turn, Message: m.Message, Tokens: tokens[from:end], Repairs: m.Repairs})
+		from = end
+	}
+}
+
+// meaning is what follows from a message of the model.
+type meaning int
 
 const (
-	answers verdict = iota // on the final channel: the run is done
+	answers meaning = iota // on the final channel: the run is done
 	calls                  // a tool is asked for
 	thinks                 // analysis, or a preamble: the model goes on
-	cutOff                 // it ended in the middle
 	puzzles                // it cannot be used as it stands
 )
 
-// judge counts what the model said and says what follows from it. A call goes
-// by its recipient, on any channel but final; an answer goes by its channel.
-func (r *run) judge(said saying) verdict {
-	m, control := said.message, r.Encoding.Control()
-	v := puzzles
+// judge says what follows from a message. A call goes by its recipient, on any
+// channel but final; an answer goes by its channel, or by ending the model's
+// turn where it has none, as refusals do.
+func (r *run) judge(m *harmony.Parsed) meaning {
+	final := m.Channel == harmony.Final || m.Channel == "" && m.Stop == harmony.StopReturn
 	switch {
-	case said.cut:
-		return cutOff
-	case said.trouble != nil:
-	case m.Channel == harmony.Final:
-		if strings.TrimSpace(m.Text()) != "" && said.stop != control.Call {
-			v = answers
-		}
-	case callable(m.Recipient):
-		v = calls
-	case m.Recipient != "" && m.Recipient != "all":
-	case said.stop == control.End && r.thoughts < maxThoughts:
-		r.thoughts++
+	case m.Role != harmony.Assistant:
+		return puzzles
+	case callable(m.Recipient) && m.Channel != harmony.Final:
+		return calls
+	case m.Recipient != "" && m.Recipient != "all" && !final:
+		return puzzles
+	case final && m.Stop != harmony.StopCall && strings.TrimSpace(m.Text()) != "":
+		return answers
+	case !final && (m.Stop == harmony.StopEnd || m.Stop == harmony.StopNext) && r.thoughts < maxThoughts:
 		return thinks
+	}
+	return puzzles
+}
+
+// count keeps the books on a message: a turn ends when the model hands over.
+func (r *run) count(m meaning) {
+	switch m {
+	case thinks:
+		r.thoughts++
+		return
+	case puzzles:
+		r.malformed++
+		r.used.Malformed++
+	default:
+		r.malformed = 0
 	}
 	r.used.Turns++
 	r.thoughts = 0
-	if v != puzzles {
-		r.malformed = 0
-		return v
-	}
-	r.malformed++
-	r.used.Malformed++
-	return v
 }

@@ -44,4 +44,5 @@ type Used struct {
 	Denials   int `json:"denials"`   // calls that the policy or a person denied
 	Failures  int `json:"failures"`  // calls that failed or had no such tool
 	Malformed int `json:"malformed"` // messages of the model that could not be used
+	Repaired  int `json:"repaired"`  // faults in its messages that the parser mended
 }

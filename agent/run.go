@@ -31,34 +31,37 @@ type stuck struct {
 
 func newRun(a *Agent) *run { return &run{Agent: a, denials: map[string]int{}} }
 
-func (r *run) emit(e Event) {
-	if r.Emit != nil {
+func (r *run) emit(events ...Event) {
+	if r.Emit == nil {
+		return
+	}
+	for _, e := range events {
 		r.Emit(e)
 	}
 }
 
-// tell renders messages from outside the model into the history, and opens the
-// model's next message. It is the one place where text from outside gets a role.
+// tell renders messages from outside the model into the history. It is the one
+// place where text from outside gets a role.
 func (r *run) tell(msgs ...harmony.Message) error {
-	tokens, err := r.Encoding.Render(msgs, harmony.RenderOptions{Dialect: r.Dialect})
+	start := len(r.history)
+	history, err := r.Encoding.AppendRender(r.history, msgs, harmony.RenderOptions{Dialect: r.Dialect})
 	if err != nil {
 		return err
 	}
+	r.history = history
 	for _, m := range msgs {
 		r.origin = max(r.origin, m.Role)
 	}
-	r.append(msgs, tokens)
+	r.emit(Rendered{Messages: msgs, Tokens: slices.Clone(r.history[start:])})
 	return nil
 }
 
-// open opens the model's next message behind one that handed nothing over. It
-// is what the model itself would go on with.
-func (r *run) open() { r.append(nil, nil) }
-
-func (r *run) append(msgs []harmony.Message, tokens []harmony.Token) {
+// open opens the model's next message. Behind a message of its own it is what
+// the model itself would go on with.
+func (r *run) open() {
 	start := len(r.history)
-	r.history = r.Encoding.AppendStart(append(r.history, tokens...), harmony.Assistant)
-	r.emit(Rendered{Messages: msgs, Tokens: slices.Clone(r.history[start:])})
+	r.history = r.Encoding.AppendStart(r.history, harmony.Assistant)
+	r.emit(Rendered{Tokens: slices.Clone(r.history[start:])})
 }
 
 // spent names the budget that leaves no room for another message.

@@ -86,9 +86,13 @@ func play(t *testing.T, ar *txtar.Archive) string {
 				log.WriteString(shown(e, ev.Tokens))
 			case Sampled:
 				history = append(history, ev.Tokens...)
-				log.WriteString("⟦" + shown(e, ev.Tokens) + "⟧\n")
+				log.WriteString("⟦" + shown(e, ev.Tokens) + "⟧")
+				for _, repair := range ev.Repairs {
+					fmt.Fprintf(&log, "(mended: %v)", repair.Kind)
+				}
+				log.WriteString("\n")
 			case Trouble:
-				fmt.Fprintf(&log, "(trouble: %v)\n", ev.Cause)
+				log.WriteString("(trouble)\n")
 			}
 		},
 	}

@@ -32,7 +32,7 @@ type Record struct {
 	OK        *bool           `json:"ok,omitempty"`        // approval, tool.result
 	Ran       *bool           `json:"ran,omitempty"`       // tool.result: did the tool run at all
 	Artifacts []string        `json:"artifacts,omitempty"` // tool.result: names as the model knows them
-	Error     string          `json:"error,omitempty"`     // trouble: the parser's complaint
+	Mended    []string        `json:"mended,omitempty"`    // message: faults that the parser mended
 	Result    *Result         `json:"result,omitempty"`    // run.finished
 }
 
@@ -97,6 +97,9 @@ func (r *recorder) of(e agent.Event) Record {
 	case agent.Sampled:
 		r.turn = e.Turn
 		rec.Kind, rec.Tokens, rec.Message = KindMessage, e.Tokens, message(e.Message)
+		for _, m := range e.Repairs {
+			rec.Mended = append(rec.Mended, m.Kind.String())
+		}
 	case agent.Decided:
 		rec.Kind, rec.Call, rec.Decision = KindPolicy, call(e.Call), decision(e)
 	case agent.Approved:
@@ -109,9 +112,6 @@ func (r *recorder) of(e agent.Event) Record {
 		}
 	case agent.Trouble:
 		rec.Kind, rec.Text = KindTrouble, e.Notice
-		if e.Cause != nil {
-			rec.Error = e.Cause.Error()
-		}
 	default:
 		panic(fmt.Sprintf("runtime: no record for %T", e))
 	}

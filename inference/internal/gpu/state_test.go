@@ -1,0 +1,257 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/vk"
+)
+
+// small opens a small model on lavapipe.
+func small(t *testing.T, adjust func(*profile)) *Backend {
+	t.Helper()
+	drivers.Lavapipe.Use(t)
+	dir := t.TempDir()
+	s := shapes["plain"]
+	if err := s.Write(dir, false); err != nil {
+		t.Fatal(err)
+	}
+	c, w := golden.Open(t, dir)
+	b, err := load(t, c, w, adjust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func forward(t testing.TB, s graph.State, b graph.Batch) []float32 {
+	t.Helper()
+	logits, err := s.Forward(context.Background(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clone(logits)
+}
+
+var prompt = graph.Batch{IDs: []uint32{5, 9, 200, 0, 77, 31, 8, 150, 2}, Rows: []int{8}}
+
+// story prefills and decodes, and returns the last logits of each step.
+func story(t testing.TB, s graph.State) [][]float32 {
+	t.Helper()
+	all := [][]float32{forward(t, s, prompt)}
+	for i := range 5 {
+		all = append(all, forward(t, s, graph.Batch{IDs: []uint32{uint32(11 * i)}, Pos: len(prompt.IDs) + i, Rows: []int{0}}))
+	}
+	return all
+}
+
+func sameStory(t testing.TB, got, want [][]float32) {
+	t.Helper()
+	for i := range want {
+		if !slices.Equal(got[i], want[i]) {
+			t.Errorf("step %d: other logits", i)
+		}
+	}
+}
+
+// TestReplay holds decoding to one recording, submitted again for each token.
+func TestReplay(t *testing.T) {
+	b := small(t, nil)
+	s := newState(t, b).(*state)
+	defer s.Close()
+	story(t, s)
+	r := s.recorded[shape{1, 1}]
+	if r == nil {
+		t.Fatal("decoding left no recording")
+	}
+	sets := len(s.sets)
+	sameStory(t, story(t, s), story(t, s))
+	if s.recorded[shape{1, 1}] != r || len(s.sets) != sets {
+		t.Error("decoding recorded again")
+	}
+}
+
+// TestGrow gives a sequence so little room at first that its cache must grow
+// under way, and compares it with one that had it all.
+func TestGrow(t *testing.T) {
+	b := small(t, nil)
+	roomy, tight := newState(t, b), newState(t, b).(*state)
+	defer roomy.Close()
+	defer tight.Close()
+	if err := tight.grow(4, 0); err != nil {
+		t.Fatal(err)
+	}
+	sameStory(t, story(t, tight), story(t, roomy))
+	if tight.capacity != 16 {
+		t.Errorf("capacity grew from 4 to %d, want 16", tight.capacity)
+	}
+}
+
+// TestSegments cuts a pass at every operation.
+func TestSegments(t *testing.T) {
+	whole, cut := small(t, nil), small(t, func(p *profile) { p.work = 0 })
+	one, many := newState(t, whole), newState(t, cut).(*state)
+	defer one.Close()
+	defer many.Close()
+	sameStory(t, story(t, many), story(t, one))
+	if n := len(many.recorded[shape{1, 1}].segments); n < 10 {
+		t.Errorf("%d segments", n)
+	}
+}
+
+// canceller is a context that is cancelled when it has been asked n times.
+type canceller struct {
+	context.Context
+	left int
+}
+
+func (c *canceller) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestCancel(t *testing.T) {
+	b := small(t, func(p *profile) { p.work = 0 })
+	s := newState(t, b)
+	defer s.Close()
+	want := story(t, s)
+	for n := range 12 {
+		if _, err := s.Forward(&canceller{context.Background(), n}, prompt); !errors.Is(err, context.Canceled) {
+			t.Fatalf("cancelled after %d looks: %v", n, err)
+		}
+	}
+	sameStory(t, story(t, s), want)
+}
+
+// TestSequences runs several sequences over one set of weights at once.
+func TestSequences(t *testing.T) {
+	b := small(t, nil)
+	lone := newState(t, b)
+	defer lone.Close()
+	want := story(t, lone)
+	var all sync.WaitGroup
+	for range 4 {
+		s := newState(t, b)
+		defer s.Close()
+		all.Go(func() {
+			for range 3 {
+				sameStory(t, story(t, s), want)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestRefusals(t *testing.T) {
+	b := small(t, nil)
+	for _, context := range []int{0, -1, 1 << 40} {
+		if _, err := b.NewState(context); err == nil {
+			t.Errorf("a context of %d was taken", context)
+		}
+	}
+	s := newState(t, b)
+	for _, bad := range []graph.Batch{
+		{}, {IDs: []uint32{201}}, {IDs: []uint32{1}, Pos: 150}, {IDs: []uint32{1}, Pos: -1}, {IDs: []uint32{1}, Rows: []int{1}},
+		{IDs: make([]uint32, b.Chunk()+1)},
+	} {
+		if _, err := s.Forward(context.Background(), bad); err == nil {
+			t.Errorf("batch %v was taken", bad)
+		}
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+
+	devices, err := Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := devices[0]
+	gone.UUID = "00000000000000000000000000000000"
+	if _, err := Open(gone, b.config, b.weights); err == nil {
+		t.Error("a device that is not there was opened")
+	}
+	other := *b.config
+	other.HeadDim = 128
+	if _, err := Open(devices[0], &other, b.weights); err == nil {
+		t.Error("heads of 128 were taken")
+	}
+	if _, err := load(t, b.config, b.weights, func(p *profile) { p.window = 1000 }); err == nil {
+		t.Error("an expert larger than a binding was taken")
+	}
+}
+
+// TestStaging uploads through staging buffers, as to memory that the host
+// cannot see.
+func TestStaging(t *testing.T) {
+	b := small(t, nil)
+	data := make([]byte, 2*staging+12345)
+	for i := range data {
+		data[i] = byte(i * 7919 >> 5)
+	}
+	to, err := b.device.NewBuffer(len(data)+100, vk.Local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &uploader{device: b.device}
+	for at := 0; at < len(data); at += staging {
+		if err := u.send(to, 100+at, data[at:min(at+staging, len(data))]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := u.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(to.Bytes()[100:], data) {
+		t.Error("other bytes arrived")
+	}
+}
+
+// BenchmarkPocket measures the embedded model on lavapipe: decoding, and
+// prefilling in full chunks.
+func BenchmarkPocket(b *testing.B) {
+	drivers.Lavapipe.Use(b)
+	devices, err := Devices()
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, w := golden.Open(b, "../../pocket")
+	model, err := Open(devices[0], c, w)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer model.Close()
+	s, err := model.NewState(2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for name, n := range map[string]int{"decode": 1, "prefill": model.Chunk()} {
+		b.Run(name, func(b *testing.B) {
+			batch := graph.Batch{IDs: make([]uint32, n), Pos: 300, Rows: []int{n - 1}}
+			for i := range batch.IDs {
+				batch.IDs[i] = uint32(i * 7919 % c.Vocab)
+			}
+			forward(b, s, batch)
+			start := time.Now()
+			for b.Loop() {
+				forward(b, s, batch)
+			}
+			b.ReportMetric(float64(n*b.N)/time.Since(start).Seconds(), "tokens/s")
+		})
+	}
+}

@@ -124,7 +124,10 @@ func (w *web) render(ctx context.Context, u *url.URL) (pagetext.Page, error) {
 	}
 	at, err := url.Parse(d.URL)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" {
-		return pagetext.Page{}, fmt.Errorf("the page went on to %s, which can not be read", shorten(d.URL))
+		if len(seen.Refused) > 0 {
+			return pagetext.Page{}, errors.New("the page went on to another address, which can not be opened: " + seen.Refused[len(seen.Refused)-1])
+		}
+		return pagetext.Page{}, errors.New("the page went on to another address, which can not be opened")
 	}
 	if why := failure(seen, at); why != "" {
 		return pagetext.Page{}, errors.New(why)

@@ -7,7 +7,6 @@ package chrome
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 )
@@ -74,11 +73,20 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 // Done is closed when the browser has ended, for whatever reason.
 func (b *Browser) Done() <-chan struct{} { return b.conn.done }
 
+// Pid is the process id of the browser, and of its process group.
+func (b *Browser) Pid() int { return b.process.pid() }
+
+// Dir is the folder of its profile.
+func (b *Browser) Dir() string { return b.process.dir }
+
+// Kill ends the browser as if it had crashed.
+func (b *Browser) Kill() { b.process.kill() }
+
 // Close ends the browser and every process of it, and removes its files.
 func (b *Browser) Close() error {
 	b.process.kill()
 	b.conn.close()
-	return os.RemoveAll(b.process.dir)
+	return b.process.clear()
 }
 
 // flags are the command line. The proxy and the resolver rule keep the network

@@ -22,6 +22,7 @@ type process struct {
 	dir     string // home and profile; nothing of it is kept
 	in      *os.File
 	out     *os.File
+	lock    *os.File // on dir
 	said    *tail
 	done    chan struct{} // closed when the browser process was waited for
 	killing sync.Once
@@ -36,16 +37,59 @@ const (
 )
 
 func startProcess(binary string, args []string) (*process, error) {
-	dir, err := os.MkdirTemp("", "chromium-")
+	sweep()
+	dir, err := os.MkdirTemp("", dirPattern)
 	if err != nil {
 		return nil, err
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	p, err := startIn(dir, binary, args)
 	if err != nil {
-		os.RemoveAll(dir)
+		return nil, errors.Join(err, lock.Close(), os.RemoveAll(dir))
+	}
+	p.lock = lock
+	return p, nil
+}
+
+const dirPattern = "chorale-chromium-*"
+
+// lockDir marks a folder as in use until the file is closed, at the latest by
+// the end of this process.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// sweep removes the folders of browsers whose owner was killed. A folder that
+// is just being made is too young to be taken for one.
+func sweep() {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPattern))
+	for _, dir := range dirs {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < time.Second {
+			continue
+		}
+		if lock, err := lockDir(dir); err == nil {
+			os.RemoveAll(dir)
+			lock.Close()
+		}
+	}
+}
+
+// clear removes the folder.
+func (p *process) clear() error {
+	err := os.RemoveAll(p.dir)
+	p.lock.Close()
+	return err
 }
 
 func startIn(dir, binary string, args []string) (*process, error) {
@@ -92,6 +136,8 @@ func startIn(dir, binary string, args []string) (*process, error) {
 	}
 	return p, nil
 }
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
 
 func (p *process) profile() string { return filepath.Join(p.dir, "profile") }
 

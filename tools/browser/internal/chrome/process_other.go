@@ -18,6 +18,8 @@ func startProcess(string, []string) (*process, error) {
 	return nil, errors.New("pages with scripts can be opened on Linux only")
 }
 
+func (p *process) pid() int        { return 0 }
 func (p *process) kill()           {}
 func (p *process) reap(int64) bool { return false }
 func (p *process) why() string     { return "" }
+func (p *process) clear() error    { return nil }

@@ -111,3 +111,45 @@ func TestProcess(t *testing.T) {
 		t.Error("loaded without a browser")
 	}
 }
+
+// TestTrouble lets pages grow and die while they load: the call ends at once
+// and says why, and the same browser goes on.
+func TestTrouble(t *testing.T) {
+	end := make(chan struct{})
+	b, url := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		switch r.URL.Path {
+		case "/never":
+			select {
+			case <-end:
+			case <-r.Context().Done():
+			}
+		case "/hog":
+			io.WriteString(w, `<script>const k = []; setInterval(() => k.push(new Uint8Array(32 << 20).fill(1)), 20)</script><img src=/never>`)
+		default:
+			io.WriteString(w, `<p>text<img src=/never>`)
+		}
+	}))
+	defer close(end)
+	patient := Limits{Time: time.Minute, Memory: 1 << 30}
+	if _, err := b.Load(t.Context(), url+"/hog", Limits{Time: time.Minute, Memory: 400 << 20}); err == nil || !strings.Contains(err.Error(), "too much memory (over 400 MiB)") {
+		t.Errorf("hog: %v", err)
+	}
+	time.AfterFunc(2*time.Second, func() { b.process.reap(0) })
+	began := time.Now()
+	if _, err := b.Load(t.Context(), url+"/", patient); err == nil || !strings.Contains(err.Error(), "crashed") {
+		t.Errorf("crash: %v", err)
+	}
+	if d := time.Since(began); d > 20*time.Second {
+		t.Errorf("crash: told after %v", d)
+	}
+	d, err := b.Load(t.Context(), url+"/", Limits{Time: 2 * time.Second, Memory: 1 << 30})
+	if err != nil || !strings.Contains(d.HTML, "text") || !strings.Contains(d.Note, "cut short") {
+		t.Errorf("afterwards: %+v, %v", d, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := b.Load(ctx, url+"/never", patient); err == nil {
+		t.Error("a page that never came was loaded")
+	}
+}

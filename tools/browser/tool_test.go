@@ -1,0 +1,220 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"chorale/tools"
+	"chorale/tools/tooltest"
+)
+
+// echo serves texts that a test left with it, as titles: these are not wrapped.
+type echo struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (e *echo) call(base, text string) tools.Call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.texts = append(e.texts, text)
+	return openCall(fmt.Sprintf("%s/echo/%d", base, len(e.texts)-1))
+}
+
+func openCall(address string) tools.Call {
+	args, _ := json.Marshal(map[string]any{"id": address, "num_lines": 100000})
+	return tools.Call{Tool: "browser", Function: "open", Args: string(args), Limits: testLimits}
+}
+
+func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	var i int
+	switch {
+	case r.URL.Path == "/endless":
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	case r.URL.Path == "/flood":
+		io.WriteString(w, strings.Repeat("a line of a long text\n", 100000))
+	default:
+		fmt.Sscanf(r.URL.Path, "/echo/%d", &i)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, "<title>"+html.EscapeString(e.texts[i])+"</title>text")
+	}
+}
+
+// TestContract runs what every tool keeps, without Chromium.
+func TestContract(t *testing.T) {
+	e := &echo{}
+	srv := httptest.NewServer(e)
+	defer srv.Close()
+	tooltest.Run(t, tooltest.Subject{
+		Open: func(t *testing.T) tools.Tool {
+			b, err := Open(t.Context(), Options{Allow: []string{srv.Listener.Addr().String()}, Tokens: o200k})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		},
+		Echo:    func(text string) tools.Call { return e.call(srv.URL, text) },
+		Endless: openCall(srv.URL + "/endless"),
+		Flood:   openCall(srv.URL + "/flood"),
+		Wrong:   tools.Call{Tool: "browser", Function: "open", Args: `{"id": 7}`},
+	})
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for name, o := range map[string]Options{
+		"no tokenizer":      {},
+		"a bad allow entry": {Tokens: o200k, Allow: []string{"ftp://x"}},
+		"negative pages":    {Tokens: o200k, MaxPages: -1},
+	} {
+		if _, err := Open(t.Context(), o); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// site serves a few documents by path.
+func site(pages map[string]string) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, ok := pages[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		kind, text, _ := strings.Cut(body, "|")
+		w.Header().Set("Content-Type", kind)
+		io.WriteString(w, text)
+	}))
+}
+
+var documents = map[string]string{
+	"/":          `text/html|<title>Start</title><base href="/d/"><p>Hello <a href="x">rel</a> <a href="/empty">e</a></p>`,
+	"/d/x":       "text/html; charset=iso-8859-1|<title>L</title><p>caf\xe9</p>",
+	"/text":      "text/plain|one\n  two <b>\n",
+	"/json":      `application/json|{"a": [1, 2]}`,
+	"/csv":       "text/csv|a,b\n1,2\n",
+	"/feed":      `application/rss+xml|<rss><title>t</title></rss>`,
+	"/empty":     "text/html| ",
+	"/data.bin":  "application/octet-stream|xyz",
+	"/paper.pdf": "application/pdf|%PDF-1.7",
+}
+
+func TestDocuments(t *testing.T) {
+	srv := site(documents)
+	defer srv.Close()
+	b := openFor(t, srv, false)
+	for path, want := range map[string]string{
+		"/":          "Hello 【0†rel】",
+		"/d/x":       "café",
+		"/text":      "L3:   two <b>",
+		"/json":      `{"a": [1, 2]}`,
+		"/csv":       "L3: 1,2",
+		"/feed":      "<rss><title>t</title></rss>",
+		"/empty":     "Error fetching URL `" + srv.URL + "/empty`: the document is empty",
+		"/data.bin":  `a download, not a page: "data.bin", type application/octet-stream, 3 bytes`,
+		"/paper.pdf": `"paper.pdf", type application/pdf, 8 bytes`,
+		"/none":      "[Note: The server answered with HTTP status 404.]",
+	} {
+		if r := open(t, b, srv.URL+path); !strings.Contains(r.Text, want) {
+			t.Errorf("%s: want %q in %+v", path, want, r)
+		}
+	}
+	open(t, b, srv.URL+"/")
+	if r := call(t, b, "open", `{"id": 0}`); !strings.Contains(r.Text, "café") {
+		t.Errorf("relative link under a base: %+v", r)
+	}
+	open(t, b, srv.URL+"/")
+	if r := call(t, b, "open", `{"view_source": true}`); !strings.Contains(r.Text, `<base href="/d/">`) {
+		t.Errorf("source: %+v", r)
+	}
+}
+
+func call(t *testing.T, b *Browser, function, args string) tools.Result {
+	t.Helper()
+	r, err := b.Call(t.Context(), tools.Call{Tool: "browser", Function: function, Args: args, Limits: testLimits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestRefusals asks for what the allow list does not name.
+func TestRefusals(t *testing.T) {
+	srv := site(documents)
+	defer srv.Close()
+	b := openFor(t, srv, false)
+	for address, want := range map[string]string{
+		"https://example.org/":   "example.org:443 is not allowed: no entry",
+		"http://127.0.0.1:1/":    "127.0.0.1:1 is not allowed",
+		"file:///etc/passwd":     "not an http or https address",
+		"javascript:alert(1)":    "not an http or https address",
+		"view-source:" + srv.URL: "not an http or https address",
+		"2":                      "give the number 2",
+		"example.org":            "example.org:443 is not allowed",
+		strings.Replace(srv.URL, "127", "0177", 1): "is not allowed",
+	} {
+		if r := open(t, b, address); !r.Failed || !strings.Contains(r.Text, want) {
+			t.Errorf("%s: want %q in %+v", address, want, r)
+		}
+	}
+	if r := call(t, b, "search", `{"query": "x"}`); !r.Failed || !strings.Contains(r.Text, "no search provider is set up") {
+		t.Errorf("search: %+v", r)
+	}
+}
+
+// finder is a search provider of one result.
+type finder struct{ url string }
+
+func (finder) Name() string { return "finder" }
+
+func (f finder) Search(_ context.Context, query string, n int) ([]Found, error) {
+	if query == "fail" {
+		return nil, errors.New("out of order")
+	}
+	return []Found{{Title: "It's <b> 【x】", URL: f.url, Snippet: fmt.Sprintf("%s & %d", query, n)}}, nil
+}
+
+func TestSearchAndCite(t *testing.T) {
+	srv := site(documents)
+	defer srv.Close()
+	b, err := Open(t.Context(), Options{Allow: []string{srv.Listener.Addr().String()}, Tokens: o200k, Search: finder{srv.URL + "/text"}, MaxPages: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	r := call(t, b, "search", `{"query": "cable hum", "topn": 3}`)
+	host := srv.Listener.Addr().String()
+	if want := "[0] cable hum\n**viewing lines [0 - 4] of 4**\n\nL0: \nL1: URL: \nL2: # Search Results\nL3: \n" +
+		"L4:   * 【0†It's <b> 〖x〗†" + host + "】 cable hum & 20"; r.Text != want {
+		t.Errorf("got %q, want %q", r.Text, want)
+	}
+	if r := call(t, b, "search", `{"query": "fail"}`); !r.Failed || r.Text != "Error during search for `fail`: finder: out of order" {
+		t.Errorf("got %+v", r)
+	}
+	if r := call(t, b, "open", `{"id": 0}`); r.Failed {
+		t.Errorf("got %+v", r)
+	}
+	text, citations, unfinished := b.Cite("See 【1†L2】 and 【0†L4】", false)
+	if want := "See  ([" + host + "](" + srv.URL + "/text))  and 【0†L4】"; text != want || len(citations) != 1 || unfinished {
+		t.Errorf("got %q %+v %v, want %q", text, citations, unfinished, want)
+	}
+	call(t, b, "find", `{"pattern": "two"}`)
+	if r := call(t, b, "find", `{"pattern": "one", "cursor": 1}`); !r.Failed || !strings.Contains(r.Text, "may open no more") {
+		t.Errorf("fourth page: %+v", r)
+	}
+	if r := call(t, b, "open", `{"cursor": 1, "loc": 2}`); r.Failed {
+		t.Errorf("scrolling is free: %+v", r)
+	}
+}

@@ -17,7 +17,7 @@ const door = "chorale/agent.invoke"
 // itself; everybody else must go through the door.
 func TestOneDoor(t *testing.T) {
 	pkgs, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedExportFile,
+		Mode: packages.NeedName | packages.NeedImports | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedExportFile,
 		Dir:  root,
 	}, "./...")
 	if err != nil {

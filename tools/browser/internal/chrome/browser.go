@@ -25,8 +25,8 @@ type Limits struct {
 
 const (
 	maxMemory = 1 << 30
-	startTime = 20 * time.Second
-	callTime  = 5 * time.Second // of one command that needs no page's help
+	startTime = 40 * time.Second
+	callTime  = 15 * time.Second // of what needs no page's help; long on a busy machine only
 )
 
 // Browser is one running Chromium. It loads one page at a time.

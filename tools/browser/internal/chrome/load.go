@@ -100,12 +100,15 @@ type tab struct {
 }
 
 func (b *Browser) newTab(ctx context.Context, limits Limits) (*tab, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	limited, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	t := &tab{b: b, limits: limits, changed: make(chan struct{}, 1)}
 	t.alive, t.end = context.WithCancel(context.Background())
-	if err := t.open(ctx); err != nil {
+	if err := t.open(limited); err != nil {
 		t.dispose()
+		if limited.Err() != nil {
+			return nil, fmt.Errorf("the browser is too busy: it opened no tab within %v", callTime)
+		}
 		return nil, fmt.Errorf("open a tab: %w", err)
 	}
 	return t, nil

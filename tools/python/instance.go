@@ -97,7 +97,7 @@ func (in *instance) waitReady(ctx context.Context) error {
 		return nil
 	case <-in.ended:
 		text, _ := in.out.all.text(startOutput)
-		return fmt.Errorf("the interpreter did not start: %w: %s", in.exit, strings.TrimSpace(text))
+		return fmt.Errorf("the interpreter ended before it was ready (%v): %s", in.exit, strings.TrimSpace(text))
 	case <-late.C:
 		in.close()
 		return fmt.Errorf("the interpreter did not start within %s", startTime)

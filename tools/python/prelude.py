@@ -14,7 +14,7 @@ def _serve():
     read, write, fstat, leave = os.read, os.write, os.fstat, os._exit
     compile_, eval_, repr_, isinstance_, len_, range_ = compile, eval, repr, isinstance, len, range
     type_, str_, int_, bytes_, memoryview_ = type, str, int, bytes, memoryview
-    BaseException_, SystemExit_ = BaseException, SystemExit
+    BaseException_, SystemExit_, ModuleNotFoundError_ = BaseException, SystemExit, ModuleNotFoundError
     TracebackException = traceback.TracebackException
     settrace, setprofile, get_limit, set_limit = sys.settrace, sys.setprofile, sys.getrecursionlimit, sys.setrecursionlimit
     nonce = read(control, 16)
@@ -121,6 +121,8 @@ def _serve():
         shorten(at)
         text = "".join(TracebackException(type_(error), error, at, compact=True).format())
         text = text.replace(library, "")
+        if isinstance_(error, ModuleNotFoundError_):
+            text += "Only the standard library is here, and nothing can be installed.\n"
         rows = text.splitlines(True)
         if len_(rows) > 60:
             rows[20:-35] = ["  ... %d lines left out ...\n" % (len_(rows) - 55)]

@@ -21,7 +21,7 @@ type Options struct {
 	Engine  *Engine      // to share the compiled code; nil: an own one, loaded at first use
 	Dir     string       // host folder behind /mnt/data; empty: a temporary one that Close removes
 	Limits  tools.Limits // of each Run; zero fields: DefaultLimits. A tool's Call brings its own
-	Memory  int64        // bytes that the interpreter may ever have; 0: DefaultLimits.Memory
+	Memory  int64        // bytes that the interpreter may ever have, whatever the limits of a call; 0: DefaultLimits.Memory or more
 	Disk    int64        // bytes that the files in /mnt/data may hold; 0: 256 MiB
 	Files   int          // files and folders in /mnt/data; 0: 2000
 	Handles int          // files open at once; 0: 64
@@ -38,7 +38,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	or(&o.Limits.Memory, DefaultLimits.Memory)
-	or(&o.Memory, DefaultLimits.Memory)
+	or(&o.Memory, max(DefaultLimits.Memory, o.Limits.Memory))
 	or(&o.Disk, 256<<20)
 	or((*int64)(&o.Limits.Time), int64(DefaultLimits.Time))
 	if o.Limits.Output == 0 {

@@ -51,6 +51,7 @@ json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes:
 		{"tasks", "async def g(n):\n    await asyncio.sleep(n / 100)\n    print(n)\n    return n\nawait asyncio.gather(g(3), g(1), g(2))", "1\n2\n3\n[3, 1, 2]"},
 		{"asyncio and blocking calls", "await asyncio.to_thread(len, 'abc')", "3"},
 		{"lone surrogate", "print('\\ud800')", "\\ud800\n"},
+		{"missing package", "import numpy", "Traceback (most recent call last):\n  File \"<cell 20>\", line 1, in <module>\n    import numpy\nModuleNotFoundError: No module named 'numpy'\nOnly the standard library is here, and nothing can be installed.\n"},
 		{"main", "__name__, [n for n in dir() if n in ('os', 'send', 'control')]", "('__main__', [])"},
 		{"pickle finds main", "import pickle\nclass C: pass\ntype(pickle.loads(pickle.dumps(C()))) is C", "True"},
 		{"input", "try:\n    input()\nexcept EOFError:\n    print('end')", "end\n"},

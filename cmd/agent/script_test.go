@@ -22,16 +22,24 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"agent": main})
 }
 
-// TestScript runs the program for real: the embedded model on the CPU, Python
-// in its sandbox, the example functions as processes. See testdata/script.
-func TestScript(t *testing.T) {
+// TestHeavyScripts runs the program for real: the embedded model on the CPU,
+// Python in its sandbox, the example functions as processes. See
+// testdata/script. With the race detector one script must do.
+func TestHeavyScripts(t *testing.T) {
 	needPython(t)
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if race {
+		files = []string{"testdata/script/task.txtar"}
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Files: files,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_CACHE_HOME", cache)
 			env.Setenv("AGENT_DEVICE", "cpu")

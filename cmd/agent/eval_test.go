@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"chorale/inference"
+	"chorale/runtime"
+)
+
+const embeddedEpisodes = "../../inference/testdata/pocket/eval.jsonl"
+
+// leastPlayed is how many episodes must go through the whole stack.
+const leastPlayed = 60
+
+// TestEvalStack plays held-out episodes through everything: task files, the
+// embedded model, Python, commands and Go functions, policies. What the model
+// answers is its own merit, measured by replay; the stack must not take from it.
+// Episodes of the trees in AGENT_MODELS are played as well.
+func TestEvalStack(t *testing.T) {
+	needPython(t)
+	if race {
+		t.Skip("the evaluation runs without the race detector")
+	}
+	for _, path := range episodeFiles(t) {
+		t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) { evalStack(t, path) })
+	}
+}
+
+func evalStack(t *testing.T, path string) {
+	ctx := t.Context()
+	all, err := readEpisodes(path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	episodes := sampleKinds(all, leastPlayed)
+	if len(episodes) < leastPlayed {
+		t.Fatalf("%s has %d episodes that can be tasks, want at least %d", path, len(episodes), leastPlayed)
+	}
+	e, err := openEngine(ctx, runtime.ModelSpec{Ref: inference.Pocket, Device: "cpu"}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	replay, err := measure(episodes, func(int) {}, func(ep *episode) (bool, error) { return e.replay(ctx, ep) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newStack(ctx, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	stack, err := measure(episodes, func(int) {}, func(ep *episode) (bool, error) { return s.play(ctx, ep) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d episodes: replay %d right (%.1f %%), stack %d right (%.1f %%); wrong there %v",
+		len(episodes), replay.Right, 100*replay.Share, stack.Right, 100*stack.Share, stack.Wrong)
+	if stack.Share < replay.Share-0.05 {
+		t.Errorf("the stack has %.1f %% right and the replay of the same episodes %.1f %%: the stack loses answers", 100*stack.Share, 100*replay.Share)
+	}
+	for kind, least := range map[string]int{"chat": 1, "py": 10, "func": 10, "func2": 5, "multi": 5} {
+		if k := stack.Kinds[kind]; k == nil || k.Total < least {
+			t.Errorf("fewer than %d episodes of kind %s were played", least, kind)
+		}
+	}
+}
+
+// sampleKinds takes n episodes that can be tasks, the kinds in turn, so that
+// rare ones are among them.
+func sampleKinds(all []episode, n int) []episode {
+	byKind := map[string][]episode{}
+	var kinds []string
+	for _, ep := range all {
+		if !playable(&ep) {
+			continue
+		}
+		if byKind[ep.Kind] == nil {
+			kinds = append(kinds, ep.Kind)
+		}
+		byKind[ep.Kind] = append(byKind[ep.Kind], ep)
+	}
+	slices.Sort(kinds)
+	var out []episode
+	for round := 0; len(out) < n; round++ {
+		before := len(out)
+		for _, kind := range kinds {
+			if round < len(byKind[kind]) && len(out) < n {
+				out = append(out, byKind[kind][round])
+			}
+		}
+		if len(out) == before {
+			break
+		}
+	}
+	return out
+}
+
+// episodeFiles are the embedded model's episodes and those of AGENT_MODELS that
+// come without a checkpoint of their own.
+func episodeFiles(t *testing.T) []string {
+	t.Helper()
+	files := []string{embeddedEpisodes}
+	for _, tree := range filepath.SplitList(os.Getenv("AGENT_MODELS")) {
+		found, err := filepath.Glob(filepath.Join(tree, "*", "eval.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), "config.json")); errors.Is(err, os.ErrNotExist) {
+				files = append(files, path)
+			}
+		}
+	}
+	return files
+}
+
+// TestStackTellsRight plays an episode with its answer falsified: the stack must
+// call it wrong.
+func TestStackTellsRight(t *testing.T) {
+	needPython(t)
+	ctx := context.Background()
+	all, err := readEpisodes(embeddedEpisodes, []string{"chat"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := openEngine(ctx, runtime.ModelSpec{Ref: inference.Pocket, Device: "cpu"}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	s, err := newStack(ctx, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ep := all[slices.IndexFunc(all, func(ep episode) bool { return ep.user() == "Hi" })]
+	for _, tc := range []struct {
+		final string
+		right bool
+	}{{ep.final(), true}, {"Goodbye.", false}} {
+		ep.Turns = []episodeTurn{{Expect: "<|channel|>final<|message|>" + tc.final + "<|return|>"}}
+		if right, err := s.play(ctx, &ep); err != nil || right != tc.right {
+			t.Errorf("answer %q judged right: %v, %v; want %v", tc.final, right, err, tc.right)
+		}
+	}
+}

@@ -1,5 +1,10 @@
 package harmony
 
+import (
+	"math/bits"
+	"slices"
+)
+
 // noRank is the rank of a pair that does not merge.
 const noRank = ^uint32(0)
 
@@ -37,7 +42,7 @@ func (e *Encoding) merged(rank uint32) Token {
 }
 
 // maxScan is the longest piece whose lowest pair is found by looking at all of
-// them; longer pieces, which are rare in real text, keep a heap.
+// them; longer pieces, which are rare in real text, keep a queue.
 const maxScan = 96
 
 // merge appends the tokens of the piece text[from:to]: starting from its bytes,
@@ -90,53 +95,74 @@ func (e *Encoding) merge(dst []Token, text string, from, to int) []Token {
 // is the byte where the part starts.
 type part struct {
 	id         Token
-	rank       uint32 // with the next part; tells whether a heap entry is stale
+	rank       uint32 // with the next part; tells whether a queued index is stale
 	prev, next uint32
 }
 
-// mergeLong is merge in O(n log n) for a piece of any length.
+// longMerge is the memory of mergeLong, which is kept for the next long piece.
+type longMerge struct {
+	parts []part
+	queue rankQueue
+	batch []uint32
+}
+
+// mergeLong is merge for a piece of any length, in time that grows with the
+// length alone.
 func (e *Encoding) mergeLong(dst []Token, piece string) []Token {
+	m, ok := e.long.Get().(*longMerge)
+	if !ok {
+		m = &longMerge{queue: newRankQueue(e.rankCount())}
+	}
+	defer e.long.Put(m)
 	n := uint32(len(piece))
-	parts := make([]part, n)
-	heap := make(rankHeap, 0, n)
+	m.parts = slices.Grow(m.parts[:0], len(piece))[:len(piece)]
+	parts := m.parts
 	for i := range n {
 		parts[i] = part{e.bytes[piece[i]], noRank, i - 1, i + 1}
 	}
-	for i := range n - 1 {
-		r := e.pairRank(piece, int(i), int(i+2), parts[i].id, parts[i+1].id)
-		parts[i].rank = r
-		if r != noRank {
-			heap = append(heap, rankAt(r, i))
-		}
-	}
-	heap.init()
-	rerank := func(i uint32) {
+	rerank := func(i uint32) uint32 {
 		p := &parts[i]
 		p.rank = noRank
 		if p.next < n {
 			q := &parts[p.next]
 			p.rank = e.pairRank(piece, int(i), int(q.next), p.id, q.id)
 			if p.rank != noRank {
-				heap.push(rankAt(p.rank, i))
+				m.queue.push(p.rank, i)
 			}
 		}
+		return p.rank
 	}
-	for len(heap) > 0 {
-		r, i := heap.pop()
-		p := &parts[i]
-		if p.rank != r {
-			continue // merged away or merged on since
-		}
-		gone := p.next
-		p.id = e.merged(r)
-		p.next = parts[gone].next
-		parts[gone].rank = noRank
-		if p.next < n {
-			parts[p.next].prev = i
-		}
+	for i := range n {
 		rerank(i)
-		if i > 0 {
-			rerank(p.prev)
+	}
+	for {
+		rank := m.queue.lowest()
+		if rank == noRank {
+			break
+		}
+		m.batch = m.queue.take(m.batch[:0], rank)
+		for k, i := range m.batch {
+			p := &parts[i]
+			if p.rank != rank {
+				continue // merged away or merged on since
+			}
+			gone := p.next
+			p.id = e.merged(rank)
+			p.next = parts[gone].next
+			parts[gone].rank = noRank
+			if p.next < n {
+				parts[p.next].prev = i
+			}
+			low := noRank
+			if i > 0 {
+				low = rerank(p.prev)
+			}
+			if low = min(low, rerank(i)); low < rank { // it comes before the rest
+				for _, i := range m.batch[k+1:] {
+					m.queue.push(rank, i)
+				}
+				break
+			}
 		}
 	}
 	for i := uint32(0); i < n; i = parts[i].next {
@@ -145,63 +171,89 @@ func (e *Encoding) mergeLong(dst []Token, piece string) []Token {
 	return dst
 }
 
-// rankHeap is a heap with four children a node, smallest first. An entry is a
-// rank above an index, so that equal ranks come leftmost first.
-type rankHeap []uint64
+// rankCount is one more than the highest rank.
+func (e *Encoding) rankCount() int {
+	if e.merges != nil {
+		return len(e.merges.results)
+	}
+	return len(e.vocab.spans)
+}
 
-func rankAt(rank, index uint32) uint64 { return uint64(rank)<<32 | uint64(index) }
+// rankQueue holds indices by rank: a list for each rank, and a tree of bits that
+// leads to the lowest rank with a list. Every step takes constant time.
+type rankQueue struct {
+	first, last []uint32 // entries of a rank's list, counted from 1
+	entries     []queued
+	free        uint32     // list of unused entries
+	levels      [][]uint64 // a bit for each rank with a list, then one for each word with a bit
+}
 
-func (h rankHeap) init() {
-	for i := (len(h)+2)/4 - 1; i >= 0; i-- {
-		h.down(i)
+type queued struct{ index, next uint32 }
+
+func newRankQueue(ranks int) rankQueue {
+	q := rankQueue{first: make([]uint32, ranks), last: make([]uint32, ranks)}
+	for words := ranks; ; {
+		words = max(1, (words+63)/64)
+		q.levels = append(q.levels, make([]uint64, words))
+		if words == 1 {
+			return q
+		}
 	}
 }
 
-func (h rankHeap) down(i int) {
-	x := h[i]
-	for {
-		first := 4*i + 1
-		if first >= len(h) {
-			break
-		}
-		child := first
-		for c := first + 1; c < min(first+4, len(h)); c++ {
-			if h[c] < h[child] {
-				child = c
-			}
-		}
-		if x <= h[child] {
-			break
-		}
-		h[i] = h[child]
-		i = child
+func (q *rankQueue) push(rank, index uint32) {
+	e := q.free
+	if e != 0 {
+		q.free = q.entries[e-1].next
+		q.entries[e-1] = queued{index, 0}
+	} else {
+		q.entries = append(q.entries, queued{index, 0})
+		e = uint32(len(q.entries))
 	}
-	h[i] = x
+	if q.first[rank] != 0 {
+		q.entries[q.last[rank]-1].next = e
+	} else {
+		q.first[rank] = e
+		for bit, l := rank, 0; l < len(q.levels); l++ {
+			q.levels[l][bit/64] |= 1 << (bit % 64)
+			bit /= 64
+		}
+	}
+	q.last[rank] = e
 }
 
-func (h *rankHeap) push(x uint64) {
-	*h = append(*h, x)
-	s := *h
-	i := len(s) - 1
-	for i > 0 {
-		up := (i - 1) / 4
-		if s[up] <= x {
-			break
+// lowest returns the lowest rank with a list, or noRank.
+func (q *rankQueue) lowest() uint32 {
+	word := uint32(0)
+	for l := len(q.levels) - 1; l >= 0; l-- {
+		b := q.levels[l][word]
+		if b == 0 {
+			return noRank
 		}
-		s[i] = s[up]
-		i = up
+		word = word*64 + uint32(bits.TrailingZeros64(b))
 	}
-	s[i] = x
+	return word
 }
 
-func (h *rankHeap) pop() (rank, index uint32) {
-	s := *h
-	top := s[0]
-	last := len(s) - 1
-	s[0] = s[last]
-	*h = s[:last]
-	if last > 0 {
-		h.down(0)
+// take appends the rank's indices to dst in rising order and empties its list.
+func (q *rankQueue) take(dst []uint32, rank uint32) []uint32 {
+	for e := q.first[rank]; e != 0; {
+		entry := &q.entries[e-1]
+		dst = append(dst, entry.index)
+		next := entry.next
+		entry.next, q.free = q.free, e
+		e = next
 	}
-	return uint32(top >> 32), uint32(top)
+	q.first[rank] = 0
+	for bit, l := rank, 0; l < len(q.levels); l++ {
+		q.levels[l][bit/64] &^= 1 << (bit % 64)
+		bit /= 64
+		if q.levels[l][bit] != 0 {
+			break
+		}
+	}
+	if !slices.IsSorted(dst) {
+		slices.Sort(dst)
+	}
+	return dst
 }

@@ -3,11 +3,12 @@ package harmony
 import (
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Encoding turns text into tokens and back, and knows which ids are the control
 // tokens of the Harmony format. It never changes once made and can be used by
-// any number of goroutines.
+// any number of goroutines at once.
 type Encoding struct {
 	name  string
 	vocab vocab
@@ -19,6 +20,7 @@ type Encoding struct {
 	// special are the tokens that ordinary text never yields, by name.
 	special map[string]Token
 	control Control
+	long    sync.Pool // of *longMerge
 }
 
 // Control holds the ids of the tokens that structure a conversation. A

@@ -17,8 +17,9 @@ import (
 // its kernels are harmless (robustBufferAccess is on).
 type Device struct {
 	Description
-	device vulkan.Device
-	queue  vulkan.Queue
+	instance *Instance
+	device   vulkan.Device
+	queue    vulkan.Queue
 
 	mu      sync.Mutex // guards the fields below, and the queue as Vulkan demands
 	objects list.List  // of *object, oldest first
@@ -35,7 +36,7 @@ type object struct {
 
 // Open opens a device that [Instance.Devices] returned.
 func (i *Instance) Open(d Description) (*Device, error) {
-	dev := &Device{Description: d, running: map[*Commands]bool{}}
+	dev := &Device{Description: d, instance: i, running: map[*Commands]bool{}}
 	var device vulkan.Device
 	r := C.vk_create_device(raw(d.physical), C.uint32_t(d.raw.family), C.int(d.raw.portability_subset), out(&device))
 	if err := check("open "+d.Name, r); err != nil {
@@ -81,7 +82,8 @@ const farewell = 5 * time.Second
 
 // Close destroys the device and everything that belongs to it. Work that is
 // still running is given a few seconds; a device that does not come back within
-// them is abandoned, since destroying what it uses would be undefined.
+// them is abandoned, and its instance with it, since destroying what it uses
+// would be undefined.
 func (d *Device) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,6 +93,7 @@ func (d *Device) Close() {
 	d.closed = true
 	for c := range d.running {
 		if err := c.wait(farewell); err != nil && !isLost(err) {
+			d.instance.abandoned.Store(true)
 			return
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"runtime/cgo"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/vulkan-go/vulkan"
@@ -43,6 +44,7 @@ type Instance struct {
 	messenger C.handle
 	messages  *messages
 	self      cgo.Handle
+	abandoned atomic.Bool // with a device that did not come back
 }
 
 // messages are what the validation layer said.
@@ -127,6 +129,9 @@ func (i *Instance) Messages() []string {
 
 // Close disconnects. Devices must be closed before.
 func (i *Instance) Close() {
+	if i.abandoned.Load() {
+		return
+	}
 	if i.instance != nil {
 		C.vk_destroy_messenger(raw(i.instance), i.messenger)
 		vulkan.DestroyInstance(i.instance, nil)

@@ -214,6 +214,27 @@ func TestExamplesFitSchema(t *testing.T) {
 	}
 }
 
+// TestDocs: the example in docs/task.md is a task file.
+func TestDocs(t *testing.T) {
+	doc, err := os.ReadFile("../docs/task.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	src, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("docs/task.md has no example")
+	}
+	job, err := Parse("task.md", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := job.Task.Limits
+	if l.Turns != DefaultTurns || l.ToolCalls != DefaultToolCalls || l.Tokens != DefaultTokens || l.WallTime != DefaultWallTime || l.RepeatDenied != DefaultRepeatDenied {
+		t.Errorf("docs/task.md calls these the default limits: %+v", l)
+	}
+}
+
 // TestSchemaRefuses: what the decoder refuses, an editor refuses too.
 func TestSchemaRefuses(t *testing.T) {
 	schema := compile(t)

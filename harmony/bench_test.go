@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -63,7 +64,18 @@ func BenchmarkEncode1MiB(b *testing.B) {
 	text := benchText(b)
 	tokens := e.Encode(text)
 	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		tokens = e.AppendEncode(tokens[:0], text)
+	}
 	b.ReportMetric(float64(len(tokens)), "tokens")
+}
+
+// BenchmarkEncode100kSpaces is the input on which openai-harmony is quadratic
+// and takes seconds.
+func BenchmarkEncode100kSpaces(b *testing.B) {
+	e := O200kHarmony()
+	text := strings.Repeat(" ", 100_000)
+	var tokens []Token
 	for b.Loop() {
 		tokens = e.AppendEncode(tokens[:0], text)
 	}
@@ -109,13 +121,13 @@ func BenchmarkRender100(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(float64(len(tokens)), "tokens")
 	for b.Loop() {
 		tokens, err = e.AppendRender(tokens[:0], messages, RenderOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(len(tokens)), "tokens")
 }
 
 // BenchmarkParse100 feeds the 100 messages token by token.

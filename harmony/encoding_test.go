@@ -175,22 +175,21 @@ func TestMergeLoopsAgree(t *testing.T) {
 	}
 }
 
-// The work grows with the length of the input, whatever is in it. The bound is
-// some fifty times what a quiet machine takes, and a tenth of what quadratic
-// work would.
+// The work grows with the length of the input, whatever is in it. Each of these
+// takes some 20 ms on a quiet machine; quadratic work would take minutes.
 func TestLongPieces(t *testing.T) {
 	e := O200kHarmony()
 	for _, unit := range []string{" ", "a", "A", "é", "日", "1", "-", "\n", " \n", "ab", "\u0301", "\xff", "ªA", "<|end|>"} {
-		text := strings.Repeat(unit, 100_000/len(unit))
+		text := strings.Repeat(unit, 400_000/len(unit))
 		start := time.Now()
 		tokens := e.Encode(text)
 		took := time.Since(start)
 		if got, err := e.Decode(tokens); err != nil || got != text {
-			t.Errorf("100 kB of %q do not come back", unit)
+			t.Errorf("400 kB of %q do not come back", unit)
 		}
-		t.Logf("100 kB of %q: %d tokens, %v", unit, len(tokens), took)
-		if took > time.Second {
-			t.Errorf("100 kB of %q took %v", unit, took)
+		t.Logf("400 kB of %q: %d tokens, %v", unit, len(tokens), took)
+		if took > 20*time.Second {
+			t.Errorf("400 kB of %q took %v", unit, took)
 		}
 	}
 }

@@ -228,7 +228,7 @@ func TestNamespace(t *testing.T) {
 		if want.Description == "" {
 			return 0
 		}
-		if got := strings.TrimSuffix(namespace().Description, " (default: web)"); got != want.Description {
+		if got := strings.TrimSuffix((*Browser)(nil).Namespace().Description, " (default: web)"); got != want.Description {
 			t.Errorf("got %q, want %q", got, want.Description)
 		}
 		return 1

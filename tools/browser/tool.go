@@ -81,7 +81,7 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 }
 
 // Namespace declares search, open and find in the words of the training.
-func (b *Browser) Namespace() harmony.Namespace { return namespace() }
+func (b *Browser) Namespace() harmony.Namespace { return harmony.Browser() }
 
 // errClosed is what calls give after Close.
 var errClosed = errors.New("browser: the tool is closed")

@@ -60,7 +60,7 @@ func closes(tag, open atom.Atom) bool {
 	case atom.Dd:
 		return tag == atom.Dt || tag == atom.Dd
 	case atom.A:
-		return tag == atom.A || tag == atom.Table || tag == atom.Td || tag == atom.Th
+		return tag == atom.A || tag == atom.Fieldset || tag == atom.Table || tag == atom.Td || tag == atom.Th
 	case atom.Option:
 		return tag == atom.Option || tag == atom.Optgroup
 	case atom.Optgroup:

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // A Rule is a list of what may be reached.
@@ -83,6 +85,13 @@ func parseEntry(s string) (entry, error) {
 // cleanHost returns the one spelling of a host that rules are compared in.
 func cleanHost(host string) (string, error) {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
+		name, err := idna.Lookup.ToASCII(host)
+		if err != nil {
+			return "", fmt.Errorf("%q is not a host name: %w", host, err)
+		}
+		host = name
+	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		if a.Zone() != "" {
 			return "", fmt.Errorf("host %q has a zone", host)

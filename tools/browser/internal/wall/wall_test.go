@@ -54,6 +54,10 @@ func TestRule(t *testing.T) {
 		{"*", "http://127.1/", false},
 		{"127.0.0.1:80", "http://[::ffff:127.0.0.1]/", true},
 		{"[::1]:8080", "http://[::1]:8080/", true},
+		{"bücher.example", "https://xn--bcher-kva.example/", true},
+		{"xn--bcher-kva.example", "https://BÜCHER.example/", true},
+		{"127.0.0.1", "http://127。0。0。1/", true}, // another way to write the dots
+		{"*", "http://①27.0x0.1/", false},
 		{"10.0.0.1", "http://10.0.0.2/", false},
 	}
 	for _, c := range cases {

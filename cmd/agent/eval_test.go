@@ -26,12 +26,14 @@ func TestEvalStack(t *testing.T) {
 	if race {
 		t.Skip("the evaluation runs without the race detector")
 	}
-	for _, path := range episodeFiles(t) {
-		t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) { evalStack(t, path) })
+	sets := evalSets(t)
+	for _, set := range sets {
+		t.Run(filepath.Base(filepath.Dir(set.path)), func(t *testing.T) { evalStack(t, set.path, set.model) })
 	}
+	t.Logf("%d sets of episodes", len(sets))
 }
 
-func evalStack(t *testing.T, path string) {
+func evalStack(t *testing.T, path, model string) {
 	ctx := t.Context()
 	all, err := readEpisodes(path, nil, 0)
 	if err != nil {
@@ -41,7 +43,7 @@ func evalStack(t *testing.T, path string) {
 	if len(episodes) < leastPlayed {
 		t.Fatalf("%s has %d episodes that can be tasks, want at least %d", path, len(episodes), leastPlayed)
 	}
-	e, err := openEngine(ctx, runtime.ModelSpec{Ref: inference.Pocket, Device: "cpu"}, func(string) {})
+	e, err := openEngine(ctx, runtime.ModelSpec{Ref: model, Device: "cpu"}, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +61,8 @@ func evalStack(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d episodes: replay %d right (%.1f %%), stack %d right (%.1f %%); wrong there %v",
-		len(episodes), replay.Right, 100*replay.Share, stack.Right, 100*stack.Share, stack.Wrong)
+	t.Logf("%d episodes: replay %d right (%.1f %%), wrong %v; stack %d right (%.1f %%), wrong %v", len(episodes),
+		replay.Right, 100*replay.Share, replay.Wrong, stack.Right, 100*stack.Share, stack.Wrong)
 	if stack.Share < replay.Share-0.05 {
 		t.Errorf("the stack has %.1f %% right and the replay of the same episodes %.1f %%: the stack loses answers", 100*stack.Share, 100*replay.Share)
 	}
@@ -101,23 +103,29 @@ func sampleKinds(all []episode, n int) []episode {
 	return out
 }
 
-// episodeFiles are the embedded model's episodes and those of AGENT_MODELS that
-// come without a checkpoint of their own.
-func episodeFiles(t *testing.T) []string {
+// evalSet is a file of episodes with the model that they are for.
+type evalSet struct{ path, model string }
+
+// evalSets are the embedded model's episodes and those of AGENT_MODELS, which
+// are for the checkpoint beside them, or for the embedded one where there is
+// none.
+func evalSets(t *testing.T) []evalSet {
 	t.Helper()
-	files := []string{embeddedEpisodes}
+	sets := []evalSet{{embeddedEpisodes, inference.Pocket}}
 	for _, tree := range filepath.SplitList(os.Getenv("AGENT_MODELS")) {
 		found, err := filepath.Glob(filepath.Join(tree, "*", "eval.jsonl"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, path := range found {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), "config.json")); errors.Is(err, os.ErrNotExist) {
-				files = append(files, path)
+			model := filepath.Dir(path)
+			if _, err := os.Stat(filepath.Join(model, "config.json")); errors.Is(err, os.ErrNotExist) {
+				model = inference.Pocket
 			}
+			sets = append(sets, evalSet{path, model})
 		}
 	}
-	return files
+	return sets
 }
 
 // TestStackTellsRight plays an episode with its answer falsified: the stack must

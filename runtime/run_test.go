@@ -1,0 +1,204 @@
+package runtime
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"chorale/agent"
+	"chorale/harmony"
+	"chorale/policies"
+	"chorale/tools"
+)
+
+// speaker is a model that says given messages and remembers what it was given.
+type speaker struct {
+	enc  *harmony.Encoding
+	says []string
+	all  []harmony.Token // the last prompt and what was said to it
+}
+
+func (m *speaker) Generate(_ context.Context, prompt, _ []harmony.Token) iter.Seq2[harmony.Token, error] {
+	return func(yield func(harmony.Token, error) bool) {
+		m.all = slices.Clone(prompt)
+		if len(m.says) == 0 {
+			yield(0, errors.New("nothing more to say"))
+			return
+		}
+		said := m.enc.EncodeWithSpecial(m.says[0])
+		m.says = m.says[1:]
+		for _, t := range said {
+			m.all = append(m.all, t)
+			if !yield(t, nil) {
+				return
+			}
+		}
+	}
+}
+
+// writer is a tool that leaves a file.
+type writer struct {
+	scratch string
+	closed  *int
+}
+
+func (w writer) Namespace() harmony.Namespace { return harmony.Python() }
+func (w writer) Close() error                 { *w.closed++; return nil }
+func (w writer) Call(_ context.Context, c tools.Call) (tools.Result, error) {
+	if c.Limits.Time != time.Second {
+		return tools.Result{}, errors.New("the grant's time limit did not arrive")
+	}
+	return tools.Result{Text: "written"}, os.WriteFile(filepath.Join(w.scratch, "a.txt"), []byte("silver garden\n"), 0o600)
+}
+
+const callPython = "<|channel|>analysis to=python code<|message|>write()<|call|>"
+
+func session(t *testing.T, src string, m *speaker) (*Session, *int) {
+	t.Helper()
+	job, err := Parse(filepath.Join(t.TempDir(), "task.yaml"), []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := job.Set(nil); err != nil {
+		t.Fatal(err)
+	}
+	closed := new(int)
+	return &Session{
+		Job: job, Encoding: m.enc, Model: m, Context: 10_000, Gate: policies.Default(), Runs: t.TempDir(), Now: time.Now,
+		Grants: []Grant{{
+			Namespace: harmony.Python(), BuiltIn: true, Limits: tools.Limits{Time: time.Second},
+			Open: func(_ context.Context, scratch string) (tools.Tool, error) { return writer{scratch, closed}, nil },
+		}},
+	}, closed
+}
+
+// TestRunDirectory: everything that a run did can be read from its folder, the
+// model's whole context bit for bit.
+func TestRunDirectory(t *testing.T) {
+	m := &speaker{enc: harmony.O200kHarmony(), says: []string{callPython, "<|channel|>final<|message|>Done.<|return|>"}}
+	s, closed := session(t, head+"prompt: Write.\noutput: {file: out/answer.txt}\nchecks:\n- {file: a.txt, equals: silver garden}\n- equals: Done.\n", m)
+	res, err := s.Run(t.Context())
+	if err != nil || res.Status != agent.Done || res.ExitCode != ExitDone || res.Final != "Done." {
+		t.Fatalf("got %+v, %v", res, err)
+	}
+	if *closed != 1 {
+		t.Errorf("the tool was closed %d times", *closed)
+	}
+	records := readTrace(t, filepath.Join(res.Dir, "trace.jsonl"))
+	var tokens []harmony.Token
+	for _, r := range records {
+		tokens = append(tokens, r.Tokens...)
+	}
+	if !slices.Equal(tokens, m.all) {
+		t.Errorf("the trace has %d tokens, which are not the %d of the model's context", len(tokens), len(m.all))
+	}
+	if len(res.Artifacts) != 1 || res.Artifacts[0].Name != "a.txt" || res.Artifacts[0].Size != 14 || res.Artifacts[0].SHA256 != hash([]byte("silver garden\n")) {
+		t.Errorf("artifacts %+v", res.Artifacts)
+	}
+	if answer, err := s.Job.ReadFile("out/answer.txt"); err != nil || string(answer) != "Done.\n" {
+		t.Errorf("output file: %q, %v", answer, err)
+	}
+	var stored Result
+	readJSON(t, filepath.Join(res.Dir, "result.json"), &stored)
+	if stored.Status != res.Status || stored.Used != res.Used || len(stored.Checks) != 2 {
+		t.Errorf("result.json has %+v, the run ended with %+v", stored, res)
+	}
+	var lock map[string]any
+	b, err := os.ReadFile(filepath.Join(res.Dir, "task.lock.yaml"))
+	if err == nil {
+		err = yaml.Unmarshal(b, &lock)
+	}
+	if err != nil || lock["kind"] != "TaskLock" {
+		t.Errorf("task.lock.yaml: %v, %v", lock["kind"], err)
+	}
+}
+
+// TestEveryEndLeavesAResult: also where something broke.
+func TestEveryEndLeavesAResult(t *testing.T) {
+	for name, tc := range map[string]struct {
+		says   []string
+		src    string
+		status agent.Status
+		code   int
+	}{
+		"model broke":  {nil, "", agent.ModelBroke, ExitModel},
+		"budget":       {[]string{callPython}, "limits: {turns: 1}\n", agent.Exhausted, ExitBudget},
+		"check failed": {[]string{"<|channel|>final<|message|>No.<|return|>"}, "checks: [{equals: Done.}]\n", CheckFailed, ExitNoAnswer},
+		"no file":      {[]string{"<|channel|>final<|message|>No.<|return|>"}, "checks: [{file: b.txt, contains: x}]\n", CheckFailed, ExitNoAnswer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &speaker{enc: harmony.O200kHarmony(), says: tc.says}
+			s, _ := session(t, head+"prompt: Write.\n"+tc.src, m)
+			res, _ := s.Run(t.Context())
+			if res.Status != tc.status || res.ExitCode != tc.code || res.Reason == "" {
+				t.Errorf("got %+v, want status %s and a reason", res, tc.status)
+			}
+			var stored Result
+			readJSON(t, filepath.Join(res.Dir, "result.json"), &stored)
+			if stored.Status != res.Status || stored.Reason != res.Reason {
+				t.Errorf("result.json says %s, the run %s", stored.Status, res.Status)
+			}
+			records := readTrace(t, filepath.Join(res.Dir, "trace.jsonl"))
+			if last := records[len(records)-1]; last.Kind != KindFinished {
+				t.Errorf("the trace ends with %s", last.Kind)
+			}
+		})
+	}
+}
+
+// TestGrantNarrows: no grant, no limit and no policy of a lower layer permits
+// more than the layer above it.
+func TestGrantNarrows(t *testing.T) {
+	box := newToolbox([]Grant{{Namespace: harmony.Python(), Limits: tools.Limits{Time: time.Hour, Memory: 1}}}, "")
+	g := grantGate{policies.Default(), box}
+	wide := policies.Default().Decide(policies.Request{Call: tools.Call{Tool: "python"}, Effect: policies.Read})
+	d := g.Decide(policies.Request{Call: tools.Call{Tool: "python"}, Effect: policies.Read})
+	if d.Verdict != policies.Allow || d.Limits.Time != wide.Limits.Time || d.Limits.Memory != 1 || d.Limits.Output != wide.Limits.Output {
+		t.Errorf("got %+v under %+v", d, wide)
+	}
+	if d := g.Decide(policies.Request{Call: tools.Call{Tool: "functions", Function: "f"}, Effect: policies.Read}); d.Verdict != policies.Deny {
+		t.Errorf("a tool that the task does not grant is met with %v", d.Verdict)
+	}
+}
+
+func readTrace(t *testing.T, path string) []Record {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var out []Record
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var r Record
+		if err := json.NewDecoder(strings.NewReader(s.Text())).Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Seq != len(out)+1 {
+			t.Fatalf("record %d has seq %d", len(out)+1, r.Seq)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func readJSON(t *testing.T, path string, v any) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -7,10 +7,12 @@ import (
 
 // lenient is what a parser keeps in Lenient mode beside the common state.
 type lenient struct {
-	implied bool     // the open header began without <|start|>
-	fresh   []Repair // since the last event
-	repairs []Repair // since the last finished message
-	head    lenientHeader
+	implied    bool     // the open header began without <|start|>
+	marked     bool     // it has a channel or constrain marker
+	fresh      []Repair // since the last event
+	repairs    []Repair // since the last finished message
+	rawChannel string   // of the open message, like the next
+	headerText string
 }
 
 // pushLenient is Push for a parser that never fails. The text of all events,
@@ -83,7 +85,7 @@ func (p *Parser) lenientBetween(t Token) Event {
 func (p *Parser) openHeader(implied bool) {
 	p.state = InHeader
 	p.pending = p.pending[:0]
-	p.lenient.implied = implied
+	p.lenient.implied, p.lenient.marked = implied, false
 	p.start = p.pushed - 1
 }
 
@@ -95,16 +97,19 @@ func (p *Parser) lenientInHeader(t Token) Event {
 		return p.lenientHeaderDone()
 	case c.isStop(t):
 		return p.recover(c.stop(t))
-	case t != c.Start:
-		if (t == c.Channel || t == c.Constrain) && p.lenient.implied && len(p.pending) > 0 && !p.hasMarker() {
+	case t == c.Channel, t == c.Constrain:
+		if p.isLoose() && len(p.pending) > 0 {
 			p.repair(MissingStart)
 		}
+		p.lenient.marked = true
+		fallthrough
+	case t != c.Start:
 		p.pending = append(p.pending, t)
 		return Event{}
 	}
 	// A further <|start|>.
 	var ev Event
-	if p.lenient.implied && !p.hasMarker() {
+	if p.isLoose() {
 		ev = p.stray()
 	} else {
 		p.repair(RepeatedStart)
@@ -115,15 +120,9 @@ func (p *Parser) lenientInHeader(t Token) Event {
 	return ev
 }
 
-// hasMarker reports whether a channel or constrain marker is in the header.
-func (p *Parser) hasMarker() bool {
-	for _, t := range p.pending {
-		if t == p.enc.control.Channel || t == p.enc.control.Constrain {
-			return true
-		}
-	}
-	return false
-}
+// isLoose reports whether what was collected may be no header at all: text
+// without <|start|> before it and, so far, without a marker in it.
+func (p *Parser) isLoose() bool { return p.lenient.implied && !p.lenient.marked }
 
 // stray reports the collected text as belonging to no message.
 func (p *Parser) stray() Event {
@@ -133,7 +132,7 @@ func (p *Parser) stray() Event {
 
 // lenientHeaderDone reads the collected header.
 func (p *Parser) lenientHeaderDone() Event {
-	if p.lenient.implied && len(p.pending) > 0 && !p.hasMarker() {
+	if p.isLoose() && len(p.pending) > 0 {
 		p.repair(MissingStart)
 	}
 	h := p.readLenient()
@@ -151,7 +150,7 @@ func (p *Parser) adopt(h *lenientHeader) {
 	for _, k := range h.repairs {
 		p.repair(k)
 	}
-	p.lenient.head = *h
+	p.lenient.rawChannel, p.lenient.headerText = h.rawChannel, h.text
 	p.header = h.message
 }
 
@@ -161,7 +160,7 @@ func (p *Parser) recover(s Stop) Event {
 	if s == StopEOS {
 		p.repair(Truncated)
 	}
-	if p.lenient.implied && !p.hasMarker() {
+	if p.isLoose() {
 		if strings.TrimSpace(p.pendingText()) == "" {
 			ev := p.stray()
 			p.state = ExpectStart
@@ -205,6 +204,7 @@ func (p *Parser) lenientContent(t Token) Event {
 		ev := p.lenientEnd(StopNext)
 		p.openHeader(t == c.Channel)
 		if t == c.Channel {
+			p.lenient.marked = true
 			p.pending = append(p.pending, t)
 		}
 		return ev
@@ -241,12 +241,17 @@ func (p *Parser) lenientEnd(s Stop) Event {
 
 // pendingText returns the header's text without special tokens. Between two of
 // them bad UTF-8 is replaced.
-func (p *Parser) pendingText() string {
-	var text string
-	for _, s := range p.segments() {
-		text += s.text
+func (p *Parser) pendingText() string { return joinText(p.segments()) }
+
+func joinText(segments []segment) string {
+	if len(segments) == 1 {
+		return segments[0].text
 	}
-	return text
+	var b strings.Builder
+	for _, s := range segments {
+		b.WriteString(s.text)
+	}
+	return b.String()
 }
 
 // segment is the text behind a marker of the header; the first one has none.
@@ -258,27 +263,30 @@ type segment struct {
 // segments cuts the collected header at its special tokens.
 func (p *Parser) segments() []segment {
 	out := []segment{{}}
-	var text strings.Builder
+	var text, run strings.Builder // of the segment, and since the last special token
 	flush := func() {
-		out[len(out)-1].text += lossy(text.String())
-		text.Reset()
+		text.WriteString(lossy(run.String()))
+		run.Reset()
 	}
 	for _, t := range p.pending {
 		s := p.enc.vocab.of(t)
 		switch c := &p.enc.control; {
 		case t == c.Channel, t == c.Constrain:
 			flush()
+			out[len(out)-1].text = text.String()
+			text.Reset()
 			out = append(out, segment{marker: t})
 		case s == "":
 			flush()
-			out[len(out)-1].text += string(utf8.RuneError)
+			text.WriteRune(utf8.RuneError)
 		case p.enc.IsSpecial(t):
 			flush()
 		default:
-			text.WriteString(s)
+			run.WriteString(s)
 		}
 	}
 	flush()
+	out[len(out)-1].text = text.String()
 	return out
 }
 
@@ -288,9 +296,7 @@ func (p *Parser) readLenient() *lenientHeader {
 		control: &p.enc.control, segments: p.segments(),
 		given: p.nextRole, implied: p.lenient.implied,
 	}
-	for _, s := range h.segments {
-		h.text += s.text
-	}
+	h.text = joinText(h.segments)
 	for _, t := range p.pending {
 		switch c := &p.enc.control; {
 		case t == c.Channel, t == c.Constrain:

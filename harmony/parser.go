@@ -300,7 +300,7 @@ func (p *Parser) finish(m Message, s Stop) Event {
 	l := &p.lenient
 	p.messages = append(p.messages, Parsed{
 		Message: m, Start: p.start, End: end, Stop: s,
-		RawChannel: l.head.rawChannel, HeaderText: l.head.text, Repairs: l.repairs,
+		RawChannel: l.rawChannel, HeaderText: l.headerText, Repairs: l.repairs,
 	})
 	l.repairs = nil
 	return Event{Kind: MessageDone, Message: &p.messages[len(p.messages)-1]}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -213,4 +214,26 @@ func TestInvalidUTF8IsKept(t *testing.T) {
 			t.Errorf("%q comes back as %q, %v", text, got, err)
 		}
 	}
+}
+
+// One encoding serves many goroutines.
+func TestConcurrentUse(t *testing.T) {
+	e := O200kHarmony()
+	texts := []string{strings.Repeat("a", 5000), strings.Repeat(" ", 3000) + "x", "plain words and 日本語", strings.Repeat("-=", 900)}
+	var want [][]Token
+	for _, s := range texts {
+		want = append(want, e.Encode(s))
+	}
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for k := range 40 {
+				i := (g + k) % len(texts)
+				if got := e.Encode(texts[i]); !slices.Equal(got, want[i]) {
+					t.Errorf("text %d becomes other tokens in parallel", i)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

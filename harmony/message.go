@@ -93,8 +93,8 @@ type Message struct {
 	ContentType string
 	// Content is rendered part by part, each tokenised alone.
 	Content []Part
-	// Sampled holds the very tokens that the model emitted for this message,
-	// from behind <|start|>assistant to its stop token. If set, they are
+	// Sampled holds the very tokens that the model emitted for this message: the
+	// part of the stream from Parsed.Start to Parsed.End. If set, they are
 	// rendered instead of the fields above, so that the history is what the
 	// model said and the KV cache stays valid. It must only ever hold tokens
 	// that came out of a sampler: this is the one way for control tokens to get

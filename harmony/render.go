@@ -126,6 +126,9 @@ func (e *Encoding) AppendStart(dst []Token, r Role) []Token {
 // are.
 func (e *Encoding) AppendMessage(dst []Token, m *Message, d Dialect, functions bool) ([]Token, error) {
 	start := len(dst)
+	if len(m.Sampled) > 0 && m.Sampled[0] == e.control.Start {
+		return e.appendSampled(dst, m.Sampled), nil
+	}
 	dst = append(dst, e.control.Start)
 	var err error
 	if dst, err = e.appendAuthor(dst, m); err != nil {

@@ -95,6 +95,30 @@ func TestSampledTokensAreKept(t *testing.T) {
 	}
 }
 
+// A stream of several messages, cut at the spans of the parser and rendered
+// again, is that stream.
+func TestSpansRenderAsSampled(t *testing.T) {
+	e := O200kHarmony()
+	sampled := e.EncodeWithSpecial("<|channel|>analysis<|message|>t<|end|><|start|>assistant<|channel|>commentary  to=functions.f code<|message|>{}<|call|>")
+	parsed, err := e.Parse(sampled, ParseOptions{Role: Assistant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages []Message
+	for _, p := range parsed {
+		p.Sampled = sampled[p.Start:p.End]
+		messages = append(messages, p.Message)
+	}
+	got, err := e.Render(messages, RenderOptions{Dialect: Compat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := append(e.AppendStart(nil, Assistant), sampled...); !slices.Equal(got, want) {
+		text, _ := e.Decode(got)
+		t.Errorf("rendered as %s", text)
+	}
+}
+
 func TestAnalysisPolicies(t *testing.T) {
 	say := func(r Role, channel string) Message {
 		m := NewMessage(r, channel)

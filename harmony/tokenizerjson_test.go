@@ -121,3 +121,33 @@ func TestTokenizerJSONRefusals(t *testing.T) {
 		}
 	}
 }
+
+// A damaged file is an error or another encoding, never a panic.
+func TestDamagedTokenizerJSON(t *testing.T) {
+	good, err := os.ReadFile("testdata/tokenizerjson/tiny-a.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range 400 {
+		bad := slices.Clone(good)
+		at := (seed * 7919) % len(bad)
+		switch seed % 4 {
+		case 0:
+			bad = bad[:at]
+		case 1:
+			bad[at] ^= byte(1 << (seed % 7))
+		case 2:
+			bad = slices.Delete(bad, at, min(len(bad), at+seed%23))
+		case 3:
+			bad = slices.Insert(bad, at, good[:seed%40]...)
+		}
+		e, err := FromTokenizerJSON(bad)
+		if err != nil {
+			continue
+		}
+		text := "Hello <|end|> world 123"
+		if got, err := e.Decode(e.Encode(text)); err != nil || got != text {
+			t.Errorf("damage %d: %q comes back as %q, %v", seed, text, got, err)
+		}
+	}
+}

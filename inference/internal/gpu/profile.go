@@ -40,7 +40,7 @@ func newProfile(c *graph.Config, software bool) profile {
 	if software {
 		p = profile{
 			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: 8,
-			attend: 8, queries: 16, work: 1e9,
+			attend: 8, queries: 16, work: 25e7,
 		}
 	}
 	group := c.Heads / c.KVHeads

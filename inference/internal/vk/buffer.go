@@ -6,6 +6,7 @@ package vk
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -94,31 +95,38 @@ const (
 	mappable = vulkan.MemoryPropertyHostVisibleBit | coherent
 )
 
-// allocate takes memory of the first type that suits the place best.
+// allocate takes memory of the type that suits the place best, or of the next
+// where that one's heap is full.
 func (d *Device) allocate(doing string, size C.uint64_t, types uint32, place Place) (vulkan.DeviceMemory, vulkan.MemoryPropertyFlagBits, error) {
-	var wishes []vulkan.MemoryPropertyFlagBits
-	switch {
-	case place == Upload:
-		wishes = []vulkan.MemoryPropertyFlagBits{mappable}
-	case place == Readback:
-		wishes = []vulkan.MemoryPropertyFlagBits{mappable | cached, mappable}
-	case d.Kind == Discrete:
-		wishes = []vulkan.MemoryPropertyFlagBits{local, 0}
-	default:
-		wishes = []vulkan.MemoryPropertyFlagBits{local | mappable, local, 0}
-	}
-	for _, wish := range wishes {
+	err := fmt.Errorf("vulkan: %s: the device has no memory for it", doing)
+	for _, wish := range d.wishes(place) {
 		for i, t := range d.raw._type[:d.raw.types] {
 			flags := vulkan.MemoryPropertyFlagBits(t.flags)
 			if types>>i&1 == 0 || flags&wish != wish || place == Local && d.Kind == Discrete && flags&mappable == mappable {
 				continue
 			}
 			var m vulkan.DeviceMemory
-			err := check(doing, C.vk_allocate(raw(d.device), size, C.uint32_t(i), out(&m)))
-			return m, flags, err
+			err = check(doing, C.vk_allocate(raw(d.device), size, C.uint32_t(i), out(&m)))
+			if err == nil || !errors.Is(err, ErrOutOfMemory) {
+				return m, flags, err
+			}
 		}
 	}
-	return nil, 0, fmt.Errorf("vulkan: %s: the device has no memory for it", doing)
+	return nil, 0, err
+}
+
+// wishes lists what memory for a place should be, best first.
+func (d *Device) wishes(place Place) []vulkan.MemoryPropertyFlagBits {
+	switch {
+	case place == Upload:
+		return []vulkan.MemoryPropertyFlagBits{mappable}
+	case place == Readback:
+		return []vulkan.MemoryPropertyFlagBits{mappable | cached, mappable}
+	case d.Kind == Discrete:
+		return []vulkan.MemoryPropertyFlagBits{local, 0}
+	default:
+		return []vulkan.MemoryPropertyFlagBits{local | mappable, local, 0}
+	}
 }
 
 // Bytes returns the buffer's memory, or nil where the host cannot see it. It is

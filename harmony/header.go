@@ -12,6 +12,7 @@ var (
 	errHeaderText = errors.New("could not decode header")
 	errNoChannel  = errors.New("channel marker present but no channel value found in header")
 	errNoRole     = errors.New("message header did not contain a role")
+	errOpenHeader = errors.New("Unexpected EOS while waiting for message header to complete")
 )
 
 // readHeader reads the tokens between <|start|> and <|message|>.

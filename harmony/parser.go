@@ -217,7 +217,7 @@ func (p *Parser) Close() (Event, error) {
 	}
 	switch p.state {
 	case InHeader:
-		return Event{}, fmt.Errorf("Unexpected EOS while waiting for message header to complete")
+		return Event{}, errOpenHeader
 	case InContent:
 		return p.endMessage(StopEOS), nil
 	}

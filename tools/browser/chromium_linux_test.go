@@ -161,3 +161,38 @@ func TestClosedWhileLoading(t *testing.T) {
 		t.Error("a call after Close gave no error")
 	}
 }
+
+// TestTroublesome opens pages that flood, block or nest, besides the hostile
+// ones of the vectors.
+func TestTroublesome(t *testing.T) {
+	needChromium(t)
+	scripts := map[string]string{
+		"console":  `setInterval(() => { for (let i = 0; i < 2000; i++) console.log("x".repeat(1000), i) }, 1)`,
+		"prompts":  `for (let i = 0; i < 5; i++) { confirm("a"); prompt("b") } document.body.append("answered")`,
+		"nesting":  `let e = document.body; for (let i = 0; i < 2000; i++) { const d = document.createElement("div"); e.append(d); e = d } e.append("deep")`,
+		"workers":  `for (let i = 0; i < 2; i++) new Worker(URL.createObjectURL(new Blob(["for(;;);"])))`,
+		"leaving":  `location = "about:blank"`,
+		"download": `const a = document.createElement("a"); a.href = "/data.bin"; a.click(); document.body.append("offered")`,
+		"redefine": `Object.prototype.toJSON = () => "forged"; Document.prototype.querySelector = () => { throw 1 }; document.createTreeWalker = null`,
+	}
+	wants := map[string]string{"prompts": "answered", "nesting": "deep", "download": "offered", "leaving": "can not be opened"}
+	pages := map[string]string{"/data.bin": documents["/data.bin"]}
+	for name, script := range scripts {
+		pages["/"+name] = "text/html|<p>Before.</p><script>" + script + "</script>"
+	}
+	srv := site(pages)
+	defer srv.Close()
+	b := openFor(t, srv, true)
+	for name := range scripts {
+		start := time.Now()
+		r := open(t, b, srv.URL+"/"+name)
+		want := wants[name]
+		if want == "" {
+			want = "Before."
+		}
+		if !strings.Contains(r.Text, want) {
+			t.Errorf("%s: want %q in %+v", name, want, r)
+		}
+		t.Logf("%s: %v", name, time.Since(start).Round(time.Millisecond))
+	}
+}

@@ -141,30 +141,35 @@ func (s *session) target(ctx context.Context, args arguments, source bool) (*pag
 		return nil, 0, usage("Invalid link id `%s`.", shorten(string(args["id"])))
 	}
 	switch {
-	case id < 0 && source:
-		p, err := s.load(ctx, from.url, true)
-		return p, 0, err
-	case id < 0:
+	case id < 0 && !source:
 		return from, 0, nil
-	case from.of != nil && id < len(from.matches) && !source:
+	case id < 0:
+		return s.reload(ctx, from)
+	case id < len(from.matches) && !source:
 		at := from.matches[id]
 		if at > findLines {
 			at -= findLines
 		}
 		return from.of, at, nil
-	case from.of != nil && id < len(from.matches):
-		p, err := s.load(ctx, from.of.url, true)
-		return p, 0, err
+	case id < len(from.matches):
+		return s.reload(ctx, from)
 	case id >= len(from.links):
 		return nil, 0, usage("Invalid link id `%s`.", args["id"])
 	}
-	if !source {
-		if p := s.seen(from.links[id]); p != nil {
-			return p, 0, nil
-		}
+	if p := s.seen(from.links[id]); p != nil && !source {
+		return p, 0, nil
 	}
 	p, err := s.load(ctx, from.links[id], source)
 	return p, 0, err
+}
+
+// reload gets the source of a page; for find results, of the page searched.
+func (s *session) reload(ctx context.Context, p *page) (*page, int, error) {
+	if p.of != nil {
+		p = p.of
+	}
+	q, err := s.load(ctx, p.url, true)
+	return q, 0, err
 }
 
 // page is the one that a call's cursor stands for.

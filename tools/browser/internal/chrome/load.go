@@ -203,6 +203,12 @@ func (t *tab) event(method string, params []byte) {
 	switch method {
 	case "Page.loadEventFired":
 		t.change(func() { t.loaded = true })
+	case "Page.frameStartedLoading", "Page.frameStoppedLoading":
+		// The second comes without a load event where a download cuts in.
+		var p struct{ FrameID string }
+		if json.Unmarshal(params, &p) == nil && p.FrameID == t.frame {
+			t.change(func() { t.loaded = method == "Page.frameStoppedLoading" })
+		}
 	case "Page.frameNavigated":
 		var p struct{ Frame struct{ ID, ParentID string } }
 		if json.Unmarshal(params, &p) == nil && p.Frame.ParentID == "" {
@@ -304,12 +310,23 @@ func (t *tab) judge() (done, resting bool, err error) {
 		err = fmt.Errorf("the page used too much memory (over %d MiB) and was stopped", t.limits.Memory>>20)
 	case t.crashed:
 		err = errors.New("the page crashed")
-	case t.download != nil:
-		err = *t.download
 	case t.dialogs > maxDialogs:
 		err = errors.New("the page keeps opening dialogs and was stopped")
 	}
 	return t.navigations > maxNavigations, t.loaded, err
+}
+
+// ended says why there is no page, as far as events told.
+func (t *tab) ended() error {
+	if _, _, err := t.judge(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.download != nil {
+		return *t.download
+	}
+	return nil
 }
 
 // navigate starts to load and reports on the channel when the first bytes of
@@ -330,16 +347,14 @@ func (t *tab) navigate(address string) chan error {
 // because words a failed navigation.
 func (t *tab) because(err error) error {
 	// The event that explains an aborted navigation may come a little later.
-	if strings.Contains(err.Error(), "ERR_ABORTED") {
-		for range 20 {
-			if _, _, why := t.judge(); why != nil {
-				return why
-			}
-			time.Sleep(10 * time.Millisecond)
+	for range 20 {
+		if why := t.ended(); why != nil {
+			return why
 		}
-	}
-	if _, _, why := t.judge(); why != nil {
-		return why
+		if !strings.Contains(err.Error(), "ERR_ABORTED") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	name := err.Error()
 	if i := strings.Index(name, "net::"); i >= 0 {

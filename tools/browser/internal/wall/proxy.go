@@ -26,12 +26,15 @@ type Proxy struct {
 	server    *http.Server
 	transport *http.Transport
 	done      chan struct{}
+	end       context.CancelFunc
+	work      sync.WaitGroup // requests under way
 
 	bodyCap int64
 	left    atomic.Int64 // bytes that may still come in before the next Allow
 
 	mu      sync.Mutex
 	seen    Seen
+	closed  bool
 	tunnels map[net.Conn]struct{}
 }
 
@@ -50,7 +53,10 @@ func NewProxy(d *Dialer, bodyCap int64) (*Proxy, error) {
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     30 * time.Second,
 	}
-	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 30 * time.Second, MaxHeaderBytes: 256 << 10,
+	ctx, end := context.WithCancel(context.Background())
+	p.end = end
+	p.server = &http.Server{BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: p, ReadHeaderTimeout: 30 * time.Second, MaxHeaderBytes: 256 << 10,
 		ErrorLog: log.New(io.Discard, "", 0)}
 	go func() {
 		defer close(p.done)
@@ -64,14 +70,17 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Close ends the proxy and every connection through it.
 func (p *Proxy) Close() error {
+	p.end()
 	err := p.server.Close()
 	p.mu.Lock()
+	p.closed = true
 	for c := range p.tunnels {
 		c.Close()
 	}
 	p.mu.Unlock()
-	p.transport.CloseIdleConnections()
 	<-p.done
+	p.work.Wait()
+	p.transport.CloseIdleConnections()
 	return err
 }
 
@@ -125,6 +134,10 @@ func (p *Proxy) noteCut() {
 }
 
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !p.begin() {
+		return
+	}
+	defer p.work.Done()
 	if r.Method == http.MethodConnect {
 		p.tunnel(w, r)
 		return
@@ -150,6 +163,16 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer resp.Body.Close()
 	p.relay(w, resp)
+}
+
+// begin counts a request, unless the proxy is closed.
+func (p *Proxy) begin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.work.Add(1)
+	}
+	return !p.closed
 }
 
 func statusOf(err error) int {
@@ -282,6 +305,9 @@ func (p *Proxy) keep(conns ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range conns {
+		if p.closed {
+			c.Close()
+		}
 		p.tunnels[c] = struct{}{}
 	}
 }

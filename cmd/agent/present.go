@@ -10,6 +10,7 @@ import (
 
 // presenter shows a run in one of the three forms of output.
 type presenter interface {
+	notice(text string)          // what a person may want to know beforehand
 	head(about ...string)        // before the run
 	watch(runtime.Record)        // during it
 	finish(runtime.Result) error // after it, or in place of it when nothing ran
@@ -28,6 +29,7 @@ func (f *runFlags) presenter(std streams) presenter {
 // answerOnly prints the final answer and nothing else, for pipes.
 type answerOnly struct{ out io.Writer }
 
+func (a answerOnly) notice(string)        {}
 func (a answerOnly) head(...string)       {}
 func (a answerOnly) watch(runtime.Record) {}
 

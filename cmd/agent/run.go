@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -120,16 +121,16 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	}
 	ctx := cmd.Context()
 	if err := f.prepare(cmd, std, job, cfg); err != nil {
-		return broken(job, agent.ToolBroke, err), err
+		return broken(ctx, job, agent.ToolBroke, err), err
 	}
-	engine, err := openEngine(ctx, job.Task.Model, f.notice(std))
+	engine, err := openEngine(ctx, job.Task.Model, out.notice)
 	if err != nil {
-		return broken(job, agent.ModelBroke, err), err
+		return broken(ctx, job, agent.ModelBroke, err), err
 	}
 	defer engine.Close()
 	session, err := engine.session(job.Task.Model)
 	if err != nil {
-		return broken(job, agent.ModelBroke, err), err
+		return broken(ctx, job, agent.ModelBroke, err), err
 	}
 	out.head(job.Task.Name, engine.String(), toolWords(granted))
 	s := &runtime.Session{
@@ -141,7 +142,10 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 }
 
 // broken is the result of a run that could not begin.
-func broken(job *runtime.Job, status agent.Status, err error) runtime.Result {
+func broken(ctx context.Context, job *runtime.Job, status agent.Status, err error) runtime.Result {
+	if ctx.Err() != nil {
+		status = agent.Interrupted
+	}
 	return runtime.Result{Status: status, Reason: err.Error(), Task: job.Task.Name}
 }
 
@@ -172,6 +176,9 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 	if f.flags.Changed("seed") {
 		t.Model.Seed = &f.seed
 	}
+	if f.maxTurns < 0 || f.timeout < 0 {
+		return nil, errors.New("--max-turns and --timeout must be positive")
+	}
 	if f.maxTurns > 0 {
 		t.Limits.Turns = f.maxTurns
 	}
@@ -191,14 +198,6 @@ func (f *runFlags) prepare(cmd *cobra.Command, std streams, job *runtime.Job, cf
 		return nil
 	}
 	return preparePython(cmd, std, python.PrepareOptions{Index: cfg.PythonIndex})
-}
-
-// notice tells the user of the engine's choice, where a user looks.
-func (f *runFlags) notice(std streams) func(string) {
-	if f.quiet || f.json || !std.terminal {
-		return func(string) {}
-	}
-	return func(text string) { fmt.Fprintln(std.err, text) }
 }
 
 // approver is the person at the terminal, if there is one and may be asked.

@@ -31,6 +31,7 @@ type streamResult struct {
 	runtime.Result
 }
 
+func (s *stream) notice(string)  {}
 func (s *stream) head(...string) {}
 
 func (s *stream) watch(rec runtime.Record) {

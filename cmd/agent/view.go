@@ -37,6 +37,10 @@ func newView(out io.Writer, width int) *view {
 	}}
 }
 
+func (v *view) notice(text string) {
+	fmt.Fprintln(v.out, v.style.dim.Render(show(text)))
+}
+
 // head says what is about to run.
 func (v *view) head(about ...string) {
 	fmt.Fprintf(v.out, "%s%s\n\n", v.style.bold.Render(show(about[0])), v.style.dim.Render(" · "+show(strings.Join(about[1:], " · "))))

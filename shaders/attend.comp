@@ -81,7 +81,7 @@ void main() {
 	uint begin = position + token + 1;
 	begin = window > 0 && begin > window ? begin - window : 0;
 	uint end = position + last + 1;
-	for (uint block = begin & ~63u; block < end; block += 64) {
+	for (uint block = begin; block < end; block += 64) {
 		// Scores of keys key to key + SHARE - 1.
 		uint key = block + lane * SHARE;
 		float s[QUERIES * SHARE];

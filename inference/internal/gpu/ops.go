@@ -147,12 +147,6 @@ func (o *recorder) Experts(up, down *graph.Affine) {
 	o.done(graph.X)
 }
 
-func (o *recorder) barrier() {
-	if o.err == nil {
-		o.commands().Barrier()
-	}
-}
-
 // up records the first matrix on the given tiles.
 func (o *recorder) up(a *graph.Affine, tiles, tokens vk.Range, n, tile int) {
 	m, rows := o.model.matrices[a.W], o.profile.up1

@@ -48,6 +48,7 @@ type recorder struct {
 	out   *recording
 	layer int   // whose keys and values are computed now
 	work  int64 // multiplications in the last segment
+	dirty bool  // something was written since the last barrier
 	err   error
 
 	// wrote, where it is set, is called after an operation has been recorded
@@ -109,6 +110,7 @@ func dispatch[P any](o *recorder, k *shaders.Kernel, constants []uint32, push P,
 	vk.Push(c, push)
 	c.Dispatch(x, y, 1)
 	o.work += work
+	o.dirty = true
 }
 
 // set returns the descriptor set of a kernel and ranges, made at its first use.
@@ -125,12 +127,19 @@ func (s *state) set(k *vk.Kernel, ranges []vk.Range) (*vk.Set, error) {
 	return set, err
 }
 
-// done ends an operation that wrote registers: what follows may read them.
+// barrier lets what follows read what was written.
+func (o *recorder) barrier() {
+	if o.err == nil && o.dirty {
+		o.commands().Barrier()
+		o.dirty = false
+	}
+}
+
+// done ends an operation that wrote registers.
 func (o *recorder) done(regs ...graph.Reg) {
-	if o.err != nil {
+	if o.barrier(); o.err != nil {
 		return
 	}
-	o.commands().Barrier()
 	if o.wrote != nil {
 		o.err = o.wrote(regs...)
 		return

@@ -81,6 +81,8 @@ func (b *Backend) NewState(context int) (graph.State, error) {
 	return s, nil
 }
 
+// allocate lays the registers out for a full chunk, in one buffer but for the
+// logits. Queries, keys and values are columns of one matrix.
 func (s *state) allocate() error {
 	c, n := s.config, s.chunk
 	slots := n

@@ -32,6 +32,7 @@ func (r *run) serve(ctx context.Context, m *harmony.Parsed) error {
 	if result.Failed && ran {
 		r.used.Failures++
 	}
+	result.Text = strings.TrimSuffix(result.Text, "\n") // a line's end says nothing to the model
 	r.emit(Returned{Call: call, Result: result, Ran: ran})
 	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(m.Channel), result.Text))
 }

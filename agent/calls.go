@@ -140,13 +140,16 @@ func (r *run) toolNames() string {
 	return strings.Join(names, ", ")
 }
 
+// maxRecipient bounds what becomes an author's name.
+const maxRecipient = 128
+
 var recipientPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
 // callable reports whether a recipient can be answered: the answer bears it as
 // its author. A role's name cannot, or the model could have us speak as one.
 func callable(recipient string) bool {
 	_, role := harmony.ParseRole(recipient)
-	return !role && recipient != "all" && recipientPattern.MatchString(recipient)
+	return !role && recipient != "all" && len(recipient) <= maxRecipient && recipientPattern.MatchString(recipient)
 }
 
 // replyChannel is the channel that a call is answered on: its own.

@@ -100,19 +100,35 @@ func (v *view) endText() {
 	}
 }
 
-// maxShown bounds the lines of a result on the terminal; the trace has them all.
-const maxShown = 20
+// What a result may take of the terminal; the trace has all of it.
+const (
+	maxLines = 20
+	maxBytes = 4000
+)
+
+// excerpt is the beginning of a result, and in words how much it leaves out.
+func excerpt(text string) (shown, left string) {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	shown = strings.Join(lines[:min(len(lines), maxLines)], "\n")
+	switch {
+	case len(shown) > maxBytes:
+		return strings.ToValidUTF8(shown[:maxBytes], ""), count(len(text)-maxBytes, "byte")
+	case len(lines) > maxLines:
+		return shown, count(len(lines)-maxLines, "line")
+	}
+	return shown, ""
+}
 
 func (v *view) result(rec runtime.Record) {
 	v.endText()
 	if rec.Text != "" {
 		v.frameLine("├", "")
 		w := &wrapper{out: v.out, prefix: "  " + v.style.frame.Render("│") + " ", style: func(s string) string { return s }, width: v.width - 4}
-		lines := strings.Split(strings.TrimRight(rec.Text, "\n"), "\n")
-		w.write(strings.Join(lines[:min(len(lines), maxShown)], "\n"))
+		text, left := excerpt(rec.Text)
+		w.write(text)
 		w.close()
-		if more := len(lines) - maxShown; more > 0 {
-			v.frameLine("│", v.style.dim.Render(fmt.Sprintf("… %d more lines in the trace", more)))
+		if left != "" {
+			v.frameLine("│", v.style.dim.Render("… "+left+" more in the trace"))
 		}
 	}
 	for _, name := range rec.Artifacts {

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -51,7 +50,10 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	res.Artifacts, _ = list(dir.artifacts()) // what cannot be read is not listed
 	res.ExitCode = ExitCode(res.Status)
 	res.Seconds = math.Round(s.Now().Sub(started).Seconds()*1000) / 1000
-	return res, errors.Join(err, dir.writeResult(res))
+	if e := dir.writeResult(res); e != nil && err == nil {
+		res.Status, res.ExitCode, res.Reason, err = agent.ToolBroke, ExitTool, e.Error(), e
+	}
+	return res, err
 }
 
 // carryOut runs the agent with its tools open and its trace on.
@@ -70,37 +72,21 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (o agent.Outcome, er
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rec := &recorder{now: s.Now, encoding: s.Encoding}
-	write := func(r Record) {
-		r = rec.number(r)
-		if s.Watch != nil {
-			s.Watch(r)
-		}
-		if r.Kind == KindDelta {
-			return
-		}
-		trace.append(r)
-		if r.Kind == KindMessage || r.Kind == KindResult {
-			trace.sync()
-		}
-		if trace.err != nil {
-			cancel(trace.err) // a run that leaves no trace does not go on
-		}
-	}
+	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: cancel}
 	box := newToolbox(s.Grants, dir.artifacts())
 	a := &agent.Agent{
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
 		Gate: grantGate{s.Gate, box}, Approver: s.Approver,
 		Budget: s.budget(),
-		Emit:   func(e agent.Event) { write(rec.of(e)) },
+		Emit:   func(e agent.Event) { log.write(log.of(e)) },
 	}
-	write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
+	log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
 	o, err = a.Run(ctx, s.conversation())
 	if e := box.close(); e != nil && err == nil {
 		o.Status, o.Reason, err = agent.ToolBroke, e.Error(), e
 	}
-	write(Record{Kind: KindFinished, Result: &Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Used: o.Used}})
+	log.write(Record{Kind: KindFinished, Result: &Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Used: o.Used}})
 	if e := trace.close(); e != nil {
 		return broke("write trace.jsonl", e)
 	}

@@ -148,6 +148,31 @@ func decision(e agent.Decided) *Decision {
 	return &Decision{Verdict: d.Verdict.String(), Layer: d.Layer.String(), Rule: d.Rule, Reason: d.Reason}
 }
 
+// tracer numbers records, shows them to whoever watches, and keeps them.
+type tracer struct {
+	recorder
+	journal *journal
+	watch   func(Record)
+	stop    func(error) // ends the run: one that leaves no trace does not go on
+}
+
+func (t *tracer) write(rec Record) {
+	rec = t.number(rec)
+	if t.watch != nil {
+		t.watch(rec)
+	}
+	if rec.Kind == KindDelta {
+		return
+	}
+	t.journal.append(rec)
+	if rec.Kind == KindMessage || rec.Kind == KindResult {
+		t.journal.sync()
+	}
+	if t.journal.err != nil {
+		t.stop(t.journal.err)
+	}
+}
+
 // journal appends records to trace.jsonl. Each is one write, so that a crash
 // can only cut the last line short; sync makes what was written so far survive
 // a crash of the machine. The first error sticks.

@@ -74,18 +74,18 @@ func (in *instance) config() wazero.ModuleConfig {
 		WithEnv("HOME", dataPath).
 		WithRandSource(rand.Reader).
 		WithStdin(bytes.NewReader(nil)).
-		WithStdout((*guestOutput)(in.control)).
-		WithStderr((*guestOutput)(in.control)).
+		WithStdout(guestOutput(func(p []byte) { in.out.stdout.Write(p); in.out.all.Write(p) })).
+		WithStderr(guestOutput(func(p []byte) { in.out.stderr.Write(p); in.out.all.Write(p) })).
 		WithFSConfig(mounts)
 	return withClocks(config)
 }
 
-// guestOutput is the guest's stdout and stderr, in the order of the writes.
-type guestOutput control
+// guestOutput takes what the guest writes to its stdout or stderr.
+type guestOutput func(p []byte)
 
-func (o *guestOutput) Write(p []byte) (int, error) {
-	o.out.all.Write(p)
-	return o.out.stream.Write(p)
+func (o guestOutput) Write(p []byte) (int, error) {
+	o(p)
+	return len(p), nil
 }
 
 // waitReady waits until the first cell can be sent.

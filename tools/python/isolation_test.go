@@ -135,16 +135,16 @@ attempt('cpus', lambda: os.cpu_count())`},
 			if out.Err != nil || out.Lost != "" {
 				t.Fatalf("the attempt itself failed: %s", out.Text)
 			}
-			if strings.TrimSpace(out.Stream) == "" {
+			if strings.TrimSpace(out.Stdout) == "" {
 				t.Fatal("the attempt tried nothing")
 			}
 			host, _ := os.Hostname()
 			for _, no := range []string{secret, "root:", " uid=", "4711", host} {
-				if no != "" && strings.Contains(strings.ReplaceAll(out.Stream, base, ""), no) {
-					t.Errorf("the guest has seen %q:\n%s", no, out.Stream)
+				if no != "" && strings.Contains(strings.ReplaceAll(out.Stdout, base, ""), no) {
+					t.Errorf("the guest has seen %q:\n%s", no, out.Stdout)
 				}
 			}
-			t.Logf("%d attempts", strings.Count(out.Stream, "\n"))
+			t.Logf("%d attempts", strings.Count(out.Stdout, "\n"))
 		})
 	}
 	select {

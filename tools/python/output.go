@@ -103,14 +103,15 @@ func wholeEnd(b []byte) bool {
 // goroutine until the cell ends.
 type capture struct {
 	all    *clip // in order: what the model will read
-	stream *clip // stdout and stderr alone
+	stdout *clip
+	stderr *clip
 	value  *clip // repr of the last expression
 	trace  *clip // traceback
 	err    *Exception
 }
 
 func newCapture(limit int) *capture {
-	return &capture{all: newClip(limit), stream: newClip(limit), value: newClip(limit), trace: newClip(limit)}
+	return &capture{all: newClip(limit), stdout: newClip(limit), stderr: newClip(limit), value: newClip(limit), trace: newClip(limit)}
 }
 
 // addValue and addTrace begin on a line of their own.

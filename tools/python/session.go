@@ -56,7 +56,8 @@ func (o Options) withDefaults() Options {
 // Output is what a cell gave.
 type Output struct {
 	Text      string           // all of it in order, within the limit, with notes on what was lost or left out
-	Stream    string           // what went to stdout and stderr
+	Stdout    string           // what was printed
+	Stderr    string           // what was printed to sys.stderr; tracebacks are in Err
 	Value     string           // repr of the last expression, as a notebook shows it; "" if None
 	Err       *Exception       // what ended the cell early; nil if nothing did
 	Lost      string           // why the interpreter was given up: its variables are gone, its files are not; "" if it lives
@@ -241,7 +242,8 @@ func (s *Session) output(in *instance, c *capture, lost string, limits tools.Lim
 	}
 	o.Text, o.Cut = c.all.text(limits.Output - len(notes))
 	o.Text += notes
-	o.Stream, _ = c.stream.text(limits.Output)
+	o.Stdout, _ = c.stdout.text(limits.Output)
+	o.Stderr, _ = c.stderr.text(limits.Output)
 	o.Value, _ = c.value.text(limits.Output)
 	now, err := list(s.dir)
 	if err != nil {

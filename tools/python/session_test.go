@@ -261,10 +261,10 @@ for kind in (b'r', b'?', b'd', b'd', b'v1', b'ex'):
     try: print(kind, os.write(control, nonce + kind))
     except OSError as e: print(kind, type(e).__name__)
 `)
-	if out.Text != "b'r' PermissionError\nb'?' PermissionError\n42" && !strings.Contains(out.Text, "b'r' PermissionError") {
+	if !strings.Contains(out.Text, "b'r' PermissionError\nb'?' PermissionError\n") {
 		t.Errorf("text = %q", out.Text)
 	}
-	for range 3 { // the forged end leaves one real end over, which must confuse nothing for long
+	for range 3 { // the real end comes when no cell runs: it may cost the interpreter
 		if out := run(t, s, "print(6 * 7)"); out.Text == "42\n" {
 			return
 		}

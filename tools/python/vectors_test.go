@@ -7,14 +7,24 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// packages are the tags of cases that the basic interpreter can't run.
-var packages = []string{"numpy", "pandas", "matplotlib", "scipy", "sklearn", "sympy", "statsmodels", "lxml", "PIL"}
+// packages are what the basic interpreter lacks: tags of cases, and names that
+// their code imports.
+var (
+	packages = []string{"numpy", "pandas", "matplotlib", "scipy", "sklearn", "scikit-learn", "sympy", "statsmodels", "lxml", "PIL"}
+	imports  = regexp.MustCompile(`\b(?:import|from)\s+(?:numpy|pandas|matplotlib|scipy|sklearn|sympy|statsmodels|lxml|PIL|networkx|openpyxl|seaborn)\b`)
+)
+
+func needsPackages(tags, code []string) bool {
+	return slices.ContainsFunc(tags, func(tag string) bool { return slices.Contains(packages, tag) }) ||
+		slices.ContainsFunc(code, imports.MatchString)
+}
 
 // eachVector runs f on every line of the files that match the pattern, in
 // testdata and in the trees of AGENT_VECTORS. f reports whether it ran the case.
@@ -71,7 +81,11 @@ type cellsVector struct {
 
 func TestCellVectors(t *testing.T) {
 	eachVector(t, "python_cells*.jsonl", func(t *testing.T, c cellsVector) bool {
-		if slices.ContainsFunc(c.Tags, func(tag string) bool { return slices.Contains(packages, tag) }) {
+		var code []string
+		for _, cell := range c.Cells {
+			code = append(code, cell.Code)
+		}
+		if needsPackages(c.Tags, code) {
 			return false
 		}
 		t.Run(c.ID, func(t *testing.T) {
@@ -81,8 +95,8 @@ func TestCellVectors(t *testing.T) {
 				if out.Lost != "" {
 					t.Fatalf("cell %d lost the session: %s", i, out.Lost)
 				}
-				if out.Stream != cell.Stdout {
-					t.Errorf("cell %d printed %q, want %q", i, out.Stream, cell.Stdout)
+				if out.Stdout != cell.Stdout {
+					t.Errorf("cell %d printed %q, want %q", i, out.Stdout, cell.Stdout)
 				}
 				if value := orEmpty(cell.Value); out.Value != value {
 					t.Errorf("cell %d has value %q, want %q", i, out.Value, value)
@@ -169,7 +183,7 @@ type attackVector struct {
 
 func TestAttackVectors(t *testing.T) {
 	eachVector(t, "python_attacks*.jsonl", func(t *testing.T, c attackVector) bool {
-		if slices.ContainsFunc(c.Tags, func(tag string) bool { return slices.Contains(packages, tag) }) {
+		if needsPackages(c.Tags, c.Cells) {
 			return false
 		}
 		t.Run(c.ID, func(t *testing.T) { runAttack(t, c) })
@@ -183,6 +197,9 @@ func runAttack(t *testing.T, c attackVector) {
 	}
 	o := Options{Dir: t.TempDir(), Memory: c.Limits.Memory << 20, Disk: c.Limits.Disk << 20, Files: c.Limits.Files}
 	o.Limits.Time = time.Duration(c.Limits.Timeout * float64(time.Second))
+	if c.Expect.Outcome != "timeout" {
+		o.Limits.Time *= 3 // the machine may be busy, and the case is about something else
+	}
 	o.Limits.Output = c.Limits.Output
 	s := newSession(t, o)
 	if err := os.WriteFile(filepath.Join(s.dir, "kept"), []byte("kept"), 0o600); err != nil {
@@ -216,7 +233,7 @@ func runAttack(t *testing.T, c attackVector) {
 	if b, err := os.ReadFile(filepath.Join(s.dir, "kept")); c.Expect.FilesKept && string(b) != "kept" {
 		t.Errorf("a file was lost: %q, %v", b, err)
 	}
-	if got := run(t, s, c.After.Code); got.Stream != c.After.Stdout {
+	if got := run(t, s, c.After.Code); got.Stdout != c.After.Stdout {
 		t.Errorf("after it the session printed %q, want %q", got.Text, c.After.Stdout)
 	}
 }
@@ -238,10 +255,8 @@ func checkOutcome(t *testing.T, c attackVector, out Output) {
 		ok = raised || strings.Contains(out.Lost, "memory")
 	case "truncated":
 		ok = out.Cut > 0 && strings.Contains(out.Text, "bytes left out")
-	case "exited":
-		ok = strings.Contains(out.Lost, "ended it")
-	case "crashed":
-		ok = out.Lost != ""
+	case "exited", "crashed":
+		ok = out.Lost != "" && !strings.Contains(out.Lost, "time limit")
 	case "any":
 		ok = true
 	}

@@ -115,11 +115,12 @@ func TestProcess(t *testing.T) {
 // TestTrouble lets pages grow and die while they load: the call ends at once
 // and says why, and the same browser goes on.
 func TestTrouble(t *testing.T) {
-	end := make(chan struct{})
+	end, shown := make(chan struct{}), make(chan struct{}, 10)
 	b, url := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		switch r.URL.Path {
 		case "/never":
+			shown <- struct{}{}
 			select {
 			case <-end:
 			case <-r.Context().Done():
@@ -135,13 +136,20 @@ func TestTrouble(t *testing.T) {
 	if _, err := b.Load(t.Context(), url+"/hog", Limits{Time: time.Minute, Memory: 400 << 20}); err == nil || !strings.Contains(err.Error(), "too much memory (over 400 MiB)") {
 		t.Errorf("hog: %v", err)
 	}
-	time.AfterFunc(2*time.Second, func() { b.process.reap(0) })
-	began := time.Now()
+	for len(shown) > 0 {
+		<-shown
+	}
+	killed := make(chan time.Time, 1)
+	go func() {
+		<-shown
+		killed <- time.Now()
+		b.process.reap(0)
+	}()
 	if _, err := b.Load(t.Context(), url+"/", patient); err == nil || !strings.Contains(err.Error(), "crashed") {
 		t.Errorf("crash: %v", err)
 	}
-	if d := time.Since(began); d > 20*time.Second {
-		t.Errorf("crash: told after %v", d)
+	if d := time.Since(<-killed); d > 20*time.Second {
+		t.Errorf("crash: told %v after it", d)
 	}
 	d, err := b.Load(t.Context(), url+"/", Limits{Time: 2 * time.Second, Memory: 1 << 30})
 	if err != nil || !strings.Contains(d.HTML, "text") || !strings.Contains(d.Note, "cut short") {

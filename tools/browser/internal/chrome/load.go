@@ -203,11 +203,16 @@ func (t *tab) event(method string, params []byte) {
 	switch method {
 	case "Page.loadEventFired":
 		t.change(func() { t.loaded = true })
-	case "Page.frameStartedLoading", "Page.frameStoppedLoading":
-		// The second comes without a load event where a download cuts in.
+	case "Page.frameStartedNavigating":
+		var p struct{ FrameID, NavigationType string }
+		if json.Unmarshal(params, &p) == nil && p.FrameID == t.frame && p.NavigationType == "differentDocument" {
+			t.change(func() { t.loaded = false })
+		}
+	case "Page.frameStoppedLoading":
+		// It comes without a load event where a download cuts in.
 		var p struct{ FrameID string }
 		if json.Unmarshal(params, &p) == nil && p.FrameID == t.frame {
-			t.change(func() { t.loaded = method == "Page.frameStoppedLoading" })
+			t.change(func() { t.loaded = true })
 		}
 	case "Page.frameNavigated":
 		var p struct{ Frame struct{ ID, ParentID string } }
@@ -257,7 +262,7 @@ func (t *tab) load(ctx context.Context, address string) (*Document, error) {
 	navigated := t.navigate(address)
 	rest := time.NewTimer(time.Hour)
 	defer rest.Stop()
-	arrived := false
+	arrived, wasResting := false, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -275,10 +280,11 @@ func (t *tab) load(ctx context.Context, address string) (*Document, error) {
 			}
 			continue
 		case <-timeout.C:
+			limit := t.limits.Time.Round(time.Second / 10)
 			if !arrived {
-				return nil, fmt.Errorf("the page did not answer within %v", t.limits.Time.Round(time.Second/10))
+				return nil, fmt.Errorf("the page did not answer within %v", limit)
 			}
-			return t.take(ctx, fmt.Sprintf("The page was still loading after %v; loading was cut short, this is what was there.", t.limits.Time.Round(time.Second/10)))
+			return t.take(ctx, fmt.Sprintf("The page was still loading after %v; loading was cut short, this is what was there.", limit))
 		case <-rest.C:
 			return t.take(ctx, "")
 		case <-t.changed:
@@ -289,15 +295,14 @@ func (t *tab) load(ctx context.Context, address string) (*Document, error) {
 			return nil, err
 		case done:
 			return t.take(ctx, "The page keeps navigating to itself; it was stopped.")
-		case resting && arrived:
-			wait := settle
-			if !t.hasScripts(ctx) {
-				wait = 0
-			}
-			rest.Reset(wait)
-		default:
+		case !arrived || !resting:
 			rest.Stop()
+		case !wasResting && t.hasScripts(ctx):
+			rest.Reset(settle)
+		case !wasResting:
+			rest.Reset(0)
 		}
+		wasResting = arrived && resting
 	}
 }
 

@@ -20,11 +20,12 @@ const takeTime = 10 * time.Second
 func (t *tab) take(ctx context.Context, note string) (*Document, error) {
 	ctx, cancel := context.WithTimeout(ctx, takeTime)
 	defer cancel()
+	// These reach also a page whose scripts do not rest. After them it holds
+	// still.
 	if note != "" {
-		// These two reach a page whose script does not rest.
 		t.call(ctx, "Runtime.terminateExecution", nil, nil)
-		t.call(ctx, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
 	}
+	t.call(ctx, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
 	t.call(ctx, "Page.stopLoading", nil, nil)
 	var err error
 	for range 5 {

@@ -1,8 +1,8 @@
 package python
 
 import (
-	"errors"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -15,21 +15,33 @@ import (
 // tells one state of a file from another.
 type listing map[string]fs.FileInfo
 
-// list follows no links and skips what vanishes meanwhile.
+// maxListed is the longest name of a file that is looked at: a longer one can
+// be no artifact, since the host could not open it by its path.
+const maxListed = 4096
+
+// list follows no links. What can't be read or vanishes meanwhile is left
+// out, and so is what a guest has nested deeper than a path can say.
 func list(dir string) (listing, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
 	l := listing{}
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			var info fs.FileInfo
-			if info, err = d.Info(); err == nil {
-				rel, _ := filepath.Rel(dir, name) // name begins with dir
-				l[filepath.ToSlash(rel)] = info
-			}
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil && name == "." {
+			return err
 		}
-		if errors.Is(err, fs.ErrNotExist) && name != dir {
+		if len(name) > maxListed {
+			return fs.SkipDir
+		}
+		if err != nil || !d.Type().IsRegular() {
 			return nil
 		}
-		return err
+		if info, err := root.Lstat(filepath.FromSlash(name)); err == nil {
+			l[name] = info
+		}
+		return nil
 	})
 	return l, err
 }

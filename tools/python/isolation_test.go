@@ -162,6 +162,25 @@ attempt('cpus', lambda: os.cpu_count())`},
 	}
 }
 
+// TestDeepFolders moves folders into each other until no path reaches the end.
+func TestDeepFolders(t *testing.T) {
+	s := newSession(t, Options{})
+	out := run(t, s, `
+import os
+os.mkdir('top')
+for n in range(60):
+    os.makedirs('new/' + '/'.join(['x' * 200] * 4))
+    if os.path.exists('old'): os.rename('old', 'new/' + '/'.join(['x' * 200] * 4) + '/y')
+    os.rename('new', 'old')
+open('old/file', 'w').write('here')`)
+	if out.Err != nil || out.Lost != "" || len(out.Artifacts) > 1 {
+		t.Fatalf("%s %v", out.Text, out.Artifacts)
+	}
+	want(t, s, "os._exit(1)", "[The Python interpreter was restarted because the code ended it with exit code 1. Variables and imports are gone; files in /mnt/data are kept.]\n")
+	want(t, s, "open('old/file').read()", "'here'")
+	want(t, s, "open('/mnt/data/' + 'a/' * 2000 + 'b', 'w')\n", "Traceback (most recent call last):\n  File \"<cell 2>\", line 1, in <module>\n    open('/mnt/data/' + 'a/' * 2000 + 'b', 'w')\nOSError: [Errno 37] Filename too long: '/mnt/data/"+strings.Repeat("a/", 2000)+"b'\n")
+}
+
 func quote(s string) string { return "r'''" + s + "'''" }
 
 // TestClocksAreCoarse reads each clock many times: no two readings may lie

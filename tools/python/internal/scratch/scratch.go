@@ -52,7 +52,7 @@ func Open(dir string, l Limits) (*FS, error) {
 		if err != nil || name == "." {
 			return err
 		}
-		info, err := d.Info()
+		info, err := root.Lstat(filepath.FromSlash(name))
 		if err != nil {
 			return err
 		}
@@ -105,11 +105,17 @@ func (s *FS) chargeFile() sys.Errno {
 	return 0
 }
 
+// maxPath keeps what the guest names well within what the host can.
+const maxPath = 1024
+
 // local turns a guest's path into one relative to the root.
 func local(path string) (string, sys.Errno) {
 	path = strings.Trim(path, "/")
 	if path == "" {
 		return ".", 0
+	}
+	if len(path) > maxPath {
+		return "", sys.ENAMETOOLONG
 	}
 	if strings.ContainsRune(path, 0) {
 		return "", sys.EINVAL

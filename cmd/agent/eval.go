@@ -36,7 +36,7 @@ type evalFlags struct {
 func newEval(std streams) *cobra.Command {
 	var f evalFlags
 	cmd := &cobra.Command{
-		Use: "eval FILE|DIR", Short: "Measure a model on held-out episodes", Long: evalHelp, Args: cobra.ExactArgs(1),
+		Use: "eval FILE|DIR", Short: "Measure a model on held-out episodes", Long: evalHelp, Args: one("file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, std, args[0]) },
 	}
 	flags := cmd.Flags()

@@ -101,6 +101,16 @@ tools and the policies run in one process, and nothing leaves the machine.
 	return root
 }
 
+// one takes exactly one argument, which the error calls by its name.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s takes one %s and was given %d; usage: %s", cmd.CommandPath(), what, len(args), cmd.UseLine())
+		}
+		return nil
+	}
+}
+
 func newVersion(std streams) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
@@ -128,7 +138,7 @@ func newConfig(std streams) *cobra.Command {
 		return configs.Keys, cobra.ShellCompDirectiveNoFileComp
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "get KEY", Short: "Print a value", Args: cobra.ExactArgs(1), ValidArgsFunction: keys,
+		Use: "get KEY", Short: "Print a value", Args: one("key"), ValidArgsFunction: keys,
 		RunE: func(_ *cobra.Command, args []string) error {
 			value, _, err := explain(args[0])
 			if err == nil {

@@ -51,7 +51,7 @@ type runFlags struct {
 func newRun(std streams) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use: "run TASK.yaml", Short: "Carry out a task", Long: runHelp, Args: cobra.ExactArgs(1),
+		Use: "run TASK.yaml", Short: "Carry out a task", Long: runHelp, Args: one("task file"),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, std, args[0]) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt

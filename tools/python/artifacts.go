@@ -17,7 +17,7 @@ type listing map[string]fs.FileInfo
 
 // maxListed is the longest name of a file that is looked at: a longer one can
 // be no artifact, since the host could not open it by its path.
-const maxListed = 4096
+const maxListed = 1024
 
 // list follows no links. What can't be read or vanishes meanwhile is left
 // out, and so is what a guest has nested deeper than a path can say.

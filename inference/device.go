@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +34,7 @@ func openDevice(ctx context.Context, c *graph.Config, w *graph.Weights, o Option
 			return device{}, err
 		}
 		d = openCPU(c, w, o)
-		o.Notice(fmt.Sprintf("No GPU is used (%v); the model runs on the %s.", err, d.name))
+		o.Notice(fmt.Sprintf("No GPU: %v. The model runs on the %s.", err, d.name))
 		return d, nil
 	case name == "software" || name == "vulkan" || strings.HasPrefix(name, "vulkan:"):
 		return openVulkan(ctx, c, w, name)
@@ -75,6 +76,9 @@ func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name str
 func choose(all []gpu.Device, name string) (gpu.Device, error) {
 	if len(all) == 0 {
 		return gpu.Device{}, errors.New("Vulkan has no device")
+	}
+	if name == "vulkan" && !slices.ContainsFunc(all, func(d gpu.Device) bool { return !d.Software }) {
+		return gpu.Device{}, errors.New("Vulkan has only software drivers here")
 	}
 	which := strings.TrimPrefix(name, "vulkan:")
 	index, err := strconv.Atoi(which)

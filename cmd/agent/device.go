@@ -24,7 +24,7 @@ func newDevice(std streams) *cobra.Command {
 				fmt.Fprintf(std.out, "%-10s %s\n", d.ID, strings.TrimSpace(name))
 			}
 			if err != nil {
-				fmt.Fprintf(std.err, "no Vulkan device: %v\n", err)
+				std.log.Warn(fmt.Sprintf("no Vulkan device: %v", err))
 			}
 			return nil
 		},

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/charmbracelet/log"
+
 	"chorale/runtime"
 )
 
@@ -19,17 +21,26 @@ type presenter interface {
 func (f *runFlags) presenter(std streams) presenter {
 	switch {
 	case f.json:
-		return &stream{out: std.out}
+		return &stream{out: std.out, log: std.log}
 	case std.terminal && !f.quiet:
 		return newView(std.out, std.width)
 	}
-	return answerOnly{std.out}
+	return answerOnly{out: std.out, log: std.log, quiet: f.quiet}
 }
 
 // answerOnly prints the final answer and nothing else, for pipes.
-type answerOnly struct{ out io.Writer }
+type answerOnly struct {
+	out   io.Writer
+	log   *log.Logger
+	quiet bool
+}
 
-func (a answerOnly) notice(string)        {}
+func (a answerOnly) notice(text string) {
+	if !a.quiet {
+		a.log.Info(show(text))
+	}
+}
+
 func (a answerOnly) head(...string)       {}
 func (a answerOnly) watch(runtime.Record) {}
 

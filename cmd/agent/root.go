@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/charmbracelet/log"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -20,13 +21,14 @@ type streams struct {
 	in       *os.File
 	out      io.Writer
 	err      io.Writer
-	terminal bool // out is a terminal, and a person sees it
-	answers  bool // in is one as well: a person can be asked
-	width    int  // columns of the terminal
+	terminal bool        // out is a terminal, and a person sees it
+	answers  bool        // in is one as well: a person can be asked
+	log      *log.Logger // writes to err
+	width    int         // columns of the terminal
 }
 
 func standardStreams() streams {
-	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, width: 80}
+	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, width: 80, log: newLogger(os.Stderr)}
 	s.terminal = term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("TERM") != "dumb"
 	s.answers = s.terminal && term.IsTerminal(int(os.Stdin.Fd()))
 	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
@@ -62,14 +64,14 @@ func execute(ctx context.Context, args []string, std streams) int {
 		return 0
 	case errors.As(err, &exit):
 		if exit.err != nil {
-			fmt.Fprintln(std.err, "agent:", exit.err)
+			std.log.Error(exit.err)
 		}
 		return exit.code
 	case streamed(args):
 		_ = (&stream{out: std.out}).finish(runtime.Result{Status: runtime.UsageError, ExitCode: runtime.ExitUsage, Reason: err.Error()})
 		return runtime.ExitUsage
 	}
-	fmt.Fprintln(std.err, "agent:", err)
+	std.log.Error(err)
 	return runtime.ExitUsage
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 
+	"github.com/charmbracelet/log"
+
 	"chorale/harmony"
 	"chorale/runtime"
 )
@@ -12,6 +14,7 @@ import (
 // of type run.finished, also when nothing could run.
 type stream struct {
 	out io.Writer
+	log *log.Logger
 	err error // the first write error: nobody listens any more
 }
 
@@ -31,8 +34,8 @@ type streamResult struct {
 	runtime.Result
 }
 
-func (s *stream) notice(string)  {}
-func (s *stream) head(...string) {}
+func (s *stream) notice(text string) { s.log.Info(show(text)) }
+func (s *stream) head(...string)     {}
 
 func (s *stream) watch(rec runtime.Record) {
 	if rec.Kind == runtime.KindFinished {

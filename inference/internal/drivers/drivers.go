@@ -24,22 +24,12 @@ type Driver struct {
 var (
 	Lavapipe = Driver{"lavapipe", "apt-get install mesa-vulkan-drivers", []string{
 		"/usr/share/vulkan/icd.d/lvp_icd*.json", "/usr/local/share/vulkan/icd.d/lvp_icd*.json", "/etc/vulkan/icd.d/lvp_icd*.json"}}
-	SwiftShader = Driver{"swiftshader", "apt-get install chromium, or run scripts/test-gpu-deps.sh", []string{
-		"/usr/lib/chromium*/vk_swiftshader_icd.json", "/usr/lib64/chromium*/vk_swiftshader_icd.json", cache("*/vk_swiftshader_icd.json"),
-		"/opt/google/chrome/vk_swiftshader_icd.json"}}
+	SwiftShader = Driver{"swiftshader", "apt-get install chromium", []string{
+		"/usr/lib/chromium*/vk_swiftshader_icd.json", "/usr/lib64/chromium*/vk_swiftshader_icd.json", "/opt/google/chrome/vk_swiftshader_icd.json"}}
 )
 
 // All lists the drivers.
 var All = []Driver{Lavapipe, SwiftShader}
-
-// cache is where scripts/test-gpu-deps.sh unpacks SwiftShader.
-func cache(pattern string) string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return pattern
-	}
-	return filepath.Join(dir, "chorale", "swiftshader", pattern)
-}
 
 // Use makes the driver the only one that Vulkan instances made from now on see,
 // until the test ends. Instances of an earlier driver must be closed.

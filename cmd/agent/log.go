@@ -1,0 +1,18 @@
+package main
+
+import (
+	"io"
+
+	"github.com/charmbracelet/log"
+)
+
+// newLogger says on the error stream what is no output of a command: notices,
+// and what went wrong. It is the one log of the program; libraries return
+// errors and emit events. What a model, a tool or a user says is never logged.
+func newLogger(w io.Writer) *log.Logger {
+	l := log.NewWithOptions(w, log.Options{Prefix: "agent", Level: log.InfoLevel})
+	styles := log.DefaultStyles()
+	styles.Levels = nil // the sentence says how bad it is
+	l.SetStyles(styles)
+	return l
+}

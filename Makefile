@@ -6,7 +6,7 @@ TASK    ?= examples/arithmetic.yaml
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # -buildvcs=false: a clone that belongs to another user must build as well.
-BUILD = $(GO) build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: run test check race heavy build setup setup-test shaders clean
 

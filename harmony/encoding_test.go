@@ -6,9 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +119,50 @@ func TestSpecialTokenTable(t *testing.T) {
 				}
 			}
 			t.Logf("%s: %d special tokens", path, len(want.Special))
+		}
+	}
+}
+
+// The classes of what Unicode 16 adds to Go's tables are the oracle's, and the
+// list in the package is the oracle's list.
+func TestUnicode16(t *testing.T) {
+	type delta struct {
+		Ranges [][3]string `json:"ranges"` // first and last in hexadecimal, general category
+	}
+	classOf := map[string]uint8{"Lu": upper | letter, "Lt": upper | letter, "Ll": lower | letter,
+		"Lm": upper | lower | letter, "Lo": upper | lower | letter, "M": upper | lower, "N": number}
+	for _, tree := range vectorTrees() {
+		files := vectorFiles(t, tree, "tokenizer/unicode_delta*.json")
+		if len(files) == 0 {
+			requireAny(t, tree, "harmony/*.jsonl", "tokenizer/*.jsonl")
+		}
+		for _, path := range files {
+			var d delta
+			if err := json.Unmarshal(bytes.Join(vectorLines(t, path), nil), &d); err != nil {
+				t.Fatal(err)
+			}
+			points := 0
+			for _, r := range d.Ranges {
+				want, ok := classOf[r[2]]
+				if !ok {
+					want = classOf[r[2][:1]]
+				}
+				first, err1 := strconv.ParseInt(r[0], 16, 32)
+				last, err2 := strconv.ParseInt(r[1], 16, 32)
+				if err := errors.Join(err1, err2); err != nil {
+					t.Fatalf("%s: %v", path, err)
+				}
+				for c := first; c <= last; c++ {
+					points++
+					if got := classes()[c]; got != want {
+						t.Errorf("%s: U+%04X (%s) has the classes %b, want %b", path, c, r[2], got, want)
+					}
+				}
+			}
+			t.Logf("%s: %d code points", path, points)
+			if points == 0 {
+				t.Errorf("%s has no ranges", path)
+			}
 		}
 	}
 }

@@ -24,11 +24,13 @@ type episode struct {
 	Functions    []Function `json:"functions"`
 }
 
-// modelTrees returns testdata and, if it is named, the tree of AGENT_MODELS.
-func modelTrees() []string {
-	trees := []string{"testdata"}
-	if dir := os.Getenv("AGENT_MODELS"); dir != "" {
-		trees = append(trees, dir)
+// modelTrees returns testdata and the trees that AGENT_MODELS lists. One that
+// holds nothing that any test of this module reads fails the test.
+func modelTrees(t *testing.T) []string {
+	t.Helper()
+	trees := treesOf("AGENT_MODELS")
+	for _, tree := range trees[1:] {
+		requireAny(t, tree, "eval.jsonl", "tokenizer.json", "golden.json", "kernels.json")
 	}
 	return trees
 }
@@ -72,29 +74,38 @@ func (ep *episode) system(t *testing.T, prompt string) *SystemContent {
 // episode has.
 func TestEpisodes(t *testing.T) {
 	pocket := loadTokenizer(t, "testdata/tokenizerjson/pocket.json")
-	for _, tree := range modelTrees() {
+	for _, tree := range modelTrees(t) {
 		cases := 0
-		for _, path := range vectorFiles(t, tree, "*/eval.jsonl") {
+		for _, path := range vectorFiles(t, tree, "eval.jsonl") {
+			enc := pocket
+			if own := filepath.Join(filepath.Dir(path), "tokenizer.json"); exists(own) {
+				enc = loadTokenizer(t, own)
+			}
 			eachLine(t, path, func(line int, ep episode) {
 				if ep.Effort == "" { // kind copy says nothing of its setting
 					return
 				}
 				cases++
-				ep.check(t, pocket)
+				ep.check(t, enc)
 			})
 		}
 		t.Logf("%s: %d episodes", tree, cases)
-		if cases == 0 {
-			requireAny(t, tree, "*/eval.jsonl", "*/tokenizer.json")
+		if tree == "testdata" && cases == 0 {
+			t.Error("testdata has no episodes")
 		}
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (ep *episode) check(t *testing.T, e *Encoding) {
 	prompt := strings.TrimSuffix(ep.Prompt, "<|start|>assistant")
 	given, err := e.Parse(e.EncodeWithSpecial(prompt), ParseOptions{Dialect: Compat})
-	if err != nil {
-		t.Errorf("episode %d: %v", ep.ID, err)
+	if err != nil || len(given) < 2 {
+		t.Errorf("episode %d: a prompt of %d messages, %v", ep.ID, len(given), err)
 		return
 	}
 	messages := []Message{ep.system(t, given[0].Text()).Message()}
@@ -120,6 +131,10 @@ func (ep *episode) check(t *testing.T, e *Encoding) {
 				t.Errorf("episode %d, turn %d: %v", ep.ID, i, err)
 				return
 			}
+		}
+		if len(p.Messages()) == 0 {
+			t.Errorf("episode %d, turn %d: no message in %q", ep.ID, i, turn.Expect)
+			return
 		}
 		open = &p.Messages()[0]
 		if !open.IsCall() {
@@ -151,9 +166,9 @@ func textOf(rendered string) string {
 // text back.
 func TestTokenizersOfModels(t *testing.T) {
 	text := "The quick brown fox, 12345 times; naïve 日本語 🙂\n\tdone <|end|> \xff"
-	for _, tree := range modelTrees() {
+	for _, tree := range modelTrees(t) {
 		var files []string
-		for _, pattern := range []string{"*/tokenizer.json", "tokenizerjson/*.json"} {
+		for _, pattern := range []string{"tokenizer.json", "tokenizerjson/*.json"} {
 			files = append(files, vectorFiles(t, tree, pattern)...)
 		}
 		for _, path := range files {
@@ -167,8 +182,8 @@ func TestTokenizersOfModels(t *testing.T) {
 			}
 			t.Logf("%s: %d ids", filepath.ToSlash(path), e.VocabSize())
 		}
-		if len(files) == 0 {
-			requireAny(t, tree, "*/eval.jsonl", "*/tokenizer.json")
+		if tree == "testdata" && len(files) == 0 {
+			t.Error("testdata has no tokenizers")
 		}
 	}
 }

@@ -5,18 +5,23 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// vectorTrees returns testdata and, if it is named, the tree of AGENT_VECTORS.
-func vectorTrees() []string {
+// vectorTrees returns testdata and the trees that AGENT_VECTORS lists.
+func vectorTrees() []string { return treesOf("AGENT_VECTORS") }
+
+// treesOf returns testdata and the trees that an environment variable lists, as
+// PATH does.
+func treesOf(variable string) []string {
 	trees := []string{"testdata"}
-	if dir := os.Getenv("AGENT_VECTORS"); dir != "" {
-		trees = append(trees, dir)
+	for _, dir := range filepath.SplitList(os.Getenv(variable)) {
+		if dir != "" {
+			trees = append(trees, dir)
+		}
 	}
 	return trees
 }
@@ -64,24 +69,19 @@ func eachLine[T any](t *testing.T, path string, f func(line int, c T)) {
 	}
 }
 
-// vectorFiles finds the files anywhere below the tree whose last two path
-// elements match the pattern.
+// vectorFiles finds the files, plain or gzipped, whose path ends like the
+// pattern: in the tree itself and up to three folders below.
 func vectorFiles(t *testing.T, tree, pattern string) []string {
 	t.Helper()
 	var files []string
-	err := filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	for depth := range 4 {
+		for _, end := range []string{"", ".gz"} {
+			found, err := filepath.Glob(filepath.Join(tree, strings.Repeat("*/", depth), pattern+end))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, found...)
 		}
-		name := filepath.Join(filepath.Base(filepath.Dir(path)), strings.TrimSuffix(filepath.Base(path), ".gz"))
-		ok, err := filepath.Match(filepath.FromSlash(pattern), name)
-		if ok {
-			files = append(files, path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return files
 }

@@ -20,6 +20,9 @@ import (
 	"testing"
 )
 
+// known are the files of a tree that some test of this module reads.
+var known = []string{"golden/golden.json", "kernels.json", "eval.jsonl", "tokenizer.json"}
+
 // Trees returns the directories to look for cases in: own, and those of
 // AGENT_MODELS. A tree of AGENT_MODELS that holds nothing of the known layout
 // fails the test; it need not hold every kind of case.
@@ -30,20 +33,27 @@ func Trees(t testing.TB, own string) []string {
 		if dir == "" {
 			continue
 		}
-		known := 0
-		for _, pattern := range []string{"*/golden/golden.json", "kernels/kernels.json", "*/eval.jsonl"} {
-			files, err := filepath.Glob(filepath.Join(dir, pattern))
-			if err != nil {
-				t.Fatal(err)
-			}
-			known += len(files)
-		}
-		if known == 0 {
-			t.Fatalf("AGENT_MODELS names %s, which holds no goldens, kernels or episodes", dir)
+		if !slices.ContainsFunc(known, func(name string) bool { return len(Find(t, dir, name)) > 0 }) {
+			t.Fatalf("AGENT_MODELS names %s, which holds nothing that a test reads: no %s", dir, strings.Join(known, ", no "))
 		}
 		trees = append(trees, dir)
 	}
 	return trees
+}
+
+// Find returns the files of that name in a tree: in its root, which may be the
+// folder of one model, and up to three folders below.
+func Find(t testing.TB, tree, name string) []string {
+	t.Helper()
+	var all []string
+	for depth := range 4 {
+		files, err := filepath.Glob(filepath.Join(tree, strings.Repeat("*/", depth), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, files...)
+	}
+	return all
 }
 
 // Blob is a manifest (JSON) and its arrays: golden.json and golden.bin, or
@@ -100,14 +110,21 @@ func (b *Blob) Shape(t testing.TB, name string) []int {
 
 // Prompts returns the names of the prompts (p1, p7, ...) by length.
 func (b *Blob) Prompts() []string {
-	var names []string
-	for _, n := range b.names {
-		if p, ok := strings.CutSuffix(n, ".ids"); ok {
-			names = append(names, p)
-		}
-	}
+	names := b.Groups("ids")
 	slices.SortFunc(names, func(x, y string) int { return b.tensors[x+".ids"].NBytes - b.tensors[y+".ids"].NBytes })
 	return names
+}
+
+// Groups returns the groups of arrays (attn_full, router32, ...) that have one
+// of that name.
+func (b *Blob) Groups(name string) []string {
+	var groups []string
+	for _, n := range b.names {
+		if g, ok := strings.CutSuffix(n, "."+name); ok {
+			groups = append(groups, g)
+		}
+	}
+	return groups
 }
 
 func (b *Blob) bytes(t testing.TB, name string, dtypes ...string) []byte {
@@ -164,21 +181,26 @@ func (b *Blob) U8(t testing.TB, name string) []byte {
 	return b.bytes(t, name, "u8")
 }
 
-// Kernels returns the kernel goldens of every tree that has them.
-func Kernels(t testing.TB, own string) []*Blob {
+// Kernels returns the kernel goldens of every tree that have an array of that
+// name, with its group (rmsnorm.w) or in any (topk); own must.
+func Kernels(t testing.TB, own, name string) []*Blob {
 	t.Helper()
 	var blobs []*Blob
 	for _, tree := range Trees(t, own) {
-		b, err := ReadBlob(filepath.Join(tree, "kernels", "kernels.json"))
-		if os.IsNotExist(err) && tree != own {
-			continue
+		for _, path := range Find(t, tree, "kernels.json") {
+			b, err := ReadBlob(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Has(name) || b.Groups(name) != nil {
+				blobs = append(blobs, b)
+			}
 		}
-		if err != nil {
-			t.Fatal(err)
+		if len(blobs) == 0 {
+			t.Fatalf("%s has no kernel goldens with %s", own, name)
 		}
-		blobs = append(blobs, b)
 	}
-	t.Logf("%d sets of kernel goldens", len(blobs))
+	t.Logf("%d sets of kernel goldens with %s", len(blobs), name)
 	return blobs
 }
 

@@ -24,13 +24,12 @@ type Model struct {
 // no weights at all, they are made from its preset, in both layouts.
 func Models(t testing.TB, tree string, names ...string) []Model {
 	t.Helper()
-	goldens, err := filepath.Glob(filepath.Join(tree, "*", "golden", "golden.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var models []Model
-	for _, path := range goldens {
-		dir := filepath.Dir(filepath.Dir(path))
+	for _, path := range Find(t, tree, "golden/golden.json") {
+		dir, err := filepath.Abs(filepath.Dir(filepath.Dir(path)))
+		if err != nil {
+			t.Fatal(err)
+		}
 		name := filepath.Base(dir)
 		if names != nil && !slices.Contains(names, name) {
 			continue
@@ -52,14 +51,13 @@ func Models(t testing.TB, tree string, names ...string) []Model {
 // located is a directory with a checkpoint in one layout.
 type located struct{ layout, dir string }
 
-// locate returns the layouts of a model, made from its preset where there is
-// none.
+// locate returns the layouts of a model (flat is a checkpoint that lies beside
+// its goldens), made from its preset where there is none.
 func locate(t testing.TB, dir string) (all []located) {
 	t.Helper()
-	layouts := []string{"hf", "original"}
-	for _, layout := range layouts {
-		there := filepath.Join(dir, layout)
-		if _, err := os.Stat(there); err == nil {
+	for layout, there := range map[string]string{"hf": "hf", "original": "original", "flat": "."} {
+		there = filepath.Join(dir, there)
+		if _, err := os.Stat(filepath.Join(there, "config.json")); err == nil {
 			all = append(all, located{layout, there})
 		}
 	}
@@ -70,7 +68,7 @@ func locate(t testing.TB, dir string) (all []located) {
 	if !ok {
 		t.Fatalf("%s has goldens but no weights, and no preset to make them from", dir)
 	}
-	for _, layout := range layouts {
+	for _, layout := range []string{"hf", "original"} {
 		made := t.TempDir()
 		if err := s.Write(made, layout == "original"); err != nil {
 			t.Fatal(err)

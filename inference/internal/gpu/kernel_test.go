@@ -105,14 +105,19 @@ func cuts(c *graph.Config) map[string]profile {
 	return map[string]profile{"software": newProfile(c, true), "hardware": newProfile(c, false)}
 }
 
-// eachCut runs a test of the kernel goldens on both drivers, with the kernels
-// cut in both ways.
-func eachCut(t *testing.T, heads, kvHeads int, test func(b *bench, g *golden.Blob, p profile)) {
+// eachCut runs a test on every set of kernel goldens that has the array, on both
+// drivers, with the kernels cut in both ways.
+func eachCut(t *testing.T, array string, test func(b *bench, g *golden.Blob, p profile)) {
+	for _, g := range golden.Kernels(t, models, array) {
+		onDrivers(t, 1, 1, func(b *bench, p profile) { test(b, g, p) })
+	}
+}
+
+// onDrivers runs a test on both drivers, with the kernels cut in both ways.
+func onDrivers(t *testing.T, heads, kvHeads int, test func(b *bench, p profile)) {
 	for _, driver := range drivers.All {
-		for _, g := range golden.Kernels(t, models) {
-			for name, p := range cuts(&graph.Config{Heads: heads, KVHeads: kvHeads}) {
-				t.Run(driver.Name+"/"+name, func(t *testing.T) { test(newBench(t, driver), g, p) })
-			}
+		for name, p := range cuts(&graph.Config{Heads: heads, KVHeads: kvHeads}) {
+			t.Run(driver.Name+"/"+name, func(t *testing.T) { test(newBench(t, driver), p) })
 		}
 	}
 }
@@ -160,7 +165,7 @@ func poison(n int) []float32 {
 }
 
 func TestNormGolden(t *testing.T) {
-	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+	eachCut(t, "rmsnorm.w", func(b *bench, g *golden.Blob, p profile) {
 		shape, y := g.Shape(b, "rmsnorm.x"), poison(len(g.F32(b, "rmsnorm.x")))
 		run(b, &shaders.Norm, []int{p.norm}, shaders.NormPush{Width: uint32(shape[1]), Eps: 1e-5}, shape[0], 1,
 			g.F32(b, "rmsnorm.x"), bf16(b, g.F32(b, "rmsnorm.w")), y)
@@ -169,7 +174,7 @@ func TestNormGolden(t *testing.T) {
 }
 
 func TestRopeGolden(t *testing.T) {
-	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+	eachCut(t, "rope.cos", func(b *bench, g *golden.Blob, p profile) {
 		x, want := g.F32(b, "rope.x"), g.F32(b, "rope.y")
 		cos, sin := g.F32(b, "rope.cos"), g.F32(b, "rope.sin") // those that the golden was made with
 		n := len(cos) / 32
@@ -202,12 +207,13 @@ func TestRopeGolden(t *testing.T) {
 }
 
 func TestAttendGolden(t *testing.T) {
-	for _, name := range []string{"attn_full", "attn_win"} {
-		g := golden.Kernels(t, models)[0]
-		heads, kvHeads := g.Shape(t, name+".q")[1], g.Shape(t, name+".k")[1]
-		t.Run(name, func(t *testing.T) {
-			eachCut(t, heads, kvHeads, func(b *bench, g *golden.Blob, p profile) { attend(b, g, p, name) })
-		})
+	for _, g := range golden.Kernels(t, models, "sinks") {
+		for _, name := range g.Groups("sinks") {
+			heads, kvHeads := g.Shape(t, name+".q")[1], g.Shape(t, name+".k")[1]
+			t.Run(name, func(t *testing.T) {
+				onDrivers(t, heads, kvHeads, func(b *bench, p profile) { attend(b, g, p, name) })
+			})
+		}
 	}
 }
 
@@ -257,8 +263,8 @@ func byHead(v []float32, heads int) []float32 {
 }
 
 func TestRouterGolden(t *testing.T) {
-	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
-		for _, name := range []string{"router32", "router128"} {
+	eachCut(t, "topk", func(b *bench, g *golden.Blob, p profile) {
+		for _, name := range g.Groups("topk") {
 			n, experts, top := g.Shape(b, name+".logits")[0], g.Shape(b, name+".logits")[1], g.Shape(b, name+".topk")[1]
 			choice, mix := make([]uint32, n*top), poison(n*top)
 			run(b, &shaders.TopK, []int{p.local}, shaders.TopKPush{Tokens: uint32(n), Experts: uint32(experts), Top: uint32(top)}, ceil(n, p.local), 1,
@@ -275,7 +281,7 @@ func TestRouterGolden(t *testing.T) {
 
 // TestSwiGLUGolden gives the first matrix the identity for weights.
 func TestSwiGLUGolden(t *testing.T) {
-	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+	eachCut(t, "swiglu.y", func(b *bench, g *golden.Blob, p profile) {
 		x := g.F32(b, "swiglu.x")
 		tokens, rows := g.Shape(b, "swiglu.x")[0], g.Shape(b, "swiglu.x")[1]
 		codes, scales := make([]byte, rows*rows/2), make([]byte, rows*rows/32)
@@ -305,7 +311,7 @@ func TestSwiGLUGolden(t *testing.T) {
 // TestMXFP4Golden multiplies by the golden's blocks, and reads every value of
 // the format out with one-hot vectors.
 func TestMXFP4Golden(t *testing.T) {
-	eachCut(t, 1, 1, func(b *bench, g *golden.Blob, p profile) {
+	eachCut(t, "mxfp4.table_ocp", func(b *bench, g *golden.Blob, p profile) {
 		shape := g.Shape(b, "mxfp4.values")
 		down := func(x []float32, codes, scales []byte, rows, width int) []float32 {
 			n := len(x) / width

@@ -52,7 +52,7 @@ func within(t *testing.T, what string, got, want []float32, tolerance float64) {
 }
 
 func TestMXFP4(t *testing.T) {
-	for _, g := range golden.Kernels(t, models) {
+	for _, g := range golden.Kernels(t, models, "mxfp4.table_ocp") {
 		table := g.F32(t, "mxfp4.table_ocp")
 		for scale := range 255 {
 			for code := range 16 {
@@ -92,7 +92,7 @@ func scaleOf(v []float32) float32 {
 }
 
 func TestRMSNorm(t *testing.T) {
-	for _, g := range golden.Kernels(t, models) {
+	for _, g := range golden.Kernels(t, models, "rmsnorm.w") {
 		shape := g.Shape(t, "rmsnorm.x")
 		operate(t, &graph.Config{Hidden: shape[1], Layers: 1, KVHeads: 1, Eps: 1e-5}, 0, shape[0], func(s *state) {
 			copy(s.regs[graph.X], g.F32(t, "rmsnorm.x"))
@@ -107,13 +107,14 @@ func TestRMSNorm(t *testing.T) {
 var gptOss = graph.Rope{Theta: 150000, Factor: 32, BetaFast: 32, BetaSlow: 1, OriginalContext: 4096}
 
 func TestRotary(t *testing.T) {
-	for _, g := range golden.Kernels(t, models) {
+	for _, g := range golden.Kernels(t, models, "rope.inv_freq_f64_rounded") {
 		truncated := gptOss
 		truncated.Truncate = true
 		within(t, "frequencies", narrow(gptOss.Frequencies(64)), g.F32(t, "rope.inv_freq_f64_rounded"), 0)
 		within(t, "truncated frequencies", narrow(truncated.Frequencies(64)), g.F32(t, "rope.inv_freq_truncate_true"), 1e-7)
 
-		c := &graph.Config{Hidden: 1, Layers: 1, Heads: 3, KVHeads: 1, HeadDim: 64, Rope: gptOss}
+		heads := g.Shape(t, "rope.x")[1]
+		c := &graph.Config{Hidden: 1, Layers: 1, Heads: heads, KVHeads: 1, HeadDim: 64, Rope: gptOss}
 		x, y := g.F32(t, "rope.x"), g.F32(t, "rope.y")
 		for i, pos := range g.Ints(t, "rope.positions") {
 			cos, sin := c.Rotary(pos, 1)
@@ -122,9 +123,9 @@ func TestRotary(t *testing.T) {
 			// The outputs were computed with angles in f32, so with these tables.
 			operate(t, c, 0, 1, func(s *state) {
 				s.cos, s.sin = g.F32(t, "rope.cos")[i*32:(i+1)*32], g.F32(t, "rope.sin")[i*32:(i+1)*32]
-				copy(s.regs[graph.Q], x[i*192:(i+1)*192])
+				copy(s.regs[graph.Q], x[i*c.QWidth():(i+1)*c.QWidth()])
 				s.Rotate(graph.Q)
-				within(t, "rotated heads", s.regs[graph.Q], y[i*192:(i+1)*192], 2e-6)
+				within(t, "rotated heads", s.regs[graph.Q], y[i*c.QWidth():(i+1)*c.QWidth()], 2e-6)
 			})
 		}
 	}
@@ -139,8 +140,8 @@ func narrow(v []float64) []float32 {
 }
 
 func TestAttention(t *testing.T) {
-	for _, g := range golden.Kernels(t, models) {
-		for _, name := range []string{"attn_full", "attn_win"} {
+	for _, g := range golden.Kernels(t, models, "sinks") {
+		for _, name := range g.Groups("sinks") {
 			q, kv := g.Shape(t, name+".q"), g.Shape(t, name+".k")
 			c := &graph.Config{
 				Hidden: 1, Layers: 1, Heads: q[1], KVHeads: kv[1], HeadDim: q[2],
@@ -165,7 +166,7 @@ func TestAttention(t *testing.T) {
 }
 
 func TestSwiGLU(t *testing.T) {
-	for _, g := range golden.Kernels(t, models) {
+	for _, g := range golden.Kernels(t, models, "swiglu.y") {
 		shape := g.Shape(t, "swiglu.y")
 		c := &graph.Config{Hidden: 1, Layers: 1, KVHeads: 1, Width: shape[1], Limit: 7}
 		operate(t, c, 0, shape[0], func(s *state) {
@@ -180,8 +181,8 @@ func TestSwiGLU(t *testing.T) {
 }
 
 func TestTopK(t *testing.T) {
-	for _, g := range golden.Kernels(t, models) {
-		for _, name := range []string{"router32", "router128"} {
+	for _, g := range golden.Kernels(t, models, "topk") {
+		for _, name := range g.Groups("topk") {
 			logits, n := g.F32(t, name+".logits"), g.Shape(t, name+".logits")[1]
 			k := g.Shape(t, name+".topk")[1]
 			ids, mix := g.Ints(t, name+".topk"), g.F32(t, name+".weights")

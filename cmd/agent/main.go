@@ -7,16 +7,25 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // version is set by the linker.
 var version = "dev"
 
+// grace is how long signals after the first are taken for its echo: a terminal's
+// process group and a program such as timeout may each pass it on to us.
+const grace = time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
-		stop() // a second signal ends the process at once
+		time.Sleep(grace)
+		stop() // the next signal ends the process at once
 	}()
+	// Caught, a reader that goes away is a write error, and the run still
+	// leaves its result behind.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(execute(ctx, os.Args[1:], standardStreams()))
 }

@@ -78,7 +78,7 @@ func execute(ctx context.Context, args []string, std streams) int {
 // streamed reports whether a command line that cobra refused asked for a stream
 // of events. Its reader was promised a last line.
 func streamed(args []string) bool {
-	return len(args) > 0 && args[0] == "run" && slices.Contains(args, "--json")
+	return len(args) > 0 && args[0] == "run" && (slices.Contains(args, "--json") || slices.Contains(args, "--json=true"))
 }
 
 func newRoot(std streams) *cobra.Command {

@@ -26,6 +26,13 @@ have_file() { # have_file GLOB...
 	return 1
 }
 
+# give_up: without what is missing, runs go on and tests do not.
+give_up() {
+	[ "$goal" = run ] && exit 0
+	exit 1
+}
+
+goal=${1:-run}
 missing=''
 need() { missing="$missing $1"; }
 
@@ -33,7 +40,7 @@ have_library libvulkan.so.1 || need libvulkan1
 have_file /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json || need mesa-vulkan-drivers
 have uv || python3 -m pip --version >/dev/null 2>&1 || need python3-pip
 
-if [ "${1:-run}" = test ]; then
+if [ "$goal" = test ]; then
 	have_file /usr/share/vulkan/icd.d/lvp_icd*.json || need mesa-vulkan-drivers
 	have_file /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json || need vulkan-validationlayers
 	have spirv-val || need spirv-tools
@@ -53,29 +60,26 @@ Install their counterparts, for example:
   (for the tests also the Vulkan validation layers, spirv-tools and Chromium)
 Without a Vulkan driver everything still runs, on the CPU backend.
 EOF
-	[ "${1:-run}" = run ] && exit 0
-	exit 1
+	give_up
 fi
 
-as_root=''
+as_root='env DEBIAN_FRONTEND=noninteractive'
 if [ "$(id -u)" != 0 ]; then
 	if have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-		as_root=sudo
+		as_root="sudo $as_root"
 	else
 		echo "Install the missing packages, then try again:" >&2
 		echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing" >&2
-		[ "${1:-run}" = run ] && exit 0
-		exit 1
+		give_up
 	fi
 fi
 
 echo "Installing$missing"
-export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086 # the list is meant to be split
-if ! { $as_root apt-get update && $as_root apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+# shellcheck disable=SC2086 # both are meant to be split
+if ! { $as_root apt-get update && $as_root apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing; } >"$log" 2>&1; then
 	tail -n 20 "$log" >&2
 	echo "apt-get could not install$missing (its last lines are above)" >&2
-	exit 1
+	give_up
 fi

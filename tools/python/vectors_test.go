@@ -45,6 +45,9 @@ func eachVector[T any](t *testing.T, pattern string, f func(t *testing.T, c T) b
 			lines := bufio.NewScanner(bytes.NewReader(text))
 			lines.Buffer(nil, 1<<24)
 			for lines.Scan() {
+				if len(lines.Bytes()) == 0 {
+					continue
+				}
 				var c T
 				if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
 					t.Fatalf("%s: %v", file, err)

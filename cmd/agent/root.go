@@ -67,6 +67,9 @@ func execute(ctx context.Context, args []string, std streams) int {
 			std.log.Error(exit.err)
 		}
 		return exit.code
+	case ctx.Err() != nil:
+		std.log.Error(err)
+		return runtime.ExitInterrupted
 	case streamed(args):
 		_ = (&stream{out: std.out}).finish(runtime.Result{Status: runtime.UsageError, ExitCode: runtime.ExitUsage, Reason: err.Error()})
 		return runtime.ExitUsage

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chorale/configs"
+	"chorale/runtime"
 	"chorale/tools/python"
 )
 
@@ -24,7 +25,11 @@ func newSetup(std streams) *cobra.Command {
 			return err
 		}
 		opts.Index = cfg.PythonIndex
-		return preparePython(cmd, std, opts)
+		err = preparePython(cmd, std, opts)
+		if err != nil && cmd.Context().Err() == nil {
+			return &exitError{code: runtime.ExitTool, err: err}
+		}
+		return err
 	}
 	pythonCmd := &cobra.Command{
 		Use: "python", Short: "Fetch and compile the Python sandbox", Args: cobra.NoArgs, RunE: prepare,

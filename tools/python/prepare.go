@@ -79,7 +79,7 @@ func (im image) prepare(ctx context.Context, o PrepareOptions) error {
 		return err
 	}
 	if err := os.MkdirAll(cache, 0o700); err != nil {
-		return err
+		return fmt.Errorf("make the cache folder (XDG_CACHE_HOME can name another place): %w", err)
 	}
 	if err := private(cache); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"chorale/policies"
 	"chorale/tools"
@@ -15,17 +16,24 @@ import (
 // approver asks the person at the terminal. The view has already shown the
 // call with its arguments.
 type approver struct {
-	view  *view
-	lines chan string     // what the person types; closed at the end of input
-	again map[string]bool // equal calls that may run for the rest of the run
+	view   *view
+	lines  chan string     // what the person types; closed at the end of input
+	asking atomic.Bool     // what is typed while nothing is asked is no answer
+	again  map[string]bool // equal calls that may run for the rest of the run
 }
 
 func newApprover(in io.Reader, v *view) *approver {
-	a := &approver{view: v, lines: make(chan string), again: map[string]bool{}}
+	a := &approver{view: v, lines: make(chan string, 16), again: map[string]bool{}}
 	go func() { // ends with the input, which a terminal gives up only at exit
 		defer close(a.lines)
 		for s := bufio.NewScanner(in); s.Scan(); {
-			a.lines <- s.Text()
+			if !a.asking.Load() {
+				continue
+			}
+			select {
+			case a.lines <- s.Text():
+			default: // nobody answers in so many lines
+			}
 		}
 	}()
 	return a
@@ -37,24 +45,33 @@ func (a *approver) Approve(ctx context.Context, c tools.Call, _ policies.Decisio
 	if a.again[key] {
 		return true, nil
 	}
+	for len(a.lines) > 0 {
+		<-a.lines // left from an earlier question
+	}
+	a.asking.Store(true)
+	defer a.asking.Store(false)
+	said, err := a.ask(ctx)
+	a.again[key] = said == again
+	return said != no, err
+}
+
+// ask asks until there is an answer. The end of input is a no.
+func (a *approver) ask(ctx context.Context) (reply, error) {
 	for {
 		fmt.Fprintf(a.view.out, "  %s allow it? %s ", a.view.style.frame.Render("│"),
 			a.view.style.dim.Render("[y] this once  [a] also if asked again with equal arguments  [n] no:"))
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(a.view.out)
-			return false, context.Cause(ctx)
+			return no, context.Cause(ctx)
 		case line, ok := <-a.lines:
 			if !ok {
 				fmt.Fprintln(a.view.out)
-				return false, nil
+				return no, nil
 			}
-			said, err := parseReply(line)
-			if err != nil {
-				continue
+			if said, err := parseReply(line); err == nil {
+				return said, nil
 			}
-			a.again[key] = said == again
-			return said != no, nil
 		}
 	}
 }

@@ -106,6 +106,7 @@ type configFile struct {
 // ropeKey is Hugging Face's rope_scaling, or rope_parameters of newer files.
 type ropeKey struct {
 	Type            string   `json:"rope_type"`
+	OldType         string   `json:"type"` // as files before rope_type have it
 	Theta           float64  `json:"rope_theta"`
 	Factor          float64  `json:"factor"`
 	BetaFast        *float64 `json:"beta_fast"`
@@ -269,12 +270,19 @@ func (k *ropeKey) apply(r *Rope) error {
 	if k.AttentionFactor != nil {
 		return errors.New("attention_factor is not supported")
 	}
-	switch k.Type {
-	case "default", "":
-		return nil
+	kind := k.Type
+	if kind == "" {
+		kind = k.OldType
+	}
+	switch kind {
 	case "yarn":
+	case "default", "":
+		if k.Factor != 0 && k.Factor != 1 {
+			return fmt.Errorf("rope_type is %q with a factor of %v, want yarn", kind, k.Factor)
+		}
+		return nil
 	default:
-		return fmt.Errorf("rope_type is %q, want yarn", k.Type)
+		return fmt.Errorf("rope_type is %q, want yarn", kind)
 	}
 	r.Factor = k.Factor
 	r.Truncate = k.Truncate == nil || *k.Truncate // transformers' default

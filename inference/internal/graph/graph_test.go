@@ -94,6 +94,9 @@ func TestConfigVariants(t *testing.T) {
 		{`{}`, ""},
 		{`{"layer_types":null}`, ""},
 		{`{"rope_scaling":null,"rope_theta":null,"rope_parameters":{"rope_type":"yarn","rope_theta":150000,"factor":32,"beta_fast":32,"beta_slow":1,"original_max_position_embeddings":4096,"truncate":false}}`, ""},
+		{`{"rope_scaling":{"type":"yarn","factor":32,"beta_fast":32,"beta_slow":1,"original_max_position_embeddings":4096,"truncate":false}}`, ""},
+		{`{"rope_scaling":{"factor":32}}`, "rope_type"},
+		{`{"rope_scaling":{"type":"linear","factor":32}}`, "linear"},
 		{`{"model_type":"llama"}`, "model_type"},
 		{`{"hidden_act":"gelu"}`, "hidden_act"},
 		{`{"attention_bias":false}`, "attention_bias"},
@@ -135,7 +138,11 @@ func TestConfigVariants(t *testing.T) {
 		if b, err = json.Marshal(base); err != nil {
 			t.Fatal(err)
 		}
-		switch _, err := ParseConfig(b); {
+		c, err := ParseConfig(b)
+		if err == nil && fmt.Sprint(*c) != fmt.Sprint(*readConfig(t, models+"tiny-a/hf")) {
+			t.Errorf("%s gives other numbers: %+v", v.change, *c)
+		}
+		switch {
 		case err == nil && v.want != "":
 			t.Errorf("%s was accepted", v.change)
 		case err != nil && (v.want == "" || !strings.Contains(err.Error(), v.want)):

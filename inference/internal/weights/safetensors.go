@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"sort"
 )
@@ -21,16 +23,19 @@ var sizes = map[DType]int{
 	"I64": 8, "U64": 8, "F64": 8,
 }
 
+// errNoHeader is the error of a file that does not say which tensors it has.
+var errNoHeader = errors.New("not safetensors, or truncated")
+
 // parse reads the header of one safetensors file and returns views of its
 // tensors in the order of their data. The data must be covered without gap or
 // overlap.
 func parse(file string, b []byte) ([]*Tensor, error) {
 	if len(b) < 8 {
-		return nil, fmt.Errorf("%s: %d bytes is too short for a safetensors file", file, len(b))
+		return nil, fmt.Errorf("%s: %d bytes is too short: %w", file, len(b), errNoHeader)
 	}
 	n := binary.LittleEndian.Uint64(b)
 	if n > maxHeader || n > uint64(len(b)-8) {
-		return nil, fmt.Errorf("%s: header of %d bytes in a file of %d: not safetensors, or truncated", file, n, len(b))
+		return nil, fmt.Errorf("%s: header of %d bytes in a file of %d: %w", file, n, len(b), errNoHeader)
 	}
 	infos, err := parseHeader(b[8 : 8+n])
 	if err != nil {
@@ -161,7 +166,7 @@ func extent(in info) (size uint64, shape []int, ok bool) {
 	size = uint64(sizes[in.DType])
 	for _, d := range in.Shape {
 		hi, lo := bits.Mul64(size, d)
-		if hi != 0 || lo > 1<<62 || d > 1<<48 {
+		if hi != 0 || lo > 1<<62 || d > 1<<48 || d > math.MaxInt {
 			return 0, nil, false
 		}
 		size = lo

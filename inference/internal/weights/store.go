@@ -49,10 +49,12 @@ func (s *Store) open(dir string) error {
 	for _, file := range files {
 		m, err := mapFile(filepath.Join(dir, file))
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return index.explain(file, fmt.Errorf("%s: %w", file, err))
 		}
 		s.files = append(s.files, m)
-		if err := s.add(file, m.data); err != nil {
+		if err := s.add(file, m.data); errors.Is(err, errNoHeader) {
+			return index.explain(file, err)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -185,6 +187,21 @@ func (x index) files() []string {
 	}
 	slices.Sort(files)
 	return files
+}
+
+// explain adds to the error of a file that cannot be read which tensors are
+// missing with it, where an index knows.
+func (x index) explain(file string, err error) error {
+	var lost []string
+	for name, in := range x {
+		if in == file {
+			lost = append(lost, name)
+		}
+	}
+	if lost == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %s has %d tensors in it, %q among them", err, indexName, len(lost), slices.Min(lost))
 }
 
 // check compares what the index promises with what the files hold.

@@ -106,7 +106,10 @@ func TestOpenRefuses(t *testing.T) {
 		damage func(t *testing.T, dir string) error
 		want   []string
 	}{
-		{"shard missing", func(t *testing.T, dir string) error { return os.Remove(filepath.Join(dir, second)) }, []string{second}},
+		{"shard missing", func(t *testing.T, dir string) error { return os.Remove(filepath.Join(dir, second)) },
+			[]string{second, "model.layers.", "among them"}},
+		{"header truncated", func(t *testing.T, dir string) error { return os.Truncate(filepath.Join(dir, second), 100) },
+			[]string{second, "truncated", "model.layers.", "among them"}},
 		{"shard truncated", func(t *testing.T, dir string) error { return os.Truncate(filepath.Join(dir, second), 1_000_000) },
 			[]string{second, "tensor", "truncated"}},
 		{"shard empty", func(t *testing.T, dir string) error { return os.Truncate(filepath.Join(dir, second), 0) }, []string{second}},

@@ -55,7 +55,7 @@ type Model struct {
 	store   *weights.Store
 	backend graph.Backend
 
-	mu       sync.Mutex
+	mu       sync.Mutex // of sessions, and of backend once the model is open
 	sessions map[*Session]bool
 }
 
@@ -190,18 +190,19 @@ func (m *Model) Info() Info { return m.info }
 // and the standard o200k_harmony encoding is meant.
 func (m *Model) TokenizerJSON() ([]byte, error) { return m.files.want("tokenizer.json") }
 
-// Close closes the sessions that are left, then frees the model. No session
-// may be generating.
+// Close closes the sessions that are left, then frees the model. While one of
+// them is generating nothing is freed, and the error says so. Closing twice is
+// harmless.
 func (m *Model) Close() error {
 	m.mu.Lock()
-	var open []*Session
-	for s := range m.sessions {
-		open = append(open, s)
-	}
-	m.mu.Unlock()
+	defer m.mu.Unlock()
 	var errs []error
-	for _, s := range open {
-		errs = append(errs, s.Close())
+	for s := range m.sessions {
+		err := s.end()
+		if errors.Is(err, errGenerating) {
+			return fmt.Errorf("close model: %w", err)
+		}
+		errs = append(errs, err)
 	}
 	if m.backend != nil {
 		errs = append(errs, m.backend.Close())
@@ -214,7 +215,7 @@ func (m *Model) Close() error {
 	return errors.Join(errs...)
 }
 
-// name returns the last part of a directory's path that says something: the
+// dirName returns the last part of a directory's path that says something: the
 // layout's own folder is not it.
 func dirName(dir string) string {
 	abs, err := filepath.Abs(dir)

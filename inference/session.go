@@ -63,31 +63,45 @@ func (m *Model) NewSession(p Sampling) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.backend == nil {
+		return nil, errors.New("new session: the model is closed")
+	}
 	state, err := m.backend.NewState(m.info.Context)
 	if err != nil {
 		return nil, fmt.Errorf("new session: %w", err)
 	}
 	s := &Session{m: m, state: state, sampler: sampler}
-	m.mu.Lock()
 	m.sessions[s] = true
-	m.mu.Unlock()
 	return s, nil
 }
 
 // Stats returns the counters.
 func (s *Session) Stats() Stats { return s.stats }
 
+// errGenerating is the error of closing a session too early.
+var errGenerating = errors.New("a session is generating")
+
 // Close frees the cache. Closing twice is harmless.
 func (s *Session) Close() error {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	if err := s.end(); err != nil {
+		return fmt.Errorf("close session: %w", err)
+	}
+	return nil
+}
+
+// end is Close with the model's lock held.
+func (s *Session) end() error {
 	if !s.phase.CompareAndSwap(idle, closed) {
 		if s.phase.Load() == closed {
 			return nil
 		}
-		return errors.New("close session: it is generating")
+		return errGenerating
 	}
-	s.m.mu.Lock()
 	delete(s.m.sessions, s)
-	s.m.mu.Unlock()
 	return s.state.Close()
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"chorale/inference/internal/drivers"
 )
 
 // openTiny opens the smallest checkpoint on the CPU for the time of the test.
@@ -110,33 +112,46 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestCancel cancels at each of the first tokens, and before the first, on both
+// backends; what the session says afterwards is what it says without.
 func TestCancel(t *testing.T) {
-	m := openTiny(t, Options{})
+	t.Run("cpu", func(t *testing.T) { cancelAnywhere(t, "cpu") })
+	t.Run("vulkan", func(t *testing.T) {
+		drivers.Lavapipe.Use(t)
+		cancelAnywhere(t, "software")
+	})
+}
+
+func cancelAnywhere(t *testing.T, device string) {
+	m := openTiny(t, Options{Device: device})
 	s := newSession(t, m, Sampling{})
 	p := prompt(300, 1)
-	want := take(t, newSession(t, m, Sampling{}), p, nil, 8)
-
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	n, last := 0, error(nil)
-	for _, err := range s.Generate(ctx, p, nil) {
-		if n++; n == 3 {
+	want := take(t, newSession(t, m, Sampling{}), p, nil, 5)
+	for at := range 5 {
+		ctx, cancel := context.WithCancel(context.Background())
+		if at == 0 {
 			cancel()
 		}
-		last = err
-	}
-	if n != 4 || !errors.Is(last, context.Canceled) {
-		t.Errorf("cancelled at the third token: %d values, then %v", n, last)
-	}
+		n, last := 0, error(nil)
+		for _, err := range s.Generate(ctx, p, nil) {
+			if n++; n == at {
+				cancel()
+			}
+			last = err
+		}
+		if n != at+1 || !errors.Is(last, context.Canceled) {
+			t.Errorf("cancelled at token %d: %d values, then %v", at, n, last)
+		}
+		cancel()
 
-	// A context that is over before: an error and nothing else, also where it
-	// comes between the batches of a prompt.
-	for _, err := range s.Generate(ctx, prompt(500, 2), nil) {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled before: %v", err)
+		// Also where it comes between the batches of another prompt.
+		for _, err := range s.Generate(ctx, prompt(500, 2), nil) {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("cancelled before: %v", err)
+			}
 		}
 	}
-	if got := take(t, s, p, nil, 8); !slices.Equal(got, want) {
+	if got := take(t, s, p, nil, 5); !slices.Equal(got, want) {
 		t.Errorf("after cancelling %v, want %v", got, want)
 	}
 }
@@ -181,6 +196,9 @@ func TestMisuse(t *testing.T) {
 		if s.Close() == nil {
 			t.Error("a session was closed while it generated")
 		}
+		if m.Close() == nil {
+			t.Error("a model was closed while a session generated")
+		}
 		break
 	}
 	if err := one(prompt(5, 2)); err != nil {
@@ -194,6 +212,13 @@ func TestMisuse(t *testing.T) {
 	}
 	if _, err := m.NewSession(Sampling{Temperature: math.NaN()}); err == nil {
 		t.Error("a temperature that is no number was accepted")
+	}
+	left := newSession(t, m, Sampling{})
+	if err := errors.Join(m.Close(), m.Close(), left.Close()); err != nil {
+		t.Errorf("closing the model twice, then its session: %v", err)
+	}
+	if _, err := m.NewSession(Sampling{}); err == nil {
+		t.Error("a closed model made a session")
 	}
 }
 

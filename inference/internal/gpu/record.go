@@ -22,13 +22,17 @@ func (r *recording) close() {
 	r.segments = nil
 }
 
-// run submits the segments, one ahead of the one that it waits for.
+// run submits the segments, one ahead of the one that it waits for. What has
+// been submitted is waited for also where the next cannot be.
 func (r *recording) run(ctx context.Context) error {
-	submitted := 0
+	submitted, failed := 0, error(nil)
 	for i := range r.segments {
-		for ; submitted < min(i+2, len(r.segments)) && ctx.Err() == nil; submitted++ {
-			if err := r.segments[submitted].Submit(); err != nil {
-				return err
+		for failed == nil && submitted < min(i+2, len(r.segments)) {
+			if failed = ctx.Err(); failed == nil {
+				failed = r.segments[submitted].Submit()
+			}
+			if failed == nil {
+				submitted++
 			}
 		}
 		if i == submitted {
@@ -38,7 +42,7 @@ func (r *recording) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return ctx.Err()
+	return failed
 }
 
 // recorder carries out graph.Ops by recording them.

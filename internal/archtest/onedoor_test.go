@@ -12,8 +12,8 @@ import (
 // policy's decision.
 const door = "chorale/agent.invoke"
 
-// TestOneDoor type-checks the whole module and finds every call of the Call
-// method of anything that is a tools.Tool. A tool's own package may call
+// TestOneDoor type-checks the whole module and finds every use of the Call
+// method of anything that is a tools.Tool, called or taken as a value. A tool's own package may call
 // itself; everybody else must go through the door.
 func TestOneDoor(t *testing.T) {
 	pkgs, err := packages.Load(&packages.Config{
@@ -34,27 +34,27 @@ func TestOneDoor(t *testing.T) {
 		}
 		for _, file := range pkg.Syntax {
 			for _, decl := range file.Decls {
-				fn, ok := decl.(*ast.FuncDecl)
-				if !ok || fn.Body == nil {
-					continue
+				name := ""
+				if fn, ok := decl.(*ast.FuncDecl); ok {
+					name = fn.Name.Name
 				}
-				ast.Inspect(fn.Body, func(n ast.Node) bool {
-					call, ok := n.(*ast.CallExpr)
-					if !ok {
-						return true
-					}
-					sel, ok := call.Fun.(*ast.SelectorExpr)
+				ast.Inspect(decl, func(n ast.Node) bool {
+					sel, ok := n.(*ast.SelectorExpr)
 					if !ok || sel.Sel.Name != "Call" {
 						return true
 					}
-					recv := pkg.TypesInfo.TypeOf(sel.X)
-					if recv == nil || !(types.Implements(recv, tool) || types.Implements(types.NewPointer(recv), tool)) {
+					picked := pkg.TypesInfo.Selections[sel] // nil behind a package's name
+					if picked == nil || picked.Kind() == types.FieldVal {
 						return true
 					}
-					if pkg.PkgPath+"."+fn.Name.Name == door {
+					recv := picked.Recv()
+					if !(types.Implements(recv, tool) || types.Implements(types.NewPointer(recv), tool)) {
+						return true
+					}
+					if pkg.PkgPath+"."+name == door {
 						doors++
 					} else if named, ok := deref(recv).(*types.Named); !ok || named.Obj().Pkg() != pkg.Types {
-						t.Errorf("%s: %s.%s calls a tool; only %s may", pkg.Fset.Position(call.Pos()), pkg.PkgPath, fn.Name.Name, door)
+						t.Errorf("%s: %s.%s calls a tool; only %s may", pkg.Fset.Position(sel.Pos()), pkg.PkgPath, name, door)
 					}
 					return true
 				})

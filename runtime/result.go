@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"chorale/agent"
+	"chorale/tools"
 )
 
 // Exit codes of a run, as scripts see them.
@@ -47,17 +48,18 @@ func ExitCode(s agent.Status) int { return exitCodes[s] }
 
 // Result is how a run ended: result.json, and the last line of a stream.
 type Result struct {
-	Status    agent.Status   `json:"status"`
-	ExitCode  int            `json:"exit_code"`
-	Reason    string         `json:"reason,omitempty"` // why it is not done, in one line
-	Final     string         `json:"final"`            // the answer; empty unless there is one
-	Task      string         `json:"task,omitempty"`
-	Run       string         `json:"run,omitempty"` // the run's id
-	Dir       string         `json:"dir,omitempty"` // the run's folder
-	Used      agent.Used     `json:"used"`
-	Seconds   float64        `json:"seconds"`
-	Checks    []CheckResult  `json:"checks,omitempty"`
-	Artifacts []ArtifactFile `json:"artifacts,omitempty"`
+	Status    agent.Status     `json:"status"`
+	ExitCode  int              `json:"exit_code"`
+	Reason    string           `json:"reason,omitempty"`    // why it is not done, in one line
+	Final     string           `json:"final"`               // the answer as the model gave it; empty unless there is one
+	Citations []tools.Citation `json:"citations,omitempty"` // the pages that the answer cites
+	Task      string           `json:"task,omitempty"`
+	Run       string           `json:"run,omitempty"` // the run's id
+	Dir       string           `json:"dir,omitempty"` // the run's folder
+	Used      agent.Used       `json:"used"`
+	Seconds   float64          `json:"seconds"`
+	Checks    []CheckResult    `json:"checks,omitempty"`
+	Artifacts []ArtifactFile   `json:"artifacts,omitempty"`
 }
 
 // CheckResult is one graded check.

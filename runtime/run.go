@@ -39,11 +39,8 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{Status: UsageError, ExitCode: ExitUsage, Reason: err.Error(), Task: s.Job.Task.Name}, err
 	}
-	o, err := s.carryOut(ctx, dir)
-	res := Result{
-		Status: o.Status, Reason: o.Reason, Final: o.Final, Used: o.Used,
-		Task: s.Job.Task.Name, Run: dir.id, Dir: dir.path,
-	}
+	res, err := s.carryOut(ctx, dir)
+	res.Task, res.Run, res.Dir = s.Job.Task.Name, dir.id, dir.path
 	if res.Status == agent.Done {
 		s.conclude(&res, dir)
 	}
@@ -57,10 +54,10 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 }
 
 // carryOut runs the agent with its tools open and its trace on.
-func (s *Session) carryOut(ctx context.Context, dir folder) (o agent.Outcome, err error) {
-	broke := func(what string, err error) (agent.Outcome, error) {
+func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
+	broke := func(what string, err error) (Result, error) {
 		err = fmt.Errorf("%s: %w", what, err)
-		return agent.Outcome{Status: agent.ToolBroke, Reason: err.Error()}, err
+		return Result{Status: agent.ToolBroke, Reason: err.Error()}, err
 	}
 	lock := Lock{APIVersion: strictyaml.APIVersion, Kind: "TaskLock", Agent: s.Version, Model: s.Engine, Task: s.Job.Task, Files: s.Job.Files}
 	if err := dir.writeLock(lock); err != nil {
@@ -73,7 +70,7 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (o agent.Outcome, er
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: cancel}
-	box := newToolbox(s.Grants, dir.artifacts())
+	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
 	a := &agent.Agent{
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
@@ -82,15 +79,17 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (o agent.Outcome, er
 		Emit:   func(e agent.Event) { log.write(log.of(e)) },
 	}
 	log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
-	o, err = a.Run(ctx, s.conversation())
+	o, err := a.Run(ctx, s.conversation())
+	cited := box.citations(o.Final)
 	if e := box.close(); e != nil && err == nil {
 		o.Status, o.Reason, err = agent.ToolBroke, e.Error(), e
 	}
-	log.write(Record{Kind: KindFinished, Result: &Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Used: o.Used}})
+	res := Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Citations: cited, Used: o.Used}
+	log.write(Record{Kind: KindFinished, Result: &res})
 	if e := trace.close(); e != nil {
 		return broke("write trace.jsonl", e)
 	}
-	return o, err
+	return res, err
 }
 
 func (s *Session) budget() agent.Budget {

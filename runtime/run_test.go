@@ -54,6 +54,12 @@ type writer struct {
 
 func (w writer) Namespace() harmony.Namespace { return harmony.Python() }
 func (w writer) Close() error                 { *w.closed++; return nil }
+func (w writer) Citations(answer string) []tools.Citation {
+	if *w.closed > 0 || answer != "Done." {
+		return nil
+	}
+	return []tools.Citation{{Cursor: 3, Title: "A", URL: "http://a.example/", Lines: "L8"}}
+}
 func (w writer) Call(_ context.Context, c tools.Call) (tools.Result, error) {
 	if c.Limits.Time != time.Second {
 		return tools.Result{}, errors.New("the grant's time limit did not arrive")
@@ -77,7 +83,7 @@ func session(t *testing.T, src string, m *speaker) (*Session, *int) {
 		Job: job, Encoding: m.enc, Model: m, Context: 10_000, Gate: policies.Default(), Runs: t.TempDir(), Now: time.Now,
 		Grants: []Grant{{
 			Namespace: harmony.Python(), BuiltIn: true, Limits: tools.Limits{Time: time.Second},
-			Open: func(_ context.Context, scratch string) (tools.Tool, error) { return writer{scratch, closed}, nil },
+			Open: func(_ context.Context, p Place) (tools.Tool, error) { return writer{p.Scratch, closed}, nil },
 		}},
 	}, closed
 }
@@ -110,6 +116,10 @@ func TestRunDirectory(t *testing.T) {
 	}
 	var stored Result
 	readJSON(t, filepath.Join(res.Dir, "result.json"), &stored)
+	last := records[len(records)-1].Result
+	if len(res.Citations) != 1 || !slices.Equal(stored.Citations, res.Citations) || last == nil || !slices.Equal(last.Citations, res.Citations) {
+		t.Errorf("citations %+v, in result.json %+v, at the trace's end %+v", res.Citations, stored.Citations, last)
+	}
 	if stored.Status != res.Status || stored.Used != res.Used || len(stored.Checks) != 2 {
 		t.Errorf("result.json has %+v, the run ended with %+v", stored, res)
 	}
@@ -159,7 +169,7 @@ func TestEveryEndLeavesAResult(t *testing.T) {
 // TestGrantNarrows: no grant, no limit and no policy of a lower layer permits
 // more than the layer above it.
 func TestGrantNarrows(t *testing.T) {
-	box := newToolbox([]Grant{{Namespace: harmony.Python(), Limits: tools.Limits{Time: time.Hour, Memory: 1}}}, "")
+	box := newToolbox([]Grant{{Namespace: harmony.Python(), Limits: tools.Limits{Time: time.Hour, Memory: 1}}}, Place{})
 	g := grantGate{policies.Default(), box}
 	wide := policies.Default().Decide(policies.Request{Call: tools.Call{Tool: "python"}, Effect: policies.Read})
 	d := g.Decide(policies.Request{Call: tools.Call{Tool: "python"}, Effect: policies.Read})

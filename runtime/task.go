@@ -69,8 +69,16 @@ type ModelSpec struct {
 
 // ToolSpec names the tools of the run.
 type ToolSpec struct {
+	Browser   *BrowserSpec   `yaml:"browser,omitempty"`
 	Python    *PythonSpec    `yaml:"python,omitempty"`
 	Functions []FunctionSpec `yaml:"functions,omitempty"`
+}
+
+// BrowserSpec grants the browser tool.
+type BrowserSpec struct {
+	Allow      []string `yaml:"allow,required"`       // hosts that may be reached, and nothing else
+	MaxPages   int      `yaml:"maxPages,omitempty"`   // that the run may open
+	JavaScript bool     `yaml:"javascript,omitempty"` // load pages in Chromium; else as the server sends them
 }
 
 // PythonSpec grants the Python tool.
@@ -121,6 +129,7 @@ const (
 	DefaultTokens        = 200_000
 	DefaultWallTime      = strictyaml.Duration(30 * time.Minute)
 	DefaultRepeatDenied  = 3
+	DefaultBrowserPages  = 200
 	DefaultPythonTimeout = strictyaml.Duration(60 * time.Second)
 	DefaultPythonMemory  = strictyaml.Size(512 << 20)
 )
@@ -135,6 +144,9 @@ func (t *Task) fill() {
 	setDefault(&t.Limits.Tokens, DefaultTokens)
 	setDefault(&t.Limits.WallTime, DefaultWallTime)
 	setDefault(&t.Limits.RepeatDenied, DefaultRepeatDenied)
+	if b := t.Tools.Browser; b != nil {
+		setDefault(&b.MaxPages, DefaultBrowserPages)
+	}
 	if p := t.Tools.Python; p != nil {
 		setDefault(&p.Timeout, DefaultPythonTimeout)
 		setDefault(&p.Memory, DefaultPythonMemory)

@@ -36,6 +36,9 @@ func TestMistakes(t *testing.T) {
 		"function escape":    {head + "prompt: hi\ntools: {functions: [{ref: ../f.yaml}]}\n", "inside its folder"},
 		"null tool":          {head + "prompt: hi\ntools:\n  python:\n", "has no value"},
 		"unknown tool":       {head + "prompt: hi\ntools: {phyton: {}}\n", `did you mean "python"?`},
+		"browser of nothing": {head + "prompt: hi\ntools: {browser: {}}\n", `missing key "allow"`},
+		"empty allow":        {head + "prompt: hi\ntools: {browser: {allow: []}}\n", "task.yaml:5:26"},
+		"negative pages":     {head + "prompt: hi\ntools: {browser: {allow: [a.example], maxPages: -1}}\n", "must be positive"},
 		"effort":             {head + "prompt: hi\nmodel: {effort: hihg}\n", `did you mean "high"?`},
 		"temperature":        {head + "prompt: hi\nmodel: {temperature: -1}\n", "task.yaml:5:22"},
 		"approvals":          {head + "prompt: hi\napprovals: {mode: never}\n", "not one of ask, deny"},
@@ -118,13 +121,16 @@ func TestLinksStayInside(t *testing.T) {
 
 // TestDefaultsAreFinite: no limit of a task is ever missing.
 func TestDefaultsAreFinite(t *testing.T) {
-	job, err := Parse("task.yaml", []byte(head+"prompt: hi\ntools: {python: {}}\n"))
+	job, err := Parse("task.yaml", []byte(head+"prompt: hi\ntools: {python: {}, browser: {allow: [a.example]}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := job.Task.Limits
 	if l.Turns <= 0 || l.ToolCalls <= 0 || l.Tokens <= 0 || l.WallTime <= 0 || l.RepeatDenied <= 0 {
 		t.Errorf("limits %+v", l)
+	}
+	if b := job.Task.Tools.Browser; b.MaxPages <= 0 || b.JavaScript {
+		t.Errorf("browser %+v", b)
 	}
 	if p := job.Task.Tools.Python; p.Timeout <= 0 || p.Memory <= 0 {
 		t.Errorf("python %+v", p)
@@ -244,6 +250,8 @@ func TestSchemaRefuses(t *testing.T) {
 		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","promt":"b"}`,
 		`{"apiVersion":"agent/v1","kind":"Task","name":"t","promptFile":"../b"}`,
 		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","checks":[{"contains":"a","equals":"b"}]}`,
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","tools":{"browser":{}}}`,
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","tools":{"browser":{"allow":[]}}}`,
 	} {
 		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(bad))
 		if err != nil {

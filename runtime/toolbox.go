@@ -18,22 +18,33 @@ type Grant struct {
 	Limits    tools.Limits // what the task allows each call; zero fields leave it to the policy
 	// Effect says what a function of the namespace can do outside its sandbox.
 	Effect func(function string) policies.Effect
-	// Open starts the tool. Files for the user go below scratch.
-	Open func(ctx context.Context, scratch string) (tools.Tool, error)
+	// Open starts the tool.
+	Open func(context.Context, Place) (tools.Tool, error)
+}
+
+// Place is where a tool is opened.
+type Place struct {
+	Scratch  string            // the folder for files that go to the user
+	Encoding *harmony.Encoding // the model's own vocabulary
+}
+
+// citer is a tool whose pages an answer can cite.
+type citer interface {
+	Citations(answer string) []tools.Citation
 }
 
 // toolbox opens the granted tools when they are first called, and owns them.
 type toolbox struct {
-	grants  []Grant
-	scratch string
+	grants []Grant
+	place  Place
 
 	mu     sync.Mutex
 	open   map[string]tools.Tool
 	closed bool
 }
 
-func newToolbox(grants []Grant, scratch string) *toolbox {
-	return &toolbox{grants: grants, scratch: scratch, open: map[string]tools.Tool{}}
+func newToolbox(grants []Grant, place Place) *toolbox {
+	return &toolbox{grants: grants, place: place, open: map[string]tools.Tool{}}
 }
 
 // Tool implements agent.Toolbox.
@@ -50,7 +61,7 @@ func (b *toolbox) Tool(ctx context.Context, namespace string) (tools.Tool, error
 	if !ok {
 		return nil, fmt.Errorf("the task grants no tool %s", namespace)
 	}
-	t, err := g.Open(ctx, b.scratch)
+	t, err := g.Open(ctx, b.place)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
@@ -82,6 +93,19 @@ func (b *toolbox) effect(c tools.Call) policies.Effect {
 		return policies.Unknown
 	}
 	return g.Effect(c.Function)
+}
+
+// citations are what an answer cites of the tools that were opened.
+func (b *toolbox) citations(answer string) []tools.Citation {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []tools.Citation
+	for _, g := range b.grants {
+		if c, ok := b.open[g.Namespace.Name].(citer); ok {
+			out = append(out, c.Citations(answer)...)
+		}
+	}
+	return out
 }
 
 // close ends every tool that was opened.

@@ -96,6 +96,18 @@ func (m *ModelSpec) Check() error {
 	return nil
 }
 
+// Check refuses a browser that can reach nothing. What the entries of allow
+// mean is the tool's to say.
+func (b *BrowserSpec) Check() error {
+	if len(b.Allow) == 0 {
+		return strictyaml.At("allow", errors.New("names no host; a browser that can reach nothing need not be granted"))
+	}
+	if b.MaxPages < 0 {
+		return strictyaml.At("maxPages", errors.New("must be positive"))
+	}
+	return nil
+}
+
 // Check refuses a grant from outside the task's folder.
 func (f *FunctionSpec) Check() error { return atPath("ref", cmp.Or(f.Ref, ".")) }
 

@@ -67,3 +67,11 @@ type Artifact struct {
 	Path string // where it lies on the host
 	Size int64
 }
+
+// Citation is a source that an answer names.
+type Citation struct {
+	Cursor int    `json:"cursor"` // of the display that is cited, as the model knows it
+	Title  string `json:"title"`
+	URL    string `json:"url"`
+	Lines  string `json:"lines,omitempty"` // of that display: "L8" or "L9-L11"
+}

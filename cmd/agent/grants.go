@@ -9,6 +9,7 @@ import (
 	"chorale/policies"
 	"chorale/runtime"
 	"chorale/tools"
+	"chorale/tools/browser"
 	"chorale/tools/functions"
 	"chorale/tools/python"
 )
@@ -16,6 +17,12 @@ import (
 // grants turns the tools that a task names into what the run may open.
 func grants(job *runtime.Job) ([]runtime.Grant, error) {
 	var out []runtime.Grant
+	if b := job.Task.Tools.Browser; b != nil {
+		if err := browser.CheckAllow(b.Allow); err != nil {
+			return nil, fmt.Errorf("tools: browser: %w", err)
+		}
+		out = append(out, browserGrant(b))
+	}
 	if p := job.Task.Tools.Python; p != nil {
 		out = append(out, pythonGrant(p, nil))
 	}
@@ -29,6 +36,32 @@ func grants(job *runtime.Job) ([]runtime.Grant, error) {
 	return out, nil
 }
 
+// browserGrant grants the browser. It only reads, and only from the hosts that
+// the task names.
+func browserGrant(b *runtime.BrowserSpec) runtime.Grant {
+	return runtime.Grant{
+		Namespace: harmony.Browser(),
+		BuiltIn:   true,
+		Effect:    func(string) policies.Effect { return policies.Read },
+		Open: func(ctx context.Context, p runtime.Place) (tools.Tool, error) {
+			return browser.Open(ctx, browser.Options{
+				Allow: b.Allow, MaxPages: b.MaxPages, JavaScript: b.JavaScript, Tokens: pieces(p.Encoding),
+			})
+		},
+	}
+}
+
+// pieces cuts a text into the model's tokens, each decoded by itself.
+func pieces(e *harmony.Encoding) browser.Tokenizer {
+	return func(text string) []string {
+		var out []string
+		for _, t := range e.Encode(text) {
+			out = append(out, e.TokenText(t))
+		}
+		return out
+	}
+}
+
 // pythonGrant grants the sandboxed Python. The engine, if given, is shared by
 // many runs; else each run loads its own at the first call.
 func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
@@ -37,8 +70,8 @@ func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
 		BuiltIn:   true,
 		Limits:    tools.Limits{Time: p.Timeout.Std(), Memory: int64(p.Memory)},
 		Effect:    func(string) policies.Effect { return policies.Read }, // it reaches nothing but its own folder
-		Open: func(ctx context.Context, scratch string) (tools.Tool, error) {
-			return python.Open(ctx, python.Options{Engine: shared, Dir: scratch, Memory: int64(p.Memory)})
+		Open: func(ctx context.Context, at runtime.Place) (tools.Tool, error) {
+			return python.Open(ctx, python.Options{Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory)})
 		},
 	}
 }
@@ -85,6 +118,6 @@ func functionsGrant(set *functions.Set) runtime.Grant {
 			}
 			return policies.Read
 		},
-		Open: func(context.Context, string) (tools.Tool, error) { return set.Open() },
+		Open: func(context.Context, runtime.Place) (tools.Tool, error) { return set.Open() },
 	}
 }

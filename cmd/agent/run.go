@@ -16,6 +16,7 @@ import (
 	"chorale/inference"
 	"chorale/internal/strictyaml"
 	"chorale/runtime"
+	"chorale/tools/browser"
 	"chorale/tools/python"
 )
 
@@ -194,6 +195,11 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 
 // prepare sets up what the task needs and the machine does not have yet.
 func (f *runFlags) prepare(cmd *cobra.Command, std streams, job *runtime.Job, cfg configs.Config) error {
+	if b := job.Task.Tools.Browser; b != nil && b.JavaScript {
+		if _, err := browser.FindChromium(); err != nil {
+			return fmt.Errorf("set up the browser: %w", err)
+		}
+	}
 	if job.Task.Tools.Python == nil || python.Prepared("") {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"chorale/runtime"
+	"chorale/tools"
 )
 
 // view shows a run to a person while it happens: thoughts dimmed, calls and
@@ -149,6 +150,15 @@ func (v *view) frameLine(corner, text string) {
 	fmt.Fprintln(v.out, strings.TrimRight("  "+v.style.frame.Render(corner)+" "+text, " "))
 }
 
+// source shows a page that the answer cites.
+func (v *view) source(c tools.Citation) {
+	mark := fmt.Sprintf("[%d]", c.Cursor)
+	if c.Lines != "" {
+		mark += " " + c.Lines
+	}
+	fmt.Fprintln(v.out, mark+v.style.dim.Render(" · "+show(firstLine(c.Title))+" · "+show(c.URL)))
+}
+
 // finish says how the run ended.
 func (v *view) finish(res runtime.Result) error {
 	v.endText()
@@ -157,6 +167,9 @@ func (v *view) finish(res runtime.Result) error {
 	}
 	if v.kind == "answer" {
 		fmt.Fprintln(v.out)
+	}
+	for _, c := range res.Citations {
+		v.source(c)
 	}
 	for _, c := range res.Checks {
 		mark := v.style.good.Render("✓")

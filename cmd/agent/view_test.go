@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"chorale/runtime"
+	"chorale/tools"
 )
 
 // TestViewShowsAll: what the model says and what the tools answer is on the
@@ -26,11 +27,11 @@ func TestViewShowsAll(t *testing.T) {
 	} {
 		v.watch(r)
 	}
-	if err := v.finish(runtime.Result{Status: "budget", ExitCode: 5, Dir: "/runs/x", Checks: []runtime.CheckResult{{Check: "answer equals 1", Reason: "got 2"}}}); err != nil {
+	if err := v.finish(runtime.Result{Status: "budget", ExitCode: 5, Dir: "/runs/x", Citations: []tools.Citation{{Cursor: 2, Lines: "L8", Title: "A\x1b[2J page", URL: "http://a.example/"}}, Checks: []runtime.CheckResult{{Check: "answer equals 1", Reason: "got 2"}}}); err != nil {
 		t.Fatal(err)
 	}
 	out := b.String()
-	for _, want := range []string{"  I call.\n", "╭ python\n", "│ print('·[2J')\n", "├ the policy asks: approval is needed\n", "… 10 lines more in the trace", "╰ failed", "! Say it again.", "✗ answer equals 1  got 2", "budget · 0 turns"} {
+	for _, want := range []string{"  I call.\n", "╭ python\n", "│ print('·[2J')\n", "├ the policy asks: approval is needed\n", "… 10 lines more in the trace", "╰ failed", "! Say it again.", "[2] L8 · A·[2J page · http://a.example/\n", "✗ answer equals 1  got 2", "budget · 0 turns"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the view lacks %q:\n%s", want, out)
 		}

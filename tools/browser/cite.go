@@ -2,10 +2,12 @@ package browser
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"chorale/tools"
 	"chorale/tools/browser/internal/pagetext"
 )
 
@@ -17,7 +19,10 @@ type Citation struct {
 	URL        string
 }
 
-var citation = regexp.MustCompile(`【(\p{Nd}+)†[^†】]+(?:†[^†】]+)?】`)
+var citation = regexp.MustCompile(`【(\p{Nd}+)†([^†】]+)(?:†[^†】]+)?】`)
+
+// citedLines are the lines that a citation can name.
+var citedLines = regexp.MustCompile(`^L\d{1,9}(?:-L?\d{1,9})?$`)
 
 // cite replaces each citation 【cursor†…】 by a link to its page. Those whose
 // cursor is unknown or has no address (search results) stay as written.
@@ -37,7 +42,10 @@ func cite(stack []string, text string, hide bool) (out string, citations []Citat
 	for _, m := range citation.FindAllStringSubmatchIndex(text, -1) {
 		write(text[last:m[0]])
 		last = m[1]
-		address := cited(stack, text[m[2]:m[3]])
+		address := ""
+		if n := cited(len(stack), text[m[2]:m[3]]); n >= 0 {
+			address = stack[n]
+		}
 		if address == "" {
 			write(text[m[0]:m[1]])
 			continue
@@ -54,11 +62,36 @@ func cite(stack []string, text string, hide bool) (out string, citations []Citat
 	return b.String(), citations, unfinished
 }
 
-// cited is the address of a cursor, which is written without leading zeros.
-func cited(stack []string, cursor string) string {
-	n, err := strconv.Atoi(cursor)
-	if err != nil || n >= len(stack) || strconv.Itoa(n) != cursor {
-		return ""
+// cited is the cursor that a citation names, of so many that there are, or -1.
+// It is written without leading zeros.
+func cited(cursors int, text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n >= cursors || strconv.Itoa(n) != text {
+		return -1
 	}
-	return stack[n]
+	return n
+}
+
+// sources are the pages that a text cites, in its order, each citation once.
+// Find results are cited for the page that was searched.
+func sources(stack []*page, text string) []tools.Citation {
+	var out []tools.Citation
+	for _, m := range citation.FindAllStringSubmatch(text, -1) {
+		n := cited(len(stack), m[1])
+		if n < 0 || stack[n].url == "" {
+			continue
+		}
+		p := stack[n]
+		if p.of != nil {
+			p = p.of
+		}
+		c := tools.Citation{Cursor: n, Title: shorten(p.title), URL: p.url}
+		if citedLines.MatchString(m[2]) {
+			c.Lines = m[2]
+		}
+		if !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out
 }

@@ -145,6 +145,24 @@ func (b *Browser) Cite(answer string, hide bool) (text string, citations []Citat
 	return cite(stack, answer, hide)
 }
 
+// Citations are the pages that an answer cites, in its order, each citation
+// once. What names no page is left out: unknown cursors and search results.
+func (b *Browser) Citations(answer string) []tools.Citation {
+	b.calls.Lock()
+	defer b.calls.Unlock()
+	return sources(b.session.stack, answer)
+}
+
+// CheckAllow says what is wrong with the entries of an allow list.
+func CheckAllow(entries []string) error {
+	_, err := wall.ParseRule(entries)
+	return err
+}
+
+// FindChromium returns the path of the installed Chromium, or an error that
+// says how to install it.
+func FindChromium() (string, error) { return chrome.Find() }
+
 // Close ends a call under way, Chromium and the proxy.
 func (b *Browser) Close() error {
 	var err error

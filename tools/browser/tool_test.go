@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,6 +212,13 @@ func TestSearchAndCite(t *testing.T) {
 		t.Errorf("got %q %+v %v, want %q", text, citations, unfinished, want)
 	}
 	call(t, b, "find", `{"pattern": "two"}`)
+	page := tools.Citation{Cursor: 1, Title: host, URL: srv.URL + "/text"}
+	first, found := page, page
+	first.Lines = "L2-L3"
+	found.Cursor, found.Lines = 2, "L0"
+	if got := b.Citations("【1†L2-L3】【9†L1】【0†L4】【01†L1】【2†L0】【1†L2-L3】【1†all of it】"); !slices.Equal(got, []tools.Citation{first, found, page}) {
+		t.Errorf("citations %+v", got)
+	}
 	if r := call(t, b, "find", `{"pattern": "one", "cursor": 1}`); !r.Failed || !strings.Contains(r.Text, "may open no more") {
 		t.Errorf("fourth page: %+v", r)
 	}

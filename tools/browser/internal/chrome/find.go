@@ -8,7 +8,7 @@ import (
 
 // ErrNotFound says that no Chromium is installed, and how to change that.
 var ErrNotFound = errors.New("no Chromium was found; install it (Debian, Ubuntu: sudo apt-get install chromium; " +
-	"Fedora: sudo dnf install chromium; Arch: sudo pacman -S chromium), or name its binary")
+	"Fedora: sudo dnf install chromium; Arch: sudo pacman -S chromium)")
 
 // places are where distributions put the program itself. Their wrapper scripts
 // in the PATH add flags of their own, so they come last.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -176,6 +177,9 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 	}
 	if f.flags.Changed("seed") {
 		t.Model.Seed = &f.seed
+	}
+	if _, err := os.Stat(filepath.Dir(f.output)); err != nil {
+		return nil, fmt.Errorf("--output: %w", err) // known before the work, not after it
 	}
 	if f.maxTurns < 0 || f.timeout < 0 {
 		return nil, errors.New("--max-turns and --timeout must be positive")

@@ -113,7 +113,7 @@ type Output struct {
 }
 
 // Check is one question asked of the finished run. The subject is the answer,
-// or with File a file that the run left: the output file or an artifact.
+// or with File a file in the run's artifacts folder.
 type Check struct {
 	File     string `yaml:"file,omitempty"`
 	Contains string `yaml:"contains,omitempty"`

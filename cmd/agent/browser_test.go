@@ -108,7 +108,7 @@ func TestBrowserGrant(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "task.yaml")
 	for allow, want := range map[string]string{
 		"shop.example": "", "127.0.0.1:8080": "", "*.shop.example": "",
-		"ftp://shop.example":        `allow "ftp://shop.example": scheme "ftp": only http and https`,
+		"ftp://shop.example":        `/task.yaml: tools.browser: allow "ftp://shop.example": scheme "ftp": only http and https`,
 		"https://shop.example/cart": "is not a host name",
 		"shop.example:99999":        "want 1 to 65535",
 	} {

@@ -19,7 +19,7 @@ func grants(job *runtime.Job) ([]runtime.Grant, error) {
 	var out []runtime.Grant
 	if b := job.Task.Tools.Browser; b != nil {
 		if err := browser.CheckAllow(b.Allow); err != nil {
-			return nil, fmt.Errorf("tools: browser: %w", err)
+			return nil, fmt.Errorf("%s: tools.browser: %w", job.Path(job.Files[0].Path), err)
 		}
 		out = append(out, browserGrant(b))
 	}

@@ -42,7 +42,7 @@ func (e *engine) readVocabulary() error {
 	e.encoding = harmony.O200kHarmony()
 	if src != nil {
 		if e.encoding, err = harmony.FromTokenizerJSON(src); err != nil {
-			return fmt.Errorf("tokenizer.json: %w", err)
+			return err
 		}
 	}
 	if name := e.model.Info().Dialect; name != "" {

@@ -10,7 +10,7 @@ import (
 	"chorale/harmony"
 	"chorale/tools"
 	"chorale/tools/browser/internal/chrome"
-	"chorale/tools/browser/internal/wall"
+	"chorale/internal/wall"
 )
 
 // Options say what a browser may do. The zero value can open nothing.

@@ -16,7 +16,7 @@ import (
 
 	"chorale/tools/browser/internal/chrome"
 	"chorale/tools/browser/internal/pagetext"
-	"chorale/tools/browser/internal/wall"
+	"chorale/internal/wall"
 )
 
 const (

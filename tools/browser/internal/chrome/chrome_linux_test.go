@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"chorale/tools/browser/internal/wall"
+	"chorale/internal/wall"
 )
 
 var testLimits = Limits{Time: 10 * time.Second, Memory: 1 << 30}

@@ -280,3 +280,36 @@ func TestClient(t *testing.T) {
 		t.Errorf("away: %v, %d connections", err, count())
 	}
 }
+
+// The rule of an address allows its origin alone, also by redirect.
+func TestOrigin(t *testing.T) {
+	far := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the far server was reached") }))
+	defer far.Close()
+	near := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, far.URL, http.StatusTemporaryRedirect)
+		}
+	}))
+	defer near.Close()
+	u, err := url.Parse(near.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	only, err := Origin(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: Transport(&Dialer{Rule: only})}
+	resp, err := client.Get(near.URL + "/here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	var refusal *Refusal
+	if _, err := client.Get(near.URL + "/away"); !errors.As(err, &refusal) {
+		t.Errorf("the redirect got %v", err)
+	}
+	if _, err := Origin(&url.URL{Scheme: "https"}); err == nil {
+		t.Error("no host, and a rule")
+	}
+}

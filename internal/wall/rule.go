@@ -1,7 +1,7 @@
-// Package wall is the boundary between the browser and the network: a rule
-// that says which hosts may be reached, a dialer that enforces it at the
-// moment of connecting, and two ways through it, a proxy for the browser and a
-// client of our own. What the rule does not allow is never connected to, also
+// Package wall is the boundary between a tool and the network: a rule that says
+// which hosts may be reached, a dialer that enforces it at the moment of
+// connecting, and the ways through it: a proxy for the browser, a client that
+// fetches documents, and a transport for clients of HTTP. What the rule does not allow is never connected to, also
 // not by redirect, and also not when an allowed name resolves to a private
 // address. The zero rule allows nothing.
 package wall
@@ -47,6 +47,14 @@ func ParseRule(allow []string) (Rule, error) {
 		r.entries = append(r.entries, e)
 	}
 	return r, nil
+}
+
+// Origin is the rule that allows the origin of an address, and nothing else.
+func Origin(u *url.URL) (Rule, error) {
+	if u.Host == "" {
+		return Rule{}, fmt.Errorf("%q names no host", u)
+	}
+	return ParseRule([]string{u.Scheme + "://" + u.Host})
 }
 
 func parseEntry(s string) (entry, error) {

@@ -26,22 +26,28 @@ type Client struct {
 
 // NewClient returns a client whose bodies are cut at bodyCap decoded bytes.
 func NewClient(d *Dialer, bodyCap int64) *Client {
-	t := &http.Transport{
-		DialContext:            func(ctx context.Context, _, addr string) (net.Conn, error) { return d.Dial(ctx, "", addr) },
-		DisableCompression:     true,
-		DisableKeepAlives:      true,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    10 * time.Second,
-		MaxResponseHeaderBytes: 256 << 10,
-	}
 	return &Client{cap: bodyCap, http: &http.Client{
-		Transport: checked{d.Rule, t},
+		Transport: Transport(d),
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errors.New("too many redirects")
 			}
 			return nil
 		},
+	}}
+}
+
+// Transport sends requests through the wall, each over a connection of its own.
+// Bodies come as they were sent, without limit; proxies of the environment are
+// not used.
+func Transport(d *Dialer) http.RoundTripper {
+	return checked{d.Rule, &http.Transport{
+		DialContext:            func(ctx context.Context, _, addr string) (net.Conn, error) { return d.Dial(ctx, "", addr) },
+		DisableCompression:     true,
+		DisableKeepAlives:      true,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
 	}}
 }
 

@@ -13,9 +13,19 @@ import (
 
 // Model continues a token sequence. The whole history is given each time; an
 // engine that keeps a cache finds the shared prefix itself. The sequence ends
-// with a stop token, which is yielded too, or with an error.
+// with a stop token, which is yielded too, or with an error. It keeps to the
+// constraint, unless that is nil.
 type Model interface {
-	Generate(ctx context.Context, prompt, stop []harmony.Token) iter.Seq2[harmony.Token, error]
+	Generate(ctx context.Context, prompt, stop []harmony.Token, c Constraint) iter.Seq2[harmony.Token, error]
+}
+
+// Constraint says what the model may say next: Mask the ids that may be sampled,
+// a bit each; Forced the ids that must come, in order, whatever the model would
+// say. Accept moves on over an id that was emitted.
+type Constraint = interface {
+	Mask() []uint64
+	Forced() []harmony.Token
+	Accept(harmony.Token) error
 }
 
 // Gate decides on every call before it runs.

@@ -25,7 +25,7 @@ var hello = []harmony.Message{harmony.NewMessage(harmony.User, "Go.")}
 // endless is a model that never stops talking.
 type endless struct{ spoke chan struct{} }
 
-func (m endless) Generate(ctx context.Context, _, _ []harmony.Token) iter.Seq2[harmony.Token, error] {
+func (m endless) Generate(ctx context.Context, _, _ []harmony.Token, _ Constraint) iter.Seq2[harmony.Token, error] {
 	return func(yield func(harmony.Token, error) bool) {
 		for ctx.Err() == nil {
 			select {

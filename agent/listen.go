@@ -23,7 +23,7 @@ func (r *run) listen(ctx context.Context) (saying, error) {
 	room := min(r.Budget.Tokens-r.used.Tokens, r.Budget.Context-start)
 	ear := newEar(r.Encoding, r.Dialect)
 	said := saying{cut: true}
-	for token, err := range r.Model.Generate(ctx, r.history[:start:start], stops) {
+	for token, err := range r.Model.Generate(ctx, r.history[:start:start], stops, nil) {
 		if err != nil {
 			return saying{}, err
 		}

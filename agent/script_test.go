@@ -137,7 +137,7 @@ type scripted struct {
 	before func(prompt []harmony.Token)
 }
 
-func (m *scripted) Generate(ctx context.Context, prompt, stop []harmony.Token) iter.Seq2[harmony.Token, error] {
+func (m *scripted) Generate(ctx context.Context, prompt, stop []harmony.Token, c Constraint) iter.Seq2[harmony.Token, error] {
 	return func(yield func(harmony.Token, error) bool) {
 		if m.before != nil {
 			m.before(prompt)

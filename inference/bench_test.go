@@ -12,7 +12,7 @@ func BenchmarkPocket(b *testing.B) {
 		b.Run(fmt.Sprintf("prefill700/threads%d", threads), func(b *testing.B) {
 			s := newSession(b, m, Sampling{})
 			for i := 0; b.Loop(); i++ {
-				for range s.Generate(context.Background(), prompt(700, i), nil) {
+				for range s.Generate(context.Background(), prompt(700, i), nil, nil) {
 					break
 				}
 			}
@@ -23,7 +23,7 @@ func BenchmarkPocket(b *testing.B) {
 			p := prompt(700, 1)
 			for b.Loop() {
 				n := 0
-				for _, err := range s.Generate(context.Background(), p, nil) {
+				for _, err := range s.Generate(context.Background(), p, nil, nil) {
 					if err != nil {
 						b.Fatal(err)
 					}

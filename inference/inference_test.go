@@ -141,7 +141,7 @@ func TestDamaged(t *testing.T) {
 			continue
 		}
 		s := newSession(t, m, Sampling{})
-		for range s.Generate(context.Background(), prompt(3, 1), nil) {
+		for range s.Generate(context.Background(), prompt(3, 1), nil, nil) {
 			break // weights that make no sense may give an error here
 		}
 		if err := m.Close(); err != nil {

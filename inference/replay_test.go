@@ -155,7 +155,7 @@ func (p *player) play(s *inference.Session, e *episode) (o outcome, err error) {
 	for _, turn := range e.Turns {
 		want := p.enc.EncodeWithSpecial(turn.Expect)
 		n := 0
-		for id, err := range s.Generate(context.Background(), prompt, p.enc.StopTokens()) {
+		for id, err := range s.Generate(context.Background(), prompt, p.enc.StopTokens(), nil) {
 			if err != nil {
 				return o, fmt.Errorf("episode %d: %w", e.ID, err)
 			}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,12 +18,30 @@ type Sampling = sample.Params
 // Stats count what a session has done since it was made.
 type Stats struct {
 	Reused    int // prompt tokens that were in the cache already
-	Prefilled int // prompt tokens computed
+	Prefilled int // prompt tokens computed, and forced ones that a sampled one follows
 	Decoded   int // tokens sampled
+	Forced    int // tokens that a constraint left no choice about, so that none was sampled
 	Passes    int // runs of the model
 
 	PrefillTime time.Duration
 	DecodeTime  time.Duration // passes and sampling after the first token
+}
+
+// Constraint says what the model may say next. It is an alias so that others
+// can state it for themselves without importing this package.
+type Constraint = interface {
+	// Mask returns the ids that may be sampled, a bit each, lowest first; what
+	// lies behind its end may not, and nil permits every id. It is good until the
+	// next Accept.
+	Mask() []uint64
+
+	// Forced returns ids that must come next, in order, whatever the model would
+	// say: none where it has a choice. They are emitted without being sampled and
+	// run through the model together with what follows them.
+	Forced() []uint32
+
+	// Accept moves on over an id that was emitted, sampled or forced.
+	Accept(id uint32) error
 }
 
 // ContextError is the error of a sequence that does not fit the context.
@@ -107,59 +124,25 @@ func (s *Session) end() error {
 
 // Generate continues the prompt, which is the whole conversation: what the
 // cache holds of it already, sampled tokens included, is not computed again. It
-// yields each sampled token as it comes and ends after one of stop, which is
-// yielded too. Leaving the loop ends it, and so does ctx, with an error. After
-// an error nothing follows; the session stays usable.
-func (s *Session) Generate(ctx context.Context, prompt, stop []uint32) iter.Seq2[uint32, error] {
+// yields each token as it comes and ends after one of stop, which is yielded
+// too. Constraint, unless nil, says which tokens may come; it is the call's own.
+// Leaving the loop ends it, and so does ctx, with an error. After an error
+// nothing follows; the session stays usable.
+func (s *Session) Generate(ctx context.Context, prompt, stop []uint32, c Constraint) iter.Seq2[uint32, error] {
 	return func(yield func(uint32, error) bool) {
 		if !s.phase.CompareAndSwap(idle, generating) {
 			yield(0, errors.New("generate: the session is generating already, or closed"))
 			return
 		}
 		defer s.phase.Store(idle)
-		if err := s.generate(ctx, prompt, stop, yield); err != nil {
+		if c == nil {
+			c = anything{}
+		}
+		t := turn{Session: s, stop: stop, constraint: c, yield: yield}
+		if err := t.generate(ctx, prompt); err != nil {
 			yield(0, fmt.Errorf("generate: %w", err))
 		}
 	}
-}
-
-// generate returns nil when a stop token came or the consumer left the loop.
-func (s *Session) generate(ctx context.Context, prompt, stop []uint32, yield func(uint32, error) bool) error {
-	if len(prompt) == 0 {
-		return errors.New("the prompt is empty")
-	}
-	if len(prompt) > s.m.info.Context {
-		return &ContextError{Need: len(prompt), Context: s.m.info.Context}
-	}
-	logits, err := s.prefill(ctx, prompt)
-	if err != nil {
-		return err
-	}
-	for {
-		start := time.Now()
-		token, err := s.sampler.Next(logits)
-		if err != nil {
-			return err
-		}
-		s.stats.Decoded++
-		s.stats.DecodeTime += time.Since(start)
-		if !yield(token, nil) || slices.Contains(stop, token) {
-			return nil
-		}
-		start = time.Now()
-		if logits, err = s.step(ctx, token); err != nil {
-			return err
-		}
-		s.stats.DecodeTime += time.Since(start)
-	}
-}
-
-// step appends a sampled token and returns the logits after it.
-func (s *Session) step(ctx context.Context, token uint32) ([]float32, error) {
-	if need := len(s.tokens) + 1; need > s.m.info.Context {
-		return nil, &ContextError{Need: need, Context: s.m.info.Context}
-	}
-	return s.feed(ctx, []uint32{token}, true)
 }
 
 // prefill brings the cache to hold the prompt and returns the logits after it.
@@ -170,13 +153,25 @@ func (s *Session) prefill(ctx context.Context, prompt []uint32) (logits []float3
 	n := min(common(s.tokens, prompt), len(prompt)-1)
 	s.tokens = s.tokens[:n]
 	s.stats.Reused += n
-	for rest := prompt[n:]; len(rest) > 0; {
-		chunk := rest[:min(len(rest), s.m.backend.Chunk())]
-		rest = rest[len(chunk):]
-		if logits, err = s.feed(ctx, chunk, len(rest) == 0); err != nil {
+	if logits, err = s.extend(ctx, prompt[n:]); err != nil {
+		return nil, err
+	}
+	s.stats.Prefilled += len(prompt) - n
+	return logits, nil
+}
+
+// extend runs tokens that follow the cache, in as many passes as they need, and
+// returns the logits after the last one.
+func (s *Session) extend(ctx context.Context, ids []uint32) (logits []float32, err error) {
+	if need := len(s.tokens) + len(ids); need > s.m.info.Context {
+		return nil, &ContextError{Need: need, Context: s.m.info.Context}
+	}
+	for len(ids) > 0 {
+		chunk := ids[:min(len(ids), s.m.backend.Chunk())]
+		ids = ids[len(chunk):]
+		if logits, err = s.feed(ctx, chunk, len(ids) == 0); err != nil {
 			return nil, err
 		}
-		s.stats.Prefilled += len(chunk)
 	}
 	return logits, nil
 }

@@ -53,7 +53,7 @@ func prompt(n, seed int) []uint32 {
 // take reads n tokens and leaves the loop; an error fails the test.
 func take(t testing.TB, s *Session, prompt, stop []uint32, n int) (ids []uint32) {
 	t.Helper()
-	for id, err := range s.Generate(context.Background(), prompt, stop) {
+	for id, err := range s.Generate(context.Background(), prompt, stop, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func cancelAnywhere(t *testing.T, device string) {
 			cancel()
 		}
 		n, last := 0, error(nil)
-		for _, err := range s.Generate(ctx, p, nil) {
+		for _, err := range s.Generate(ctx, p, nil, nil) {
 			if n++; n == at {
 				cancel()
 			}
@@ -145,7 +145,7 @@ func cancelAnywhere(t *testing.T, device string) {
 		cancel()
 
 		// Also where it comes between the batches of another prompt.
-		for _, err := range s.Generate(ctx, prompt(500, 2), nil) {
+		for _, err := range s.Generate(ctx, prompt(500, 2), nil, nil) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("cancelled before: %v", err)
 			}
@@ -160,13 +160,13 @@ func TestContextOverflow(t *testing.T) {
 	m := openTiny(t, Options{Context: 64})
 	s := newSession(t, m, Sampling{})
 	var over *ContextError
-	for _, err := range s.Generate(context.Background(), prompt(70, 1), nil) {
+	for _, err := range s.Generate(context.Background(), prompt(70, 1), nil, nil) {
 		if !errors.As(err, &over) || over.Need != 70 || over.Context != 64 {
 			t.Errorf("70 tokens in a context of 64: %v", err)
 		}
 	}
 	n, last := 0, error(nil)
-	for _, err := range s.Generate(context.Background(), prompt(60, 1), nil) {
+	for _, err := range s.Generate(context.Background(), prompt(60, 1), nil, nil) {
 		n, last = n+1, err
 	}
 	if n != 6 || !errors.As(last, &over) || over.Need != 65 {
@@ -178,7 +178,7 @@ func TestMisuse(t *testing.T) {
 	m := openTiny(t, Options{})
 	s := newSession(t, m, Sampling{})
 	one := func(p []uint32) (err error) {
-		for _, err = range s.Generate(context.Background(), p, nil) {
+		for _, err = range s.Generate(context.Background(), p, nil, nil) {
 			break
 		}
 		return err
@@ -189,7 +189,7 @@ func TestMisuse(t *testing.T) {
 	if one([]uint32{1, 1 << 30}) == nil {
 		t.Error("an id outside the vocabulary was accepted")
 	}
-	for range s.Generate(context.Background(), prompt(5, 1), nil) {
+	for range s.Generate(context.Background(), prompt(5, 1), nil, nil) {
 		if one(prompt(5, 2)) == nil {
 			t.Error("two Generates ran at once on one session")
 		}
@@ -236,7 +236,7 @@ func TestSessionsTogether(t *testing.T) {
 		s := newSession(t, m, Sampling{Temperature: 1, Seed: uint64(i)})
 		wg.Go(func() {
 			var got []uint32
-			for id, err := range s.Generate(context.Background(), prompt(90, i), nil) {
+			for id, err := range s.Generate(context.Background(), prompt(90, i), nil, nil) {
 				if err != nil {
 					t.Error(err)
 					return

@@ -28,7 +28,7 @@ type speaker struct {
 	all  []harmony.Token // the last prompt and what was said to it
 }
 
-func (m *speaker) Generate(_ context.Context, prompt, _ []harmony.Token) iter.Seq2[harmony.Token, error] {
+func (m *speaker) Generate(_ context.Context, prompt, _ []harmony.Token, _ agent.Constraint) iter.Seq2[harmony.Token, error] {
 	return func(yield func(harmony.Token, error) bool) {
 		m.all = slices.Clone(prompt)
 		if len(m.says) == 0 {

@@ -142,7 +142,7 @@ func (e *engine) replay(ctx context.Context, ep *episode) (bool, error) {
 	history := e.encoding.EncodeWithSpecial(ep.Prompt)
 	for _, turn := range ep.Turns {
 		var said strings.Builder
-		for token, err := range session.Generate(ctx, history[:len(history):len(history)], e.encoding.StopTokens()) {
+		for token, err := range session.Generate(ctx, history[:len(history):len(history)], e.encoding.StopTokens(), nil) {
 			if err != nil {
 				return false, err
 			}

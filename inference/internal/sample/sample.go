@@ -2,14 +2,15 @@
 // for its stream of random numbers, which the seed fixes.
 //
 // The filters work in the order that transformers and vLLM use: forbidden ids
-// out, temperature, top-k, top-p over what top-k left, min-p; then one draw from
-// what remains, renormalised.
+// and those that a mask leaves out, temperature, top-k, top-p over what top-k
+// left, min-p; then one draw from what remains, renormalised.
 package sample
 
 import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 )
@@ -42,10 +43,12 @@ func (p *Params) Check() error {
 // Sampler samples with fixed parameters. It keeps scratch between calls and
 // belongs to one goroutine.
 type Sampler struct {
-	p      Params
-	forbid []bool // by id, as long as a row of logits
-	rng    *rand.Rand
-	heap   []candidate
+	p    Params
+	open []uint64 // the ids that are not forbidden, a bit each
+	now  []uint64 // those of them that the current mask permits
+	size int      // of the vocabulary that open is for
+	rng  *rand.Rand
+	heap []candidate
 }
 
 // stream separates our random numbers from other uses of the same seed.
@@ -70,15 +73,26 @@ func (a candidate) before(b candidate) bool {
 	return a.weight > b.weight || a.weight == b.weight && a.id < b.id
 }
 
-// Next returns the next token's id. Logits that are no numbers are an error:
-// the weights or the device are broken.
-func (s *Sampler) Next(logits []float32) (uint32, error) {
-	if len(s.forbid) != len(logits) {
-		s.mask(len(logits))
+// ErrNoToken is the error of a row from which nothing may be chosen.
+var ErrNoToken = errors.New("no token is permitted")
+
+// Next returns the next token's id. Mask holds the ids that may be chosen, a bit
+// each, lowest first; what lies behind its end may not, and nil permits every
+// id. Logits that are no numbers are an error: the weights or the device are
+// broken.
+func (s *Sampler) Next(logits []float32, mask []uint64) (uint32, error) {
+	for i, v := range logits {
+		if v != v || v > math.MaxFloat32 {
+			return 0, fmt.Errorf("the logit of token %d is %v: the weights or the device are broken", i, v)
+		}
 	}
-	best, err := s.best(logits)
-	if err != nil || s.p.Temperature == 0 {
-		return best, err
+	s.permit(len(logits), mask)
+	best, ok := s.best(logits)
+	if !ok {
+		return 0, ErrNoToken
+	}
+	if s.p.Temperature == 0 || math.IsInf(float64(logits[best]), -1) {
+		return best, nil
 	}
 	s.weigh(logits, logits[best])
 	kept, sum := s.filter()
@@ -91,43 +105,56 @@ func (s *Sampler) Next(logits []float32) (uint32, error) {
 	return kept[len(kept)-1].id, nil // rounding left a crumb
 }
 
-// mask marks the forbidden ids of a vocabulary of n.
-func (s *Sampler) mask(n int) {
-	s.forbid = make([]bool, n)
+// permit works out the ids of a vocabulary of n that may be chosen now.
+func (s *Sampler) permit(n int, mask []uint64) {
+	if s.open == nil || s.size != n {
+		s.unforbid(n)
+	}
+	if mask == nil {
+		s.now = append(s.now[:0], s.open...)
+		return
+	}
+	s.now = append(s.now[:0], s.open[:min(len(mask), len(s.open))]...)
+	for i := range s.now {
+		s.now[i] &= mask[i]
+	}
+}
+
+// unforbid opens all ids of a vocabulary of n but the forbidden ones.
+func (s *Sampler) unforbid(n int) {
+	s.size, s.open = n, make([]uint64, (n+63)/64)
+	for i := range n {
+		s.open[i/64] |= 1 << (i % 64)
+	}
 	for _, id := range s.p.Forbid {
 		if int64(id) < int64(n) {
-			s.forbid[id] = true
+			s.open[id/64] &^= 1 << (id % 64)
 		}
 	}
 }
 
-// best returns the most likely token, the lowest id among equals.
-func (s *Sampler) best(logits []float32) (uint32, error) {
-	best := -1
-	for i, v := range logits {
-		switch {
-		case v != v || math.IsInf(float64(v), 1):
-			return 0, fmt.Errorf("the logit of token %d is %v: the weights or the device are broken", i, v)
-		case s.forbid[i]:
-		case best < 0 || v > logits[best]:
-			best = i
+// best returns the most likely permitted token, the lowest id among equals.
+func (s *Sampler) best(logits []float32) (best uint32, ok bool) {
+	for w, word := range s.now {
+		for ; word != 0; word &= word - 1 {
+			i := uint32(64*w + bits.TrailingZeros64(word))
+			if !ok || logits[i] > logits[best] {
+				best, ok = i, true
+			}
 		}
 	}
-	if best < 0 {
-		return 0, errors.New("every token is forbidden")
-	}
-	return uint32(best), nil
+	return best, ok
 }
 
-// weigh fills the heap with every allowed token that has a chance at all.
+// weigh fills the heap with every permitted token that has a chance at all.
 func (s *Sampler) weigh(logits []float32, top float32) {
 	s.heap = s.heap[:0]
-	for i, v := range logits {
-		if s.forbid[i] {
-			continue
-		}
-		if w := math.Exp((float64(v) - float64(top)) / s.p.Temperature); w > 0 {
-			s.heap = append(s.heap, candidate{uint32(i), w})
+	for w, word := range s.now {
+		for ; word != 0; word &= word - 1 {
+			i := uint32(64*w + bits.TrailingZeros64(word))
+			if w := math.Exp((float64(logits[i]) - float64(top)) / s.p.Temperature); w > 0 {
+				s.heap = append(s.heap, candidate{i, w})
+			}
 		}
 	}
 }

@@ -17,7 +17,7 @@ func frequencies(t *testing.T, p Params, logits []float32, n int) map[uint32]flo
 	}
 	f := map[uint32]float64{}
 	for range n {
-		id, err := s.Next(logits)
+		id, err := s.Next(logits, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +111,42 @@ func TestGreedyTakesLowestAmongEquals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if id, err := s.Next([]float32{1, 9, 5, 5, 2}); err != nil || id != 2 {
+		if id, err := s.Next([]float32{1, 9, 5, 5, 2}, nil); err != nil || id != 2 {
 			t.Fatalf("token %d, %v; want 2", id, err)
+		}
+	}
+}
+
+// TestMask: a mask leaves the distribution that forbidding the same ids leaves,
+// bit for bit and with every filter; what lies behind its end is out.
+func TestMask(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for trial := range 300 {
+		logits := make([]float32, 1+r.IntN(200))
+		for i := range logits {
+			logits[i] = float32(r.NormFloat64() * 2)
+		}
+		p := Params{Seed: uint64(trial), Temperature: float64(trial%3) / 2, TopK: (trial % 4) * 5, TopP: float64(trial%5) / 5, MinP: float64(trial%2) / 4}
+		mask := make([]uint64, r.IntN((len(logits)+63)/64+2))
+		forbidding := p
+		for i := range logits {
+			if i < 64*len(mask) && r.IntN(3) == 0 {
+				mask[i/64] |= 1 << (i % 64)
+			} else {
+				forbidding.Forbid = append(forbidding.Forbid, uint32(i))
+			}
+		}
+		masked, err1 := New(p)
+		forbids, err2 := New(forbidding)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		for range 20 {
+			got, err1 := masked.Next(logits, mask)
+			want, err2 := forbids.Next(logits, nil)
+			if got != want || err1 != err2 {
+				t.Fatalf("%+v: under the mask %d, %v; with the rest forbidden %d, %v", p, got, err1, want, err2)
+			}
 		}
 	}
 }
@@ -125,7 +159,7 @@ func TestSeed(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 50 {
-			id, err := s.Next(logits)
+			id, err := s.Next(logits, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +189,7 @@ func TestRefusals(t *testing.T) {
 	}
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, logits := range [][]float32{{1, 2}, {1, 2, nan}, {inf, 1, 2}, {}} {
-		if id, err := s.Next(logits); err == nil {
+		if id, err := s.Next(logits, nil); err == nil {
 			t.Errorf("logits %v gave token %d", logits, id)
 		}
 	}

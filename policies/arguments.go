@@ -13,16 +13,26 @@ import (
 
 // arguments are a call's JSON arguments, read when a rule first needs them.
 type arguments struct {
-	call  tools.Call
-	name  string // of the call
-	read  bool
-	value any
-	err   error
+	request *Request
+	call    tools.Call
+	name    string // of the call
+	read    bool
+	value   any
+	err     error
+	vars    map[string]any // what conditions see
 }
 
 // at lists the scalars at a path: none where it leads nowhere, all leaves
 // where it leads to a list or an object.
 func (a *arguments) at(path []step) ([]any, error) {
+	if !a.parse() {
+		return nil, errArguments
+	}
+	return selectLeaves(nil, a.value, path), nil
+}
+
+// parse reads the arguments once and reports whether they are JSON.
+func (a *arguments) parse() bool {
 	if !a.read {
 		a.read = true
 		text := a.call.Args
@@ -31,10 +41,35 @@ func (a *arguments) at(path []step) ([]any, error) {
 		}
 		a.value, a.err = strictjson.Parse(text)
 	}
-	if a.err != nil {
-		return nil, errArguments
+	return a.err == nil
+}
+
+// variables are what a condition sees of the call. Source text is args.code.
+func (a *arguments) variables() (map[string]any, error) {
+	if a.vars != nil {
+		return a.vars, nil
 	}
-	return selectLeaves(nil, a.value, path), nil
+	var args map[string]any
+	if a.call.Function == "" {
+		args = map[string]any{"code": a.call.Args}
+	} else {
+		if !a.parse() {
+			return nil, errArguments
+		}
+		var ok bool
+		if args, ok = native(a.value).(map[string]any); !ok {
+			return nil, errArguments
+		}
+	}
+	prov := map[string]map[string]string{}
+	for _, l := range a.request.Leaves {
+		if prov[l.Arg] == nil {
+			prov[l.Arg] = map[string]string{}
+		}
+		prov[l.Arg][l.Text] = l.Label.String()
+	}
+	a.vars = map[string]any{"tool": a.name, "effect": a.request.Effect.String(), "args": args, "prov": prov}
+	return a.vars, nil
 }
 
 // step is one step on the way to a value: a key, an index, or all there is.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"chorale/harmony"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
@@ -75,7 +76,8 @@ func (e *Effect) UnmarshalText(text []byte) error {
 type Request struct {
 	Call   tools.Call
 	Effect Effect
-	Origin harmony.Role // the lowest role whose text is in the context
+	Origin harmony.Role      // the lowest role whose text is in the context
+	Leaves []provenance.Leaf // the values of the arguments, and where each came from
 }
 
 // Decision is what the layers say of a request. Rule and Reason may be told to

@@ -53,6 +53,7 @@ type ruleDoc struct {
 type ruleBody struct {
 	ID       string    `yaml:"id,required"`
 	Match    matchDoc  `yaml:"match,required"`
+	When     *formula  `yaml:"when"`
 	Decision Verdict   `yaml:"decision,required"`
 	Message  string    `yaml:"message"`
 	Limits   limitsDoc `yaml:"limits"`
@@ -123,7 +124,7 @@ func Parse(name string, src []byte, from harmony.Role) (*Policy, error) {
 		}
 	}
 	for _, r := range doc.Rules {
-		f.rules = append(f.rules, rule{id: r.ID, line: r.line, match: r.Match.compile(), verdict: r.Decision,
+		f.rules = append(f.rules, rule{id: r.ID, line: r.line, match: r.Match.compile(), when: r.When, verdict: r.Decision,
 			message: r.reason(), limits: r.Limits.over(unlimited)})
 	}
 	return &Policy{files: []*file{f}}, nil
@@ -136,7 +137,7 @@ func (r ruleDoc) reason() string {
 		return r.Message
 	case r.Decision == Ask:
 		return ReasonAsk
-	case len(r.Match.Args) > 0 || r.Match.Code != nil:
+	case len(r.Match.Args) > 0 || r.Match.Code != nil || r.When != nil:
 		return ReasonArgument
 	}
 	return ReasonTool

@@ -39,6 +39,7 @@ type rule struct {
 	id      string
 	line    int
 	match   match
+	when    *formula // nil: always
 	verdict Verdict
 	message string
 	limits  tools.Limits
@@ -82,7 +83,7 @@ func (p *Policy) Explain(r Request) Explanation {
 	var e Explanation
 	granted := false
 	if p != nil {
-		args := &arguments{call: r.Call, name: r.Call.Name()}
+		args := &arguments{request: &r, call: r.Call, name: r.Call.Name()}
 		for _, f := range p.files {
 			granted = granted || f.layer == harmony.System
 			e.Findings = append(e.Findings, f.findings(r, args)...)
@@ -103,7 +104,7 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 	allowed := false
 	for i := range f.rules {
 		rule := &f.rules[i]
-		hit, err := rule.match.applies(args, rule.verdict == Allow)
+		hit, err := rule.applies(args)
 		if !hit && err == nil {
 			continue
 		}
@@ -129,6 +130,15 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 		reason = ReasonAsk
 	}
 	return append(out, Finding{Layer: f.layer, File: f.name, Verdict: fallback, Reason: reason, limits: f.limits})
+}
+
+// applies reports whether the rule is about the call.
+func (r *rule) applies(a *arguments) (bool, error) {
+	hit, err := r.match.applies(a, r.verdict == Allow)
+	if !hit || err != nil || r.when == nil {
+		return hit, err
+	}
+	return r.when.holds(a)
 }
 
 // settle is the meet of all findings. Of those that are equally restrictive

@@ -39,7 +39,9 @@ func drawRule(t *rapid.T, id int, decisions *rapid.Generator[string]) string {
 	match := rapid.SampledFrom([]string{"", ", except: functions.a", ", args: {x: {min: 2}}", ", args: {x: {not: {max: 2}}}",
 		", args: {x: [1, a, true]}", ", args: {x: a*}", `, args: {"x[0]": 1}`, ", args: {$: {regexp: a}}", ", code: {not: a}"}).Draw(t, "match")
 	limits := rapid.SampledFrom([]string{"", ", limits: {time: 5s}", ", limits: {output: 10, memory: 1Mi}"}).Draw(t, "limits")
-	return fmt.Sprintf("{id: r%d, match: {tool: %s%s}, decision: %s%s}", id, tool, match, decisions.Draw(t, "decision"), limits)
+	when := rapid.SampledFrom([]string{"", "", ", when: args.x > 1", `, when: 'has(args.x)'`, ", when: 'effect == \"read\"'",
+		`, when: 'tool.endsWith("a")'`, ", when: 'args.x.all(v, v == 1)'"}).Draw(t, "when")
+	return fmt.Sprintf("{id: r%d, match: {tool: %s%s}%s, decision: %s%s}", id, tool, match, when, decisions.Draw(t, "decision"), limits)
 }
 
 func drawFile(t *rapid.T, from ...harmony.Role) drawn {
@@ -250,6 +252,24 @@ func BenchmarkDecide(b *testing.B) {
 	for b.Loop() {
 		if p.Decide(r).Verdict != Allow {
 			b.Fatal("not allowed")
+		}
+	}
+}
+
+// A condition costs what it may cost and no more, however great the arguments.
+func TestConditionIsBounded(t *testing.T) {
+	dev, err := Parse("p", []byte("apiVersion: agent/v1\nkind: Policy\nlayer: developer\nrules:\n"+
+		"- {id: many, match: {tool: functions.f}, when: 'args.a.all(x, args.a.all(y, x + y >= 0))', decision: ask}\n"), harmony.Developer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Default().Narrow(dev)
+	for n, want := range map[int]Verdict{10: Ask, 20_000: Deny} {
+		args := `{"a":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}`
+		started := time.Now()
+		d := p.Decide(Request{Call: tools.Call{Tool: "functions", Function: "f", Args: args}, Effect: Read})
+		if d.Verdict != want || time.Since(started) > 5*time.Second {
+			t.Errorf("%d items: %+v after %v, want %s", n, d, time.Since(started), want)
 		}
 	}
 }

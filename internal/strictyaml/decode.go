@@ -244,5 +244,33 @@ func (d *decoder) reject(n *node, path string, err error) {
 		}
 		err = k.err
 	}
+	var in *within
+	if errors.As(err, &in) {
+		line, column := d.locate(n, in.line, in.column)
+		d.failAt(line, column, path, in.err.Error())
+		return
+	}
 	d.fail(n, path, "%v", err)
+}
+
+// locate is where a line and column of a scalar's text stand in the document.
+// Folded or escaped text has no such place; then it is where the scalar begins.
+func (d *decoder) locate(n *node, line, column int) (int, int) {
+	texts, src := strings.Split(n.text, "\n"), strings.Split(string(d.src), "\n")
+	if line < 1 || line > len(texts) || texts[line-1] == "" {
+		return n.line, n.column
+	}
+	for _, at := range []int{n.line + line - 1, n.line + line} { // plain or quoted; behind the | of a block
+		if at < 1 || at > len(src) {
+			continue
+		}
+		runes, from := []rune(src[at-1]), 0
+		if at == n.line {
+			from = min(max(n.column-1, 0), len(runes))
+		}
+		if i := strings.Index(string(runes[from:]), texts[line-1]); i >= 0 {
+			return at, from + len([]rune(string(runes[from:])[:i])) + column
+		}
+	}
+	return n.line, n.column
 }

@@ -122,6 +122,18 @@ type atKey struct {
 func (e *atKey) Error() string { return e.key + ": " + e.err.Error() }
 func (e *atKey) Unwrap() error { return e.err }
 
+// Within places err at a line and a column of a scalar's text, both from 1: an
+// expression that stands in a document is a little document itself.
+func Within(line, column int, err error) error { return &within{line, column, err} }
+
+type within struct {
+	line, column int
+	err          error
+}
+
+func (e *within) Error() string { return fmt.Sprintf("%d:%d: %v", e.line, e.column, e.err) }
+func (e *within) Unwrap() error { return e.err }
+
 // NodeDecoder is met by types that accept more than one kind of value. Its
 // error is reported at the value, or within it if it is made by At.
 type NodeDecoder interface{ DecodeNode(Node) error }

@@ -1,0 +1,84 @@
+package provenance
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Domain is what stands behind the @ of a mail address, in lower case, or "".
+// Letters that only look like others stay what they are.
+func Domain(address string) string {
+	local, domain, ok := strings.Cut(address, "@")
+	if !ok || local == "" || strings.ContainsAny(domain, "@ <>,;") {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSuffix(domain, "."))
+}
+
+// Host is the host name of an address in lower case, or "" where there is
+// none. The scheme may be missing, as people write it. User names, ports and
+// what browsers make of backslashes don't count: what cannot be read for sure
+// has no host.
+func Host(address string) string {
+	if strings.ContainsAny(address, "\\ \t\r\n") {
+		return ""
+	}
+	if !strings.Contains(address, "://") {
+		address = "https://" + strings.TrimPrefix(address, "//")
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.User != nil {
+		return ""
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if !strings.Contains(host, ".") && host != "localhost" {
+		return ""
+	}
+	return host
+}
+
+// linkPattern finds addresses in prose: with a scheme, with www., or a host
+// name with a path.
+var linkPattern = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s<>"'` + "`" + `\\)\]}]+|\bwww\.[^\s<>"'` + "`" + `\\)\]}]+|\b(?:[\pL\pN-]+\.)+\pL{2,}/[^\s<>"'` + "`" + `\\)\]}]*`)
+
+// linksIn are the addresses in a text, without the punctuation behind them.
+func linksIn(text string) []string {
+	if !strings.ContainsAny(text, "/.") {
+		return nil
+	}
+	var out []string
+	for _, m := range linkPattern.FindAllString(text, maxLinks) {
+		out = append(out, strings.TrimRight(m, ".,;:!?*_"))
+	}
+	return out
+}
+
+const maxLinks = 100 // of one text
+
+// bare is an address in the form in which two are compared: without scheme and
+// closing slash, the host in lower case.
+func bare(address string) string {
+	_, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		rest = address
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	return strings.ToLower(rest[:end]) + rest[end:]
+}
+
+// within reports whether a host is one of the patterns: itself, or below a
+// pattern that begins with "*.".
+func within(host string, patterns []string) bool {
+	for _, p := range patterns {
+		p = strings.ToLower(p)
+		if base, ok := strings.CutPrefix(p, "*."); host != "" && (host == p || ok && (host == base || strings.HasSuffix(host, "."+base))) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,409 @@
+package provenance
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"chorale/internal/strictjson"
+	"chorale/tools"
+)
+
+// Ledger keeps what a run's context is made of: each text with its origin. It
+// only grows. It is for one goroutine.
+type Ledger struct {
+	manifest *Manifest
+
+	user, developer *index
+	approved        map[string]bool   // values that a person said yes to
+	directory       map[string]string // whole values of trusted lookups, with their source
+	minted          map[string]string
+	payees          map[string]string
+	untrusted       *index
+	sources         []source // of the untrusted texts
+	said            *index   // what members of the boundary wrote
+	pages           []string // hosts of what was opened
+}
+
+// source is where an untrusted text came from.
+type source struct {
+	name  string // "functions.read_mail (call-3)"
+	sent  bool   // the user gave the address
+	plain bool   // computed by the run itself from text that nobody tainted
+}
+
+// NewLedger begins a context for tools that the manifest describes.
+func NewLedger(m *Manifest) *Ledger {
+	if m == nil {
+		m = &Manifest{}
+	}
+	return &Ledger{
+		manifest: m, user: newIndex(), developer: newIndex(), untrusted: newIndex(), said: newIndex(),
+		approved: map[string]bool{}, directory: map[string]string{}, minted: map[string]string{}, payees: map[string]string{},
+	}
+}
+
+// UserSaid adds the user's own words, DeveloperSaid the developer's.
+func (l *Ledger) UserSaid(text string) { l.user.add(text) }
+
+// DeveloperSaid adds the developer's words.
+func (l *Ledger) DeveloperSaid(text string) { l.developer.add(text) }
+
+// Approved gives the values of a call that a person said yes to that person's
+// word for the rest of the run.
+func (l *Ledger) Approved(leaves []Leaf) {
+	for _, leaf := range leaves {
+		if leaf.Class == Destination || leaf.Class == Selector || leaf.Class == URL {
+			l.approved[leaf.Text] = true
+		}
+	}
+}
+
+// Tainted reports whether text that anybody may have written is in the context.
+func (l *Ledger) Tainted() bool {
+	return slices.ContainsFunc(l.sources, func(s source) bool { return !s.plain })
+}
+
+// Returned adds what a tool gave back for a call. Leaves are the call's own, as
+// Leaves gave them. A failed call names nobody: what it says is untrusted.
+func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool) {
+	t := l.manifest.Tools[c.Name()]
+	from := source{name: c.Name()}
+	if c.ID != "" {
+		from.name = fmt.Sprintf("%s (%s)", c.Name(), c.ID)
+	}
+	if t.Output == Derived {
+		from.plain = !l.Tainted()
+		l.observe(text, from)
+		return
+	}
+	address := slices.IndexFunc(leaves, func(leaf Leaf) bool { return leaf.Class == URL })
+	if address >= 0 {
+		from.sent = leaves[address].Label >= Developer
+		l.pages = append(l.pages, Host(leaves[address].Text))
+	}
+	if t.Output == Untrusted {
+		l.observe(text, from)
+	}
+	if failed || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(l.manifest.Boundary.Payees) == 0 {
+		return
+	}
+	// Fields count only where the service itself writes them. What is fetched
+	// from an address is written by whoever owns the address.
+	if root := parseRecords(text); root != nil && address < 0 {
+		l.records(root, t, from.name)
+	}
+}
+
+func (l *Ledger) observe(text string, from source) {
+	l.untrusted.add(text)
+	l.sources = append(l.sources, from)
+}
+
+// records takes what a structured output vouches for.
+func (l *Ledger) records(n *record, t Tool, from string) {
+	if t.Output == Trusted {
+		n.scalars("", func(field, value string) {
+			if len(t.Fields) == 0 || slices.Contains(t.Fields, field) {
+				l.directory[value] = from
+			}
+		})
+	}
+	n.each(func(r *record) {
+		for field, value := range r.fields {
+			if slices.Contains(t.Minted, field) {
+				l.minted[value] = from
+			}
+			if slices.Contains(l.manifest.Boundary.Payees, field) {
+				l.payees[value] = from
+			}
+			if slices.Contains(t.Author, field) && l.inside(value) {
+				r.scalars("", func(_, text string) { l.said.add(text) })
+			}
+		}
+	})
+}
+
+// maxLeaves bounds the values of one call that are looked at; a call with more
+// of them has the rest as composed values of the strictest class.
+const maxLeaves = 1000
+
+// Leaves says of every scalar in a call's arguments where it came from. Source
+// text, and arguments that are no JSON, are one leaf.
+func (l *Ledger) Leaves(c tools.Call) []Leaf {
+	t := l.manifest.Tools[c.Name()]
+	if c.Function == "" {
+		return []Leaf{{Arg: "code", Text: c.Args, Class: Value, Label: Composed}}
+	}
+	if strings.TrimSpace(c.Args) == "" {
+		return nil
+	}
+	v, err := strictjson.Parse(c.Args)
+	args, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return []Leaf{{Arg: "$", Text: c.Args, Class: strictest(t.Args), Label: Composed}}
+	}
+	w := walker{ledger: l}
+	for _, name := range sortedKeys(args) {
+		w.arg, w.class = name, t.Args[name]
+		w.walk(name, args[name])
+	}
+	return w.out
+}
+
+func strictest(classes map[string]Class) Class {
+	out := Value
+	for _, c := range classes {
+		out = max(out, c)
+	}
+	return out
+}
+
+// walker lists the leaves of an argument.
+type walker struct {
+	ledger *Ledger
+	arg    string
+	class  Class
+	out    []Leaf
+}
+
+func (w *walker) walk(key string, v any) {
+	if len(w.out) > maxLeaves {
+		return
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range sortedKeys(v) {
+			w.walk(k, v[k])
+		}
+	case []any:
+		for _, item := range v {
+			w.walk(key, item)
+		}
+	case string:
+		if v != "" {
+			w.leaf(key, v)
+		}
+	case json.Number:
+		w.leaf(key, v.String())
+	case bool:
+		w.out = append(w.out, Leaf{Arg: w.arg, Text: strconv.FormatBool(v)})
+	}
+}
+
+func (w *walker) leaf(key, text string) {
+	class := w.class
+	if class == Selector && key != w.arg && (key == "type" || key == "kind") {
+		class = Value // says what sort of thing the selector beside it names
+	}
+	leaf := Leaf{Arg: w.arg, Text: text, Class: class}
+	if len(w.out) == maxLeaves {
+		leaf.Class = strictest(w.ledger.manifest.Tools[""].Args)
+	} else {
+		w.ledger.trace(&leaf)
+	}
+	w.out = append(w.out, leaf)
+}
+
+// maxTraced bounds the texts that are looked up as a whole: longer ones are
+// prose.
+const maxTraced = 4096
+
+// trace finds out where a leaf came from.
+func (l *Ledger) trace(leaf *Leaf) {
+	leaf.Label, leaf.Source = l.label(leaf.Text, leaf.Class)
+	if leaf.Label == Composed && len(leaf.Text) <= maxTraced {
+		l.seen(leaf)
+	}
+	switch leaf.Class {
+	case URL:
+		leaf.Links = []Link{l.link(leaf.Text, leaf.Label)}
+	case Text:
+		for _, address := range linksIn(leaf.Text) {
+			label, _ := l.label(address, URL)
+			leaf.Links = append(leaf.Links, l.link(address, label))
+		}
+	}
+}
+
+// label is who vouches for a value; Composed if nobody does.
+func (l *Ledger) label(text string, class Class) (Label, string) {
+	switch {
+	case l.approved[text]:
+		return User, "approval"
+	case len(text) <= maxTraced && l.names(l.user, text, class):
+		return User, "user"
+	case len(text) <= maxTraced && l.names(l.developer, text, class):
+		return Developer, "developer"
+	}
+	if from, ok := l.directory[text]; ok {
+		return Directory, from
+	}
+	if l.inside(text) {
+		return Member, "boundary"
+	}
+	if from, ok := l.payees[text]; ok {
+		return Member, from
+	}
+	if from, ok := l.minted[text]; ok {
+		return Minted, from
+	}
+	return Composed, ""
+}
+
+// names reports whether a value stands whole in somebody's text. A short
+// number or word stands everywhere: as the name of a thing it counts only where
+// the text says that it is one.
+func (l *Ledger) names(x *index, text string, class Class) bool {
+	ok := false
+	strict := (class == Selector || class == Destination) && vague(text)
+	x.find(text, func(n, at int) bool {
+		ok = !strict || introduced(x.texts[n], at, at+len(text))
+		return !ok
+	})
+	if !ok && class == URL {
+		return x.holds(bare(text))
+	}
+	return ok
+}
+
+// holds reports whether an address without its scheme stands whole in a text.
+func (x *index) holds(address string) bool {
+	ok := false
+	x.find(address, func(int, int) bool { ok = true; return false })
+	for _, scheme := range []string{"https://", "http://"} {
+		if !ok {
+			x.find(scheme+address, func(int, int) bool { ok = true; return false })
+		}
+	}
+	return ok
+}
+
+// vague reports whether a value is too short to mean one thing.
+func vague(text string) bool {
+	digits := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' }) < 0
+	return digits && len(text) < 6 || len(text) < 3
+}
+
+// introductions are words that say that a name follows.
+var introductions = []string{"id", "ids", "number", "no", "nr", "file", "event", "mail", "email", "message", "document", "order", "invoice", "account", "user", "channel", "ticket", "transaction"}
+
+// introduced reports whether text[start:end] is quoted, stands behind # or
+// behind a word that says what it names.
+func introduced(text string, start, end int) bool {
+	before := strings.TrimRight(text[:start], " ")
+	if before == "" {
+		return false
+	}
+	switch last := before[len(before)-1]; {
+	case last == '#':
+		return true
+	case strings.IndexByte("'\"`", last) >= 0:
+		return end < len(text) && text[end] == last && len(before) == start
+	}
+	before = strings.TrimRight(before, ".:=")
+	word := before[strings.LastIndexFunc(before, func(r rune) bool { return !isWord(r) })+1:]
+	return slices.Contains(introductions, strings.ToLower(word))
+}
+
+// inside reports whether a value belongs to the boundary.
+func (l *Ledger) inside(text string) bool {
+	b := l.manifest.Boundary
+	return slices.Contains(b.Members, text) || slices.Contains(b.Domains, Domain(text)) && Domain(text) != ""
+}
+
+// quoteWidth is the number of bytes shown on each side of an observed value.
+const quoteWidth = 60
+
+// seen looks for a value in untrusted text. That the user sent us there counts
+// only if it stands nowhere else.
+func (l *Ledger) seen(leaf *Leaf) {
+	l.untrusted.find(leaf.Text, func(n, at int) bool {
+		from := l.sources[n]
+		if from.plain {
+			return true
+		}
+		if leaf.Label != Observed {
+			text := l.untrusted.texts[n]
+			leaf.Label, leaf.Source, leaf.Sent = Observed, from.name, true
+			leaf.Quote = strings.ToValidUTF8(text[max(0, at-quoteWidth):min(len(text), at+len(leaf.Text)+quoteWidth)], "")
+		}
+		leaf.Sent = leaf.Sent && from.sent
+		return leaf.Sent
+	})
+}
+
+// link says what speaks for an address.
+func (l *Ledger) link(address string, label Label) Link {
+	out := Link{URL: address, Host: Host(address)}
+	verbatim := false
+	l.untrusted.find(address, func(n, _ int) bool { verbatim = !l.sources[n].plain; return !verbatim })
+	named := out.Host != "" && (l.user.mentions(out.Host) || l.developer.mentions(out.Host))
+	switch {
+	case out.Host == "" && label < Directory:
+		out.Standing = Invented
+	case label >= Directory, within(out.Host, l.manifest.Boundary.Hosts), named && verbatim,
+		named && bare(address) == out.Host:
+		out.Standing = Named
+	case l.said.holds(address):
+		out.Standing = Vouched
+	case verbatim:
+		out.Standing = Foreign
+	case named:
+		out.Standing = OnNamed
+	}
+	return out
+}
+
+// mentions reports whether a host name stands in a text, alone or at the
+// beginning of an address.
+func (x *index) mentions(host string) bool {
+	for _, text := range x.texts {
+		lower := strings.ToLower(text)
+		for from := 0; ; {
+			i := strings.Index(lower[from:], host)
+			if i < 0 {
+				break
+			}
+			start, end := from+i, from+i+len(host)
+			if hostAt(lower, start, end) {
+				return true
+			}
+			from = end
+		}
+	}
+	return false
+}
+
+// hostAt reports whether a host name ends at end and begins at start, behind
+// nothing or a scheme.
+func hostAt(text string, start, end int) bool {
+	if start > 0 && (isWord(rune(text[start-1])) || strings.IndexByte("-.@", text[start-1]) >= 0 || text[start-1] >= 0x80) {
+		return false
+	}
+	if start > 0 && text[start-1] == '/' && !strings.HasSuffix(text[:start], "://") {
+		return false
+	}
+	if end == len(text) {
+		return true
+	}
+	switch c := text[end]; {
+	case c == '.', c == '-':
+		return end+1 == len(text) || !isWord(rune(text[end+1])) && text[end+1] < 0x80
+	case c == '@':
+		return false
+	default:
+		return !isWord(rune(c)) && c < 0x80
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,61 @@
+package provenance
+
+// Manifest says what the tools of a run mean: what their arguments are for, and
+// whose word their outputs are. It follows from what a tool does and is written
+// by who offers the tool. What it does not say is the safest there is: output
+// is untrusted, and nothing in it is minted.
+type Manifest struct {
+	Boundary Boundary
+	Tools    map[string]Tool // by the name that the model calls: "functions.send_mail"
+}
+
+// Tool is what a manifest says of one tool.
+type Tool struct {
+	Effects      bool // declared to have side effects, as a side effect may be declared elsewhere too
+	Irreversible bool // what it did cannot be taken back
+	Output       Output
+	Fields       []string // of a directory's records: those that name something; none: every value
+	Minted       []string // fields of its records that the service fills with identifiers of its own
+	Author       []string // fields of its records that say who wrote the rest
+	Args         map[string]Class
+}
+
+// Output is whose word a tool's output is.
+type Output uint8
+
+// The outputs.
+const (
+	Untrusted Output = iota // anybody may have written it
+	Trusted                 // a directory: kept by people whom the user trusts
+	Derived                 // computed from the call's own arguments and what was computed before
+)
+
+// Boundary is the inside: who belongs to it may receive.
+type Boundary struct {
+	Domains []string `yaml:"domains"` // of mail addresses; subdomains do not count
+	Hosts   []string `yaml:"hosts"`   // of addresses; "*.example.com" covers subdomains
+	Members []string `yaml:"members"` // names, accounts, channels
+	// Payees are fields of the outputs that name whom the user has dealt with
+	// before, as the records of a bank account do.
+	Payees []string `yaml:"payees"`
+}
+
+// Join is a manifest of the tools and boundaries of both. Of a tool that both
+// know, other's word counts.
+func (m *Manifest) Join(other *Manifest) *Manifest {
+	out := &Manifest{Tools: map[string]Tool{}}
+	for _, each := range []*Manifest{m, other} {
+		if each == nil {
+			continue
+		}
+		b := each.Boundary
+		out.Boundary.Domains = append(out.Boundary.Domains, b.Domains...)
+		out.Boundary.Hosts = append(out.Boundary.Hosts, b.Hosts...)
+		out.Boundary.Members = append(out.Boundary.Members, b.Members...)
+		out.Boundary.Payees = append(out.Boundary.Payees, b.Payees...)
+		for name, t := range each.Tools {
+			out.Tools[name] = t
+		}
+	}
+	return out
+}

@@ -54,8 +54,16 @@ type Agent struct {
 	Effect   func(tools.Call) policies.Effect // what a declared call can do; nil: unknown
 	Gate     Gate
 	Approver Approver // nil: there is nobody to ask, and asking is denying
-	Budget   Budget
-	Emit     func(Event) // nil: nobody watches
+
+	// Constrain returns the constraint of a message that the model begins, behind
+	// <|start|>assistant; nil: it may say what it likes.
+	Constrain func() Constraint
+	// Answer reports what is wrong with an answer; nil: any will do. The model is
+	// asked for another one.
+	Answer func(final string) error
+
+	Budget Budget
+	Emit   func(Event) // nil: nobody watches
 }
 
 // maxThoughts bounds the messages of one turn: a model that thinks on without

@@ -19,6 +19,8 @@ func (r *run) complaint(m *harmony.Parsed) string {
 		return "Your last message was addressed to no tool. The tools are: " + r.toolNames() + "."
 	case m.Stop == harmony.StopCall:
 		return "Your last message was a call without a recipient. Name the tool, or answer on the final channel."
+	case r.fault != nil:
+		return "Your answer does not have the form that was asked for. Answer again on the final channel, with JSON that the schema accepts and nothing else."
 	case m.Text() == "" || m.Channel == harmony.Final:
 		return "Your last message was empty. Call a tool, or answer on the final channel."
 	case m.Stop == harmony.StopEnd || m.Stop == harmony.StopNext:

@@ -29,12 +29,14 @@ type Started struct {
 // Delta is the next piece of the message's content.
 type Delta struct{ Text string }
 
-// Sampled is a whole message of the model, with its tokens exactly as sampled
-// and what the parser had to mend in it.
+// Sampled is a whole message of the model, with its tokens exactly as they came
+// and what the parser had to mend in it. Forced of the tokens were not sampled:
+// the constraint left no choice.
 type Sampled struct {
 	Turn    int
 	Message harmony.Message
 	Tokens  []harmony.Token
+	Forced  int
 	Repairs []harmony.Repair
 }
 

@@ -23,7 +23,8 @@ func (r *run) listen(ctx context.Context) (saying, error) {
 	room := min(r.Budget.Tokens-r.used.Tokens, r.Budget.Context-start)
 	ear := newEar(r.Encoding, r.Dialect)
 	said := saying{cut: true}
-	for token, err := range r.Model.Generate(ctx, r.history[:start:start], stops, nil) {
+	rein := r.rein()
+	for token, err := range r.Model.Generate(ctx, r.history[:start:start], stops, rein.constraint()) {
 		if err != nil {
 			return saying{}, err
 		}
@@ -44,15 +45,17 @@ func (r *run) listen(ctx context.Context) (saying, error) {
 	r.emit(last...)
 	tokens := slices.Clone(r.history[start:])
 	r.used.Tokens += len(tokens)
-	r.report(said.messages, tokens, turn)
+	r.used.Forced += rein.forced
+	r.report(said.messages, tokens, rein.forced, turn)
 	return said, nil
 }
 
 // report emits each message with its tokens, those between two messages with
-// the later one.
-func (r *run) report(messages []harmony.Parsed, tokens []harmony.Token, turn int) {
+// the later one. There is one where tokens were forced: a constraint has the
+// model stop between two.
+func (r *run) report(messages []harmony.Parsed, tokens []harmony.Token, forced, turn int) {
 	if len(messages) == 0 {
-		r.emit(Sampled{Turn: turn, Message: harmony.Message{Role: harmony.Assistant}, Tokens: tokens})
+		r.emit(Sampled{Turn: turn, Message: harmony.Message{Role: harmony.Assistant}, Tokens: tokens, Forced: forced})
 	}
 	from := 0
 	for i, m := range messages {
@@ -61,8 +64,8 @@ func (r *run) report(messages []harmony.Parsed, tokens []harmony.Token, turn int
 			end = len(tokens)
 		}
 		r.used.Repaired += len(m.Repairs)
-		r.emit(Sampled{Turn: turn, Message: m.Message, Tokens: tokens[from:end], Repairs: m.Repairs})
-		from = end
+		r.emit(Sampled{Turn: turn, Message: m.Message, Tokens: tokens[from:end], Forced: forced, Repairs: m.Repairs})
+		from, forced = end, 0
 	}
 }
 
@@ -80,6 +83,7 @@ const (
 // channel but final; an answer goes by its channel, or by ending the model's
 // turn where it has none, as refusals do.
 func (r *run) judge(m *harmony.Parsed) meaning {
+	r.fault = nil
 	final := m.Channel == harmony.Final || m.Channel == "" && m.Stop == harmony.StopReturn
 	switch {
 	case m.Role != harmony.Assistant:
@@ -89,11 +93,22 @@ func (r *run) judge(m *harmony.Parsed) meaning {
 	case m.Recipient != "" && m.Recipient != "all" && !final:
 		return puzzles
 	case final && m.Stop != harmony.StopCall && strings.TrimSpace(m.Text()) != "":
+		if r.fault = r.answerFault(m.Text()); r.fault != nil {
+			return puzzles
+		}
 		return answers
 	case !final && (m.Stop == harmony.StopEnd || m.Stop == harmony.StopNext) && r.thoughts < maxThoughts:
 		return thinks
 	}
 	return puzzles
+}
+
+// answerFault says what is wrong with an answer, nil if nothing is.
+func (r *run) answerFault(final string) error {
+	if r.Answer == nil {
+		return nil
+	}
+	return r.Answer(final)
 }
 
 // count keeps the books on a message: a turn ends when the model hands over.

@@ -29,7 +29,7 @@ type Outcome struct {
 type Budget struct {
 	Turns        int           // times that the model hands over: a call or an answer
 	ToolCalls    int           // calls, also denied and failed ones
-	Tokens       int           // tokens sampled
+	Tokens       int           // tokens that the model says
 	Context      int           // tokens of history that the model can hold
 	WallTime     time.Duration // of the whole run
 	RepeatDenied int           // equal denials of an equal call
@@ -39,7 +39,8 @@ type Budget struct {
 type Used struct {
 	Turns     int `json:"turns"`
 	ToolCalls int `json:"toolCalls"`
-	Tokens    int `json:"tokens"`    // sampled
+	Tokens    int `json:"tokens"`    // that the model said
+	Forced    int `json:"forced"`    // those of them that a constraint left no choice about
 	Context   int `json:"context"`   // tokens of history at the end
 	Denials   int `json:"denials"`   // calls that the policy or a person denied
 	Failures  int `json:"failures"`  // calls that failed or had no such tool

@@ -17,6 +17,7 @@ type run struct {
 
 	thoughts   int            // messages since the model last handed over
 	malformed  int            // unusable messages in a row
+	fault      error          // what is wrong with the last answer
 	denials    map[string]int // equal calls that were denied
 	stuck      *stuck         // set when a call was denied once too often
 	overCalled bool           // a call came that the budget has no room for
@@ -87,6 +88,8 @@ func (r *run) hopeless() (Status, string) {
 		return ApprovalNeeded, fmt.Sprintf("%s needs an approval that was not given; the model asked for it %d times", r.stuck.call, r.stuck.times)
 	case r.stuck != nil:
 		return Denied, fmt.Sprintf("%s is denied by policy; the model tried it %d times", r.stuck.call, r.stuck.times)
+	case r.malformed >= maxMalformed && r.fault != nil:
+		return NoAnswer, fmt.Sprintf("the answer has not the form that the task asks for: %v", r.fault)
 	case r.malformed >= maxMalformed:
 		return NoAnswer, fmt.Sprintf("the model said %d things in a row that could not be used", r.malformed)
 	}

@@ -1,0 +1,41 @@
+package agent
+
+import "chorale/harmony"
+
+// rein counts the tokens that a constraint forces upon the model.
+type rein struct {
+	Constraint // nil: none
+	queued     int
+	forced     int
+}
+
+func (r *run) rein() *rein {
+	if r.Constrain == nil {
+		return &rein{}
+	}
+	return &rein{Constraint: r.Constrain()}
+}
+
+// constraint is the rein for the engine, nil where there is none.
+func (r *rein) constraint() Constraint {
+	if r.Constraint == nil {
+		return nil
+	}
+	return r
+}
+
+// Forced implements Constraint.
+func (r *rein) Forced() []harmony.Token {
+	ids := r.Constraint.Forced()
+	r.queued = len(ids)
+	return ids
+}
+
+// Accept implements Constraint.
+func (r *rein) Accept(t harmony.Token) error {
+	if r.queued > 0 {
+		r.queued--
+		r.forced++
+	}
+	return r.Constraint.Accept(t)
+}

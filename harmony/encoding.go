@@ -2,6 +2,8 @@ package harmony
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -19,6 +21,8 @@ type Encoding struct {
 	bytes [256]Token
 	// special are the tokens that ordinary text never yields, by name.
 	special map[string]Token
+	opens   [256]bool // the bytes that their names begin with
+	lengths []int     // of their names, longest first
 	control Control
 	long    sync.Pool // of *longMerge
 }
@@ -46,8 +50,15 @@ const (
 	constrainName = "<|constrain|>"
 )
 
-// bindControl looks the control tokens up by name.
-func (e *Encoding) bindControl() error {
+// bindSpecial makes the special tokens findable in a text and looks the control
+// tokens up by name.
+func (e *Encoding) bindSpecial() error {
+	seen := map[int]bool{}
+	for name := range e.special {
+		e.opens[name[0]] = true
+		seen[len(name)] = true
+	}
+	e.lengths = slices.SortedFunc(maps.Keys(seen), func(a, b int) int { return b - a })
 	c := &e.control
 	for _, b := range []struct {
 		name string
@@ -142,17 +153,23 @@ func (e *Encoding) EncodeWithSpecial(text string) []Token {
 	return out
 }
 
-// firstSpecial returns where the first special token's name stands in the text,
-// or the text's length and "".
+// firstSpecial returns where the first special token's name stands in the text
+// (of two that begin there, the longer), or the text's length and "".
 func (e *Encoding) firstSpecial(text string) (int, string) {
-	at, first := len(text), ""
-	for name := range e.special {
-		limit := min(len(text), at+len(name))
-		if i := strings.Index(text[:limit], name); i >= 0 && (i < at || i == at && len(name) > len(first)) {
-			at, first = i, name
+	for i := range len(text) {
+		if !e.opens[text[i]] {
+			continue
+		}
+		for _, n := range e.lengths {
+			if n > len(text)-i {
+				continue
+			}
+			if _, ok := e.special[text[i:i+n]]; ok {
+				return i, text[i : i+n]
+			}
 		}
 	}
-	return at, first
+	return len(text), ""
 }
 
 // UnknownTokenError is a token that the vocabulary does not have. It is worded

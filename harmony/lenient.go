@@ -9,6 +9,7 @@ import (
 type lenient struct {
 	implied    bool     // the open header began without <|start|>
 	marked     bool     // it has a channel or constrain marker
+	mark       int      // where the last of them stands in the header's tokens
 	fresh      []Repair // since the last event
 	repairs    []Repair // since the last finished message
 	rawChannel string   // of the open message, like the next
@@ -85,7 +86,7 @@ func (p *Parser) lenientBetween(t Token) Event {
 func (p *Parser) openHeader(implied bool) {
 	p.state = InHeader
 	p.pending = p.pending[:0]
-	p.lenient.implied, p.lenient.marked = implied, false
+	p.lenient.implied, p.lenient.marked, p.lenient.mark = implied, false, 0
 	p.start = p.pushed - 1
 }
 
@@ -98,11 +99,14 @@ func (p *Parser) lenientInHeader(t Token) Event {
 	case c.isStop(t):
 		return p.recover(c.stop(t))
 	case t == c.Channel, t == c.Constrain:
-		if p.isLoose() && len(p.pending) > 0 {
+		var ev Event
+		if t == c.Channel && p.saysSomething() {
+			ev = p.breakOff()
+		} else if p.isLoose() && len(p.pending) > 0 {
 			p.repair(MissingStart)
 		}
-		p.lenient.marked = true
-		fallthrough
+		p.pushMarker(t)
+		return ev
 	case t != c.Start:
 		p.pending = append(p.pending, t)
 		return Event{}
@@ -120,6 +124,42 @@ func (p *Parser) lenientInHeader(t Token) Event {
 	return ev
 }
 
+func (p *Parser) pushMarker(t Token) {
+	p.lenient.marked, p.lenient.mark = true, len(p.pending)
+	p.pending = append(p.pending, t)
+}
+
+// saysSomething reports whether the header's text since its last marker is more
+// than a header has: two words or more that mean nothing there.
+func (p *Parser) saysSomething() bool {
+	words := strings.Fields(p.textOf(p.pending[p.lenient.mark:]))
+	if len(words) > 0 && (p.lenient.marked || p.nextRole == 0 && !p.lenient.implied) {
+		words = words[1:] // the marker's own, or the author's
+	}
+	free := 0
+	for _, w := range words {
+		role, _ := nearestRole(w)
+		if role == 0 && !isChannel(w) && !isContentType(w) && !isToolName(w) && !strings.HasPrefix(w, "to=") {
+			free++
+		}
+	}
+	return free > 1
+}
+
+// breakOff ends what was no header, at the marker that begins one.
+func (p *Parser) breakOff() (ev Event) {
+	if p.isLoose() {
+		ev = p.stray()
+		p.repair(MissingStart)
+	} else {
+		p.repair(MissingEnd)
+		ev = p.recoverText(StopNext)
+	}
+	p.nextRole = 0
+	p.openHeader(true)
+	return ev
+}
+
 // isLoose reports whether what was collected may be no header at all: text
 // without <|start|> before it and, so far, without a marker in it.
 func (p *Parser) isLoose() bool { return p.lenient.implied && !p.lenient.marked }
@@ -127,7 +167,11 @@ func (p *Parser) isLoose() bool { return p.lenient.implied && !p.lenient.marked 
 // stray reports the collected text as belonging to no message.
 func (p *Parser) stray() Event {
 	p.repair(StrayText)
-	return Event{Kind: Stray, Text: p.pendingText()}
+	s, bad := p.segments(p.pending)
+	if bad {
+		p.repair(InvalidText)
+	}
+	return Event{Kind: Stray, Text: joinText(s)}
 }
 
 // lenientHeaderDone reads the collected header.
@@ -157,15 +201,15 @@ func (p *Parser) adopt(h *lenientHeader) {
 // recover makes a message of a header that never ended: its text is the
 // content, unchanged.
 func (p *Parser) recover(s Stop) Event {
+	if p.isLoose() && strings.TrimSpace(p.textOf(p.pending)) == "" {
+		ev := p.stray()
+		p.state = ExpectStart
+		return ev
+	}
 	if s == StopEOS {
 		p.repair(Truncated)
 	}
 	if p.isLoose() {
-		if strings.TrimSpace(p.pendingText()) == "" {
-			ev := p.stray()
-			p.state = ExpectStart
-			return ev
-		}
 		p.repair(MissingStart)
 	}
 	ev := p.recoverText(s)
@@ -204,8 +248,7 @@ func (p *Parser) lenientContent(t Token) Event {
 		ev := p.lenientEnd(StopNext)
 		p.openHeader(t == c.Channel)
 		if t == c.Channel {
-			p.lenient.marked = true
-			p.pending = append(p.pending, t)
+			p.pushMarker(t)
 		}
 		return ev
 	case p.enc.IsSpecial(t):
@@ -221,6 +264,7 @@ func (p *Parser) lenientContent(t Token) Event {
 }
 
 func (p *Parser) emit(text string) Event {
+	p.reportInvalid()
 	if text == "" {
 		return Event{}
 	}
@@ -228,9 +272,18 @@ func (p *Parser) emit(text string) Event {
 	return Event{Kind: Delta, Text: text}
 }
 
+// reportInvalid reports the bytes that the stream had to replace.
+func (p *Parser) reportInvalid() {
+	if p.stream.replaced {
+		p.stream.replaced = false
+		p.repair(InvalidText)
+	}
+}
+
 // lenientEnd closes the open message. The event has the text that waited.
 func (p *Parser) lenientEnd(s Stop) Event {
 	rest := p.stream.flush()
+	p.reportInvalid()
 	p.content.WriteString(rest)
 	p.header.Content = []Part{Text(p.content.String())}
 	p.state = ExpectStart
@@ -239,9 +292,12 @@ func (p *Parser) lenientEnd(s Stop) Event {
 	return ev
 }
 
-// pendingText returns the header's text without special tokens. Between two of
+// textOf returns the text of header tokens without special ones. Between two of
 // them bad UTF-8 is replaced.
-func (p *Parser) pendingText() string { return joinText(p.segments()) }
+func (p *Parser) textOf(tokens []Token) string {
+	s, _ := p.segments(tokens)
+	return joinText(s)
+}
 
 func joinText(segments []segment) string {
 	if len(segments) == 1 {
@@ -260,15 +316,17 @@ type segment struct {
 	text   string
 }
 
-// segments cuts the collected header at its special tokens.
-func (p *Parser) segments() []segment {
-	out := []segment{{}}
+// segments cuts header tokens at the markers among them. Bad tells whether bytes
+// had to be replaced.
+func (p *Parser) segments(tokens []Token) (out []segment, bad bool) {
+	out = []segment{{}}
 	var text, run strings.Builder // of the segment, and since the last special token
 	flush := func() {
+		bad = bad || !utf8.ValidString(run.String())
 		text.WriteString(lossy(run.String()))
 		run.Reset()
 	}
-	for _, t := range p.pending {
+	for _, t := range tokens {
 		s := p.enc.vocab.of(t)
 		switch c := &p.enc.control; {
 		case t == c.Channel, t == c.Constrain:
@@ -287,13 +345,17 @@ func (p *Parser) segments() []segment {
 	}
 	flush()
 	out[len(out)-1].text = text.String()
-	return out
+	return out, bad
 }
 
 // readLenient prepares the collected header for reading.
 func (p *Parser) readLenient() *lenientHeader {
+	segments, bad := p.segments(p.pending)
+	if bad {
+		p.repair(InvalidText)
+	}
 	h := &lenientHeader{
-		control: &p.enc.control, segments: p.segments(),
+		control: &p.enc.control, segments: segments,
 		given: p.nextRole, implied: p.lenient.implied,
 	}
 	h.text = joinText(h.segments)

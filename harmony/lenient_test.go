@@ -3,14 +3,18 @@ package harmony
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // lenientVector is a line of lenient/*.jsonl, named after what is wrong in it.
-// Repairs are written as kind@token; stray is the text of the Stray events. In
-// the text, ‹|end|› is the marker spelled out as ordinary text.
+// Repairs are written as kind@token; stray is the text of the Stray events.
+// History is what the messages become when they are rendered as history, replay
+// the same with the tokens kept as sampled. In the text, ‹|end|› is the marker
+// spelled out as ordinary text, ‹0xff› the token of a byte, ‹999999› an id.
 type lenientVector struct {
 	Name     string            `json:"name"`
 	Role     string            `json:"role"`
@@ -18,6 +22,8 @@ type lenientVector struct {
 	Messages []json.RawMessage `json:"messages"`
 	Repairs  []string          `json:"repairs"`
 	Stray    string            `json:"stray"`
+	History  string            `json:"history"`
+	Replay   string            `json:"replay"`
 }
 
 func (v *lenientVector) tokens(e *Encoding) []Token {
@@ -26,59 +32,102 @@ func (v *lenientVector) tokens(e *Encoding) []Token {
 		if i > 0 {
 			var name string
 			name, s, _ = strings.Cut(s, "›")
-			out = e.AppendEncode(out, "<"+name+">")
+			if id, err := strconv.ParseUint(name, 10, 32); err == nil {
+				out = append(out, Token(id))
+			} else if b, err := strconv.ParseUint(name, 0, 8); err == nil {
+				out = append(out, e.bytes[b])
+			} else {
+				out = e.AppendEncode(out, "<"+name+">")
+			}
 		}
 		out = append(out, e.EncodeWithSpecial(s)...)
 	}
 	return out
 }
 
+// The ten groups are the ten kinds of breakage in testdata/README.md. Every kind
+// of repair occurs.
 func TestLenientVectors(t *testing.T) {
 	e := O200kHarmony()
-	cases := 0
-	eachLine(t, "testdata/lenient/lenient.jsonl", func(line int, v lenientVector) {
-		cases++
-		o := ParseOptions{Strictness: Lenient}
-		o.Role, _ = ParseRole(v.Role)
-		got := readLeniently(t, e, v.tokens(e), o)
-		if !slices.Equal(got.repairs, v.Repairs) {
-			t.Errorf("%s: repairs %q, want %q", v.Name, got.repairs, v.Repairs)
-		}
-		if got.stray != v.Stray {
-			t.Errorf("%s: stray text %q, want %q", v.Name, got.stray, v.Stray)
-		}
-		var want []Message
-		for i, raw := range v.Messages {
-			var m Message
-			var also struct {
-				Stop string `json:"stop"`
-				Raw  string `json:"raw_channel"`
-			}
-			if err := json.Unmarshal(raw, &m); err != nil {
-				t.Fatal(err)
-			}
-			if err := json.Unmarshal(raw, &also); err != nil {
-				t.Fatal(err)
-			}
-			want = append(want, m)
-			if i >= len(got.messages) {
-				continue
-			}
-			if p := got.messages[i]; p.Stop.String() != also.Stop || also.Raw != "" && p.RawChannel != also.Raw {
-				t.Errorf("%s: message %d stops by %v on channel %q", v.Name, i, p.Stop, p.RawChannel)
-			}
-		}
-		var have []Message
-		for _, p := range got.messages {
-			have = append(have, p.Message)
-		}
-		g, _ := json.Marshal(have)
-		w, _ := json.Marshal(want)
-		if string(g) != string(w) {
-			t.Errorf("%s:\n got %s\nwant %s", v.Name, g, w)
+	groups, kinds := map[string]int{}, map[string]bool{}
+	eachLine(t, "testdata/lenient/lenient.jsonl", func(_ int, v lenientVector) {
+		group, _, _ := strings.Cut(v.Name, "/")
+		groups[group]++
+		got := v.check(t, e)
+		for _, r := range got.repairs {
+			kind, _, _ := strings.Cut(r, "@")
+			kinds[kind] = true
 		}
 	})
-	t.Logf("%d cases", cases)
+	t.Logf("cases: %v", groups)
+	for n := range 11 {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(groups)), func(g string) bool { return strings.HasPrefix(g, fmt.Sprintf("%02d-", n)) }) {
+			t.Errorf("no vector of group %02d", n)
+		}
+	}
+	for k := ExtraStop; int(k) < len(repairNames); k++ {
+		if !kinds[k.String()] {
+			t.Errorf("no vector has the repair %q", k)
+		}
+	}
+}
+
+// check parses the vector's tokens and compares everything.
+func (v *lenientVector) check(t *testing.T, e *Encoding) lenientReading {
+	t.Helper()
+	o := ParseOptions{Strictness: Lenient}
+	o.Role, _ = ParseRole(v.Role)
+	tokens := v.tokens(e)
+	got := readLeniently(t, e, tokens, o)
+	if !slices.Equal(got.repairs, v.Repairs) {
+		t.Errorf("%s: repairs %q, want %q", v.Name, got.repairs, v.Repairs)
+	}
+	if got.stray != v.Stray {
+		t.Errorf("%s: stray text %q, want %q", v.Name, got.stray, v.Stray)
+	}
+	compareMessages(t, v.Name, got.messages, v.Messages)
+	for i, raw := range v.Messages[:min(len(v.Messages), len(got.messages))] {
+		var want struct {
+			Stop string `json:"stop"`
+			Raw  string `json:"raw_channel"`
+		}
+		if err := json.Unmarshal(raw, &want); err != nil {
+			t.Fatal(err)
+		}
+		if p := got.messages[i]; p.Stop.String() != want.Stop || want.Raw != "" && p.RawChannel != want.Raw {
+			t.Errorf("%s: message %d stops by %v on channel %q", v.Name, i, p.Stop, p.RawChannel)
+		}
+	}
+	v.checkHistory(t, e, got.messages, tokens)
+	return got
+}
+
+// checkHistory renders the messages again, and once more as they were sampled.
+func (v *lenientVector) checkHistory(t *testing.T, e *Encoding, parsed []Parsed, tokens []Token) {
+	t.Helper()
+	if v.History == "" {
+		return
+	}
+	for _, want := range []string{v.History, v.Replay} {
+		var messages []Message
+		for _, p := range parsed {
+			m := p.Message
+			if want == v.Replay {
+				m.Sampled = tokens[p.Start:p.End]
+			}
+			messages = append(messages, m)
+		}
+		rendered, err := e.Render(messages, RenderOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := e.Decode(rendered); text != want {
+			t.Errorf("%s: history\n got %s\nwant %s", v.Name, text, want)
+		}
+		if !slices.Equal(rendered, e.EncodeWithSpecial(want)) {
+			t.Errorf("%s: %s is rendered as %v", v.Name, want, rendered)
+		}
+	}
 }
 
 type lenientReading struct {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // lenientHeader reads the header of one message. Unlike parseHeader it knows the
@@ -31,7 +32,7 @@ func (h *lenientHeader) takeWords() {
 		switch {
 		case i == 0:
 		case s.marker == h.control.Channel:
-			text = h.takeChannel(text)
+			text = h.takeChannel(text, false)
 		default:
 			text = h.takeConstrain(text, false)
 		}
@@ -43,14 +44,21 @@ func (h *lenientHeader) takeWords() {
 			h.takeWord(w)
 		}
 	}
-	// One word over is the content type, as in "to=python code".
-	n := len(h.left)
+	h.placeLeft()
+}
+
+// placeLeft takes the content type out of the words that are left over: a usual
+// one, or the only word behind a recipient, as in "to=python code".
+func (h *lenientHeader) placeLeft() {
 	m := &h.message
-	if n > 0 && m.ContentType == "" && (n == 1 || isContentType(h.left[n-1])) {
-		m.ContentType = h.left[n-1]
-		h.left = h.left[:n-1]
-		if m.Recipient == "" && !isContentType(m.ContentType) {
-			h.repair(ExtraWords)
+	if m.ContentType == "" {
+		i := slices.IndexFunc(h.left, isContentType)
+		if i < 0 && len(h.left) == 1 && m.Recipient != "" {
+			i = 0
+		}
+		if i >= 0 {
+			m.ContentType = h.left[i]
+			h.left = slices.Delete(h.left, i, i+1)
 		}
 	}
 	if len(h.left) > 0 {
@@ -60,16 +68,24 @@ func (h *lenientHeader) takeWords() {
 
 func isContentType(word string) bool { return word == "json" || word == "code" || word == "text" }
 
-// takeChannel takes the channel's name off the text behind its marker.
-func (h *lenientHeader) takeChannel(text string) (rest string) {
+// takeChannel takes the channel's name off the text behind its marker. In an
+// unfinished header content may follow at once, and what is not near to a
+// channel's name is content.
+func (h *lenientHeader) takeChannel(text string, unfinished bool) (rest string) {
 	trimmed := strings.TrimLeftFunc(text, unicode.IsSpace)
 	end := strings.IndexFunc(trimmed, func(r rune) bool { return unicode.IsSpace(r) || r == '<' })
 	if end < 0 {
 		end = len(trimmed)
 	}
+	if to := strings.Index(trimmed[:end], "to="); to >= 0 {
+		end = to
+	}
+	if unfinished {
+		end = channelEnd(trimmed[:end])
+	}
 	name := trimmed[:end]
 	switch {
-	case name == "" || strings.HasPrefix(name, "to="):
+	case name == "":
 		h.repair(EmptyChannel)
 		return text
 	case h.rawChannel != "":
@@ -77,23 +93,48 @@ func (h *lenientHeader) takeChannel(text string) (rest string) {
 	default:
 		h.rawChannel = name
 	}
+	if len(trimmed) < len(text) {
+		h.repair(ExtraSpace)
+	}
 	return trimmed[end:]
 }
 
+// channelEnd returns how much of a word is a channel's name: what is one, if no
+// small letter follows, or all of it, if it is near to one, or nothing.
+func channelEnd(word string) int {
+	for _, c := range []string{Analysis, Commentary, Final} {
+		if rest, ok := strings.CutPrefix(word, c); ok {
+			if r, _ := utf8.DecodeRuneInString(rest); !unicode.IsLower(r) {
+				return len(c)
+			}
+		}
+	}
+	if _, near := nearChannel(word); near {
+		return len(word)
+	}
+	return 0
+}
+
 // takeConstrain takes the content type off the text behind its marker. In an
-// unfinished header, where content may follow at once, it is letters only.
-func (h *lenientHeader) takeConstrain(text string, lettersOnly bool) (rest string) {
+// unfinished header it is letters only.
+func (h *lenientHeader) takeConstrain(text string, unfinished bool) (rest string) {
+	if h.message.ContentType != "" {
+		return text
+	}
 	trimmed := strings.TrimLeftFunc(text, unicode.IsSpace)
 	end := strings.IndexFunc(trimmed, func(r rune) bool {
-		return unicode.IsSpace(r) || lettersOnly && !unicode.IsLetter(r)
+		return unicode.IsSpace(r) || unfinished && !unicode.IsLetter(r)
 	})
 	if end < 0 {
 		end = len(trimmed)
 	}
-	if h.message.ContentType != "" {
+	h.message.ContentType = constrainName + trimmed[:end]
+	if end == 0 {
 		return text
 	}
-	h.message.ContentType = constrainName + trimmed[:end]
+	if len(trimmed) < len(text) {
+		h.repair(ExtraSpace)
+	}
 	return trimmed[end:]
 }
 
@@ -101,6 +142,12 @@ func (h *lenientHeader) takeConstrain(text string, lettersOnly bool) (rest strin
 func (h *lenientHeader) takeRole(words []string) []string {
 	m := &h.message
 	m.Role = h.given
+	if len(words) > 0 {
+		if role, rest := unglue(words[0]); rest != "" {
+			h.repair(GarbledRole)
+			words = append([]string{role, rest}, words[1:]...)
+		}
+	}
 	if h.given == 0 {
 		if len(words) == 0 || h.namesNoAuthor(words[0]) {
 			m.Role = Assistant
@@ -117,6 +164,18 @@ func (h *lenientHeader) takeRole(words []string) []string {
 		words = words[1:]
 	}
 	return words
+}
+
+// unglue cuts a role's word off the channel or recipient that is glued to it, as
+// in "assistantfinal" and "assistantto=python".
+func unglue(word string) (role, rest string) {
+	for r := System; r <= Tool; r++ {
+		rest, ok := strings.CutPrefix(word, r.String())
+		if ok && (isChannel(rest) || strings.HasPrefix(rest, "to=")) {
+			return r.String(), rest
+		}
+	}
+	return word, ""
 }
 
 // namesNoAuthor reports whether the header begins with something else than its
@@ -181,6 +240,7 @@ func (h *lenientHeader) takeWord(w string) {
 	to, addressed := strings.CutPrefix(w, "to=")
 	switch {
 	case h.needTo && !addressed:
+		h.repair(ExtraSpace)
 		h.setRecipient(w)
 	case addressed && m.Recipient == "":
 		h.setRecipient(to)
@@ -221,7 +281,7 @@ func (h *lenientHeader) takeStart() (content string) {
 		case i == 0:
 			text = h.takeKnownRole(text)
 		case s.marker == h.control.Channel:
-			text = h.takeChannel(text)
+			text = h.takeChannel(text, true)
 		default:
 			text = h.takeConstrain(text, true)
 		}
@@ -287,23 +347,33 @@ func isChannel(word string) bool {
 	return word == Analysis || word == Commentary || word == Final
 }
 
-// nearestChannel returns the channel with the fewest slips between it and the
-// name, or, if none is near, commentary for a call and final for the rest, so
-// that no answer is taken for reasoning.
+// nearestChannel returns the channel that a name stands for; if it is near to
+// none, commentary for a call and final for the rest, so that no answer is taken
+// for reasoning.
 func nearestChannel(name string, call bool) string {
-	best, slips := Final, len(name)/2
-	if call {
-		best = Commentary
+	c, near := nearChannel(name)
+	switch {
+	case near:
+		return c
+	case call:
+		return Commentary
 	}
+	return Final
+}
+
+// nearChannel returns the channel with the fewest slips between it and the name,
+// if no more than half of the name are slips.
+func nearChannel(name string) (channel string, near bool) {
+	slips := len(name) / 2
 	for _, c := range []string{Final, Commentary, Analysis} {
 		if c == name {
-			return c
+			return c, true
 		}
 		if d := distance(strings.ToLower(name), c); d <= slips {
-			best, slips = c, d-1
+			channel, near, slips = c, true, d-1
 		}
 	}
-	return best
+	return channel, near
 }
 
 // isToolName reports whether a word can only be a tool: python, browser, or

@@ -97,5 +97,5 @@ func (e *Encoding) unpack(packed []byte) error {
 	for b := range 256 {
 		e.bytes[b], _ = v.find(string([]byte{byte(b)}), 0, 1)
 	}
-	return e.bindControl()
+	return e.bindSpecial()
 }

@@ -153,9 +153,15 @@ type Parser struct {
 	lenient  lenient
 }
 
+// usualHeader is how many tokens a header rarely exceeds. With the memory made
+// at the start, a token that brings no text costs none.
+const usualHeader = 64
+
 // NewParser returns a parser for one stream.
 func NewParser(e *Encoding, o ParseOptions) *Parser {
 	p := &Parser{enc: e, o: o, nextRole: o.Role}
+	p.pending = make([]Token, 0, usualHeader)
+	p.stream.buf = make([]byte, 0, utf8.UTFMax*4)
 	if o.Role != 0 {
 		p.state = InHeader
 	}

@@ -159,34 +159,34 @@ func compareMessages(t *testing.T, where string, got []Parsed, want []json.RawMe
 	}
 }
 
-// A token that brings no text costs no memory: a part of a character.
+// A token that brings no text costs no memory: a word of a header, a part of a
+// character. (<|message|> brings the header, a stop token the message.)
 func TestNoAllocationWithoutText(t *testing.T) {
 	e := O200kHarmony()
+	header := e.EncodeWithSpecial("<|channel|>commentary to=functions.get_weather <|constrain|>json")
+	flag := "🏴"
 	for _, s := range []Strictness{Strict, Relaxed, Lenient} {
-		p := NewParser(e, ParseOptions{Role: Assistant, Strictness: s})
-		push := func(token Token) Event {
-			ev, err := p.Push(token)
-			if err != nil {
-				t.Fatal(err)
+		var parsers []*Parser // one for AllocsPerRun to warm up with, one to measure
+		for range 2 {
+			parsers = append(parsers, NewParser(e, ParseOptions{Role: Assistant, Strictness: s}))
+		}
+		push := func(tokens ...Token) func() {
+			n := 0
+			return func() {
+				for _, token := range tokens {
+					if ev, err := parsers[n].Push(token); err != nil || ev.Text != "" && ev.Kind != HeaderDone {
+						t.Errorf("%v: token %d brings %+v, %v", s, token, ev, err)
+					}
+				}
+				n++
 			}
-			return ev
 		}
-		for _, token := range e.EncodeWithSpecial("<|channel|>analysis<|message|>") {
-			push(token)
+		if n := testing.AllocsPerRun(1, push(header...)); n != 0 {
+			t.Errorf("%v: the words of a header cost %v allocations", s, n)
 		}
-		flag := "🏴"
-		for i := range len(flag) { // once to have the buffers
-			push(e.bytes[flag[i]])
-		}
-		next := 0
-		allocs := testing.AllocsPerRun(2, func() { // called three times
-			if ev := push(e.bytes[flag[next]]); ev.Text != "" {
-				t.Errorf("%v: text %q after %d bytes of a character", s, ev.Text, next+1)
-			}
-			next++
-		})
-		if allocs != 0 {
-			t.Errorf("strictness %v: part of a character costs %v allocations", s, allocs)
+		testing.AllocsPerRun(1, push(e.control.Message))
+		if n := testing.AllocsPerRun(1, push(e.bytes[flag[0]], e.bytes[flag[1]], e.bytes[flag[2]])); n != 0 {
+			t.Errorf("%v: part of a character costs %v allocations", s, n)
 		}
 	}
 }

@@ -35,6 +35,8 @@ const (
 	GarbledChannel
 	// MissingTo is a recipient without to=.
 	MissingTo
+	// ExtraSpace is white space inside to=X, or between a marker and its word.
+	ExtraSpace
 	// ExtraWords is what no rule could place in a header. Parsed.HeaderText has it.
 	ExtraWords
 	// MissingMessage is a header without <|message|>; its text is the content.
@@ -49,6 +51,8 @@ const (
 	StrayControl
 	// UnknownToken is an id outside the vocabulary, which becomes U+FFFD.
 	UnknownToken
+	// InvalidText is bytes that are no UTF-8; each bad sequence becomes U+FFFD.
+	InvalidText
 	// Truncated is a stream that ended inside a message.
 	Truncated
 )
@@ -58,9 +62,10 @@ var repairNames = [...]string{
 	RepeatedStart: "repeated start", MissingRole: "missing role", GarbledRole: "garbled role",
 	UnknownRole: "unknown role", RepeatedRole: "repeated role", EmptyChannel: "empty channel",
 	RepeatedChannel: "repeated channel", MissingChannel: "missing channel",
-	GarbledChannel: "garbled channel", MissingTo: "missing to", ExtraWords: "extra words",
+	GarbledChannel: "garbled channel", MissingTo: "missing to", ExtraSpace: "extra space", ExtraWords: "extra words",
 	MissingMessage: "missing message", EmptyMessage: "empty message", MissingEnd: "missing end",
-	StrayControl: "stray control", UnknownToken: "unknown token", Truncated: "truncated",
+	StrayControl: "stray control", UnknownToken: "unknown token",
+	InvalidText: "invalid text", Truncated: "truncated",
 }
 
 // String returns the kind in words, as in "missing start".

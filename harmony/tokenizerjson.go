@@ -113,7 +113,7 @@ func (f *tokenizerFile) fill(e *Encoding) error {
 	if err := f.fillMerges(e); err != nil {
 		return err
 	}
-	if err := e.bindControl(); err != nil {
+	if err := e.bindSpecial(); err != nil {
 		return err
 	}
 	return f.fillWords(e)

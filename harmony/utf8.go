@@ -81,37 +81,54 @@ func lossy(s string) string {
 
 // textStream turns the bytes of tokens, which may end anywhere, into text.
 type textStream struct {
-	waiting []byte // the beginning of a character, and what came behind a bad one
+	buf      []byte // what came and is not yet text begins at from
+	from     int
+	replaced bool // a bad sequence was; the owner resets it
 }
 
 // add returns the text that the bytes complete. Bad sequences become U+FFFD:
 // all that there are, or only the first, the rest waiting for the next bytes,
 // as in openai-harmony.
 func (s *textStream) add(bytes string, all bool) string {
-	if len(s.waiting) == 0 {
+	if len(s.buf) == 0 {
 		if _, bad, _ := badUTF8(bytes); bad == 0 {
 			return bytes
 		}
 	}
-	s.waiting = append(s.waiting, bytes...)
+	s.buf = append(s.buf, bytes...)
 	var text string
 	for {
-		good, bad, cut := badUTF8(s.waiting)
-		text += string(s.waiting[:good])
+		waiting := s.buf[s.from:]
+		good, bad, cut := badUTF8(waiting)
+		text += string(waiting[:good])
 		if bad > 0 && !cut {
 			text += string(utf8.RuneError)
 			good += bad
+			s.replaced = true
 		}
-		s.waiting = s.waiting[:copy(s.waiting, s.waiting[good:])]
+		s.drop(good)
 		if bad == 0 || cut || !all {
 			return text
 		}
 	}
 }
 
+// drop forgets the first n bytes that wait. It moves the rest to the front only
+// when that is no more than what was dropped.
+func (s *textStream) drop(n int) {
+	s.from += n
+	if rest := len(s.buf) - s.from; rest <= s.from {
+		s.buf = s.buf[:copy(s.buf, s.buf[s.from:])]
+		s.from = 0
+	}
+}
+
 // flush returns what waits, all that is bad in it replaced.
 func (s *textStream) flush() string {
-	text := lossy(string(s.waiting))
-	s.waiting = s.waiting[:0]
+	if len(s.buf) == 0 {
+		return ""
+	}
+	text := lossy(string(s.buf[s.from:]))
+	s.buf, s.from, s.replaced = s.buf[:0], 0, true
 	return text
 }

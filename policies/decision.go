@@ -74,10 +74,11 @@ func (e *Effect) UnmarshalText(text []byte) error {
 
 // Request is one call that waits for a decision.
 type Request struct {
-	Call   tools.Call
-	Effect Effect
-	Origin harmony.Role      // the lowest role whose text is in the context
-	Leaves []provenance.Leaf // the values of the arguments, and where each came from
+	Call         tools.Call
+	Effect       Effect
+	Irreversible bool              // what the call does cannot be taken back
+	Origin       harmony.Role      // the lowest role whose text is in the context
+	Leaves       []provenance.Leaf // the values of the arguments, and where each came from
 }
 
 // Decision is what the layers say of a request. Rule and Reason may be told to

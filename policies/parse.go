@@ -16,6 +16,7 @@ type document struct {
 	Layer    layer       `yaml:"layer,required"`
 	Defaults defaultsDoc `yaml:"defaults"`
 	Limits   limitsDoc   `yaml:"limits"`
+	Origins  *originsDoc `yaml:"origins"`
 	Rules    []ruleDoc   `yaml:"rules"`
 }
 
@@ -117,7 +118,7 @@ func Parse(name string, src []byte, from harmony.Role) (*Policy, error) {
 	if err := strictyaml.DecodeKind(name, src, "Policy", &doc); err != nil {
 		return nil, err
 	}
-	f := &file{name: name, layer: from, limits: doc.Limits.over(unlimited), defaults: map[Effect]Verdict{}}
+	f := &file{name: name, layer: from, limits: doc.Limits.over(unlimited), origins: doc.Origins, defaults: map[Effect]Verdict{}}
 	for effect, v := range map[Effect]*Verdict{Read: doc.Defaults.Read, SideEffect: doc.Defaults.SideEffect, Unknown: doc.Defaults.Unknown} {
 		if v != nil {
 			f.defaults[effect] = *v

@@ -32,6 +32,7 @@ type file struct {
 	defaults map[Effect]Verdict
 	limits   tools.Limits // unlimited where the file says nothing
 	rules    []rule
+	origins  *originsDoc // nil: no say
 }
 
 // rule is one entry of a file's rules.
@@ -115,6 +116,7 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 		allowed = allowed || found.Verdict == Allow
 		out = append(out, found)
 	}
+	out = append(out, f.origins.findings(f, &r)...)
 	fallback, stated := f.defaults[r.Effect]
 	switch {
 	case f.layer == harmony.System && allowed:

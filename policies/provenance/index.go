@@ -53,6 +53,24 @@ func (x *index) find(value string, found func(text, at int) bool) {
 	}
 }
 
+// minEcho is the length of a word that says something.
+const minEcho = 4
+
+// echoes reports whether two words in a row of a value stand so in a text. Of
+// the two at least one must be long enough to say something.
+func (x *index) echoes(value string) bool {
+	from, long, ok := -1, false, false
+	eachWord(value, func(start, end int) bool {
+		now := end-start >= minEcho
+		if from >= 0 && (long || now) {
+			x.find(value[from:end], func(int, int) bool { ok = true; return false })
+		}
+		from, long = start, now
+		return !ok
+	})
+	return ok
+}
+
 // eachWord calls f with the bounds of each word, until f says to stop.
 func eachWord(s string, f func(start, end int) bool) {
 	start := -1
@@ -101,7 +119,8 @@ func whole(text string, start, end int) bool {
 		}
 	}
 	if next > 0 && strings.ContainsRune(joiners, after) {
-		if r, n := utf8.DecodeRuneInString(text[end+next:]); n > 0 && isWord(r) {
+		r, n := utf8.DecodeRuneInString(text[end+next:])
+		if n > 0 && isWord(r) && !(after == '.' && unicode.IsLower(last) && unicode.IsUpper(r)) { // the space is missing
 			return false
 		}
 	}

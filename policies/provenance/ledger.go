@@ -17,6 +17,7 @@ type Ledger struct {
 	manifest *Manifest
 
 	user, developer *index
+	echo            *index            // the user's text in lower case
 	approved        map[string]bool   // values that a person said yes to
 	directory       map[string]string // whole values of trusted lookups, with their source
 	minted          map[string]string
@@ -40,13 +41,16 @@ func NewLedger(m *Manifest) *Ledger {
 		m = &Manifest{}
 	}
 	return &Ledger{
-		manifest: m, user: newIndex(), developer: newIndex(), untrusted: newIndex(), said: newIndex(),
+		manifest: m, user: newIndex(), echo: newIndex(), developer: newIndex(), untrusted: newIndex(), said: newIndex(),
 		approved: map[string]bool{}, directory: map[string]string{}, minted: map[string]string{}, payees: map[string]string{},
 	}
 }
 
-// UserSaid adds the user's own words, DeveloperSaid the developer's.
-func (l *Ledger) UserSaid(text string) { l.user.add(text) }
+// UserSaid adds the user's own words.
+func (l *Ledger) UserSaid(text string) {
+	l.user.add(text)
+	l.echo.add(strings.ToLower(text))
+}
 
 // DeveloperSaid adds the developer's words.
 func (l *Ledger) DeveloperSaid(text string) { l.developer.add(text) }
@@ -216,6 +220,7 @@ func (l *Ledger) trace(leaf *Leaf) {
 	leaf.Label, leaf.Source = l.label(leaf.Text, leaf.Class)
 	if leaf.Label == Composed && len(leaf.Text) <= maxTraced {
 		l.seen(leaf)
+		leaf.Echo = l.echo.echoes(strings.ToLower(leaf.Text))
 	}
 	switch leaf.Class {
 	case URL:

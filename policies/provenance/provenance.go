@@ -105,6 +105,7 @@ type Leaf struct {
 	// Sent says that the value was observed on a page whose address the user
 	// gave: the user sent us there to find something.
 	Sent bool
+	Echo bool // two words in a row of it stand in the user's text
 }
 
 // Standing is what speaks for a link. A greater one vouches for more.

@@ -19,6 +19,7 @@ type Job struct {
 
 	path string // the task file
 	root string // its folder; all its paths stay below
+	form *form  // of the answer; nil: any
 }
 
 // File is a file that a run depends on.
@@ -56,6 +57,9 @@ func Parse(path string, src []byte) (*Job, error) {
 		return nil, fmt.Errorf("%s: {{%s}} is not among the task's inputs", t.PromptFile, unknown[0])
 	}
 	t.fill()
+	if err := j.readForm(); err != nil {
+		return nil, fmt.Errorf("%s: output.schema: %w", path, err)
+	}
 	return j, nil
 }
 

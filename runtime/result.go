@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,6 +53,7 @@ type Result struct {
 	ExitCode  int              `json:"exit_code"`
 	Reason    string           `json:"reason,omitempty"`    // why it is not done, in one line
 	Final     string           `json:"final"`               // the answer as the model gave it; empty unless there is one
+	Value     json.RawMessage  `json:"value,omitempty"`     // the answer as JSON, where the task gives it a schema
 	Citations []tools.Citation `json:"citations,omitempty"` // the pages that the answer cites
 	Task      string           `json:"task,omitempty"`
 	Run       string           `json:"run,omitempty"` // the run's id

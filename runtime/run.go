@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"chorale/agent"
 	"chorale/harmony"
+	"chorale/harmony/constrain"
 	"chorale/internal/strictyaml"
 )
 
@@ -19,7 +21,12 @@ type Session struct {
 	Encoding *harmony.Encoding
 	Dialect  harmony.Dialect
 	Model    agent.Model
-	Context  int     // tokens of history that the model can hold
+	Context  int // tokens of history that the model can hold
+
+	// Vocabulary constrains the model, unless the task turns that off; nil: it is
+	// free.
+	Vocabulary *constrain.Vocabulary
+
 	Grants   []Grant // opened when first called, closed at the end
 	Gate     agent.Gate
 	Approver agent.Approver   // nil: nobody can be asked
@@ -78,6 +85,9 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
 		Budget: s.budget(),
 		Emit:   func(e agent.Event) { log.write(log.of(e)) },
 	}
+	if err := s.form(a); err != nil {
+		return broke("constrain the model", errors.Join(err, trace.close()))
+	}
 	log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
 	o, err := a.Run(ctx, s.conversation())
 	cited := box.citations(o.Final)
@@ -85,11 +95,36 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
 		o.Status, o.Reason, err = agent.ToolBroke, e.Error(), e
 	}
 	res := Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Citations: cited, Used: o.Used}
+	if f := s.Job.form; f != nil && o.Status == agent.Done {
+		res.Value, _ = f.read(o.Final) // the agent took it for that
+	}
 	log.write(Record{Kind: KindFinished, Result: &res})
 	if e := trace.close(); e != nil {
 		return broke("write trace.jsonl", e)
 	}
 	return res, err
+}
+
+// form gives the agent the form of what the model may say: the grammar of the
+// conversation, and the answer's schema.
+func (s *Session) form(a *agent.Agent) error {
+	t, f := &s.Job.Task, s.Job.form
+	if f != nil {
+		a.Answer = func(final string) error { _, err := f.read(final); return err }
+	}
+	if s.Vocabulary == nil || t.Model.Constrain == ConstrainOff {
+		return nil
+	}
+	c := constrain.Conversation{Tools: a.Declared}
+	if f != nil {
+		c.Answer, c.LenientAnswer = f.schema, t.Output.Validate == ValidateAfter
+	}
+	grammar, err := s.Vocabulary.Harmony(c)
+	if err != nil {
+		return err
+	}
+	a.Constrain = func() agent.Constraint { return grammar.Start() }
+	return nil
 }
 
 func (s *Session) budget() agent.Budget {
@@ -119,10 +154,24 @@ func (s *Session) conversation() []harmony.Message {
 		panic("runtime: " + err.Error()) // the task file was checked
 	}
 	conv := []harmony.Message{harmony.NewSystemContent(effort, s.Now().Format(time.DateOnly), builtin...).Message()}
-	if t.Developer.Text != "" || len(functions) > 0 {
-		conv = append(conv, harmony.NewDeveloperContent(t.Developer.Text, functions...).Message())
+	if developer := s.developer(functions); len(developer.Content) > 0 {
+		conv = append(conv, developer)
 	}
 	return append(conv, harmony.NewMessage(harmony.User, t.Prompt))
+}
+
+// developer is what the developer says: instructions, functions, and last the
+// form of the answer.
+func (s *Session) developer(functions []harmony.Function) harmony.Message {
+	m := harmony.Message{Role: harmony.Developer}
+	t := &s.Job.Task
+	if t.Developer.Text != "" || len(functions) > 0 {
+		m = harmony.NewDeveloperContent(t.Developer.Text, functions...).Message()
+	}
+	if f := s.Job.form; f != nil {
+		m.Content = append(m.Content, f.part(t.Name, len(m.Content) > 0))
+	}
+	return m
 }
 
 // conclude grades an answer and writes it where the task wants it.

@@ -21,14 +21,15 @@ import (
 	"chorale/tools"
 )
 
-// speaker is a model that says given messages and remembers what it was given.
+// speaker is a model that says given messages, as far as it may, and remembers
+// what it was given.
 type speaker struct {
 	enc  *harmony.Encoding
 	says []string
 	all  []harmony.Token // the last prompt and what was said to it
 }
 
-func (m *speaker) Generate(_ context.Context, prompt, _ []harmony.Token, _ agent.Constraint) iter.Seq2[harmony.Token, error] {
+func (m *speaker) Generate(_ context.Context, prompt, _ []harmony.Token, c agent.Constraint) iter.Seq2[harmony.Token, error] {
 	return func(yield func(harmony.Token, error) bool) {
 		m.all = slices.Clone(prompt)
 		if len(m.says) == 0 {
@@ -38,6 +39,13 @@ func (m *speaker) Generate(_ context.Context, prompt, _ []harmony.Token, _ agent
 		said := m.enc.EncodeWithSpecial(m.says[0])
 		m.says = m.says[1:]
 		for _, t := range said {
+			if c != nil {
+				c.Forced() // the same tokens, if there are any
+				if err := c.Accept(t); err != nil {
+					yield(0, err)
+					return
+				}
+			}
 			m.all = append(m.all, t)
 			if !yield(t, nil) {
 				return

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -65,6 +67,10 @@ type ModelSpec struct {
 	Seed          *uint64  `yaml:"seed,omitempty"`
 	ContextTokens int      `yaml:"contextTokens,omitempty"`
 	Device        string   `yaml:"device,omitempty"` // auto, cpu, software, or an id of a device
+
+	// Constrain says whether the model can only say what makes sense in the
+	// conversation: auto (default) or off.
+	Constrain string `yaml:"constrain,omitempty"`
 }
 
 // ToolSpec names the tools of the run.
@@ -107,10 +113,38 @@ type Limits struct {
 	RepeatDenied int                 `yaml:"repeatDenied,omitempty"`
 }
 
-// Output says where the answer goes besides the terminal and result.json.
+// Output says where the answer goes besides the terminal and result.json, and
+// which form it has.
 type Output struct {
 	File string `yaml:"file,omitempty"`
+
+	// Schema is the JSON Schema of the answer. The model can say nothing else;
+	// what of a schema can't be held to that way is refused when the task is
+	// read, or with Validate: after checked once the answer is there.
+	Schema   *SchemaSource `yaml:"schema,omitempty"`
+	Validate string        `yaml:"validate,omitempty"`
 }
+
+// SchemaSource is a JSON Schema: the name of its file, or itself.
+type SchemaSource struct {
+	File string
+	JSON json.RawMessage
+}
+
+// DecodeNode takes a string as the file's name and a mapping as the schema.
+func (s *SchemaSource) DecodeNode(n strictyaml.Node) error {
+	switch n.Kind() {
+	case strictyaml.String:
+		s.File = n.Text()
+		return localPath(cmp.Or(s.File, "."))
+	case strictyaml.Mapping:
+		return n.Decode(&s.JSON)
+	}
+	return fmt.Errorf("must be a JSON Schema or the name of its file, got %s", n.Describe())
+}
+
+// MarshalYAML writes the schema, which is YAML as it stands.
+func (s *SchemaSource) MarshalYAML() ([]byte, error) { return s.JSON, nil }
 
 // Check is one question asked of the finished run. The subject is the answer,
 // or with File a file in the run's artifacts folder.
@@ -138,6 +172,7 @@ const (
 // user's to choose, not the program's.
 func (t *Task) fill() {
 	setDefault(&t.Model.Effort, DefaultEffort)
+	setDefault(&t.Model.Constrain, ConstrainAuto)
 	setDefault(&t.Approvals.Mode, AskApproval)
 	setDefault(&t.Limits.Turns, DefaultTurns)
 	setDefault(&t.Limits.ToolCalls, DefaultToolCalls)

@@ -161,7 +161,7 @@ func compareKeys(t *testing.T, path string, schema map[string]any, typ reflect.T
 		}
 		typ = typ.Elem()
 	}
-	if typ.Kind() != reflect.Struct {
+	if typ.Kind() != reflect.Struct || reflect.PointerTo(typ).Implements(reflect.TypeFor[strictyaml.NodeDecoder]()) {
 		return
 	}
 	props, _ := schema["properties"].(map[string]any)

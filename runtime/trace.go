@@ -32,6 +32,7 @@ type Record struct {
 	OK        *bool           `json:"ok,omitempty"`        // approval, tool.result
 	Ran       *bool           `json:"ran,omitempty"`       // tool.result: did the tool run at all
 	Artifacts []string        `json:"artifacts,omitempty"` // tool.result: names as the model knows them
+	Forced    int             `json:"forced,omitempty"`    // message: how many of its tokens the grammar left no choice about
 	Mended    []string        `json:"mended,omitempty"`    // message: faults that the parser mended
 	Result    *Result         `json:"result,omitempty"`    // run.finished
 }
@@ -96,7 +97,7 @@ func (r *recorder) of(e agent.Event) Record {
 		rec.Kind, rec.Text = KindDelta, e.Text
 	case agent.Sampled:
 		r.turn = e.Turn
-		rec.Kind, rec.Tokens, rec.Message = KindMessage, e.Tokens, message(e.Message)
+		rec.Kind, rec.Tokens, rec.Forced, rec.Message = KindMessage, e.Tokens, e.Forced, message(e.Message)
 		for _, m := range e.Repairs {
 			rec.Mended = append(rec.Mended, m.Kind.String())
 		}

@@ -18,6 +18,16 @@ const (
 	DenyApproval = "deny" // by nobody: it is denied
 )
 
+// Whether the model is constrained to what makes sense in the conversation.
+const (
+	ConstrainAuto = "auto"
+	ConstrainOff  = "off"
+)
+
+// ValidateAfter has the answer checked once it is there, and asked for again,
+// as far as its schema is none that the model can be constrained to.
+const ValidateAfter = "after"
+
 var namePattern = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 
 // Check finds what the types alone do not.
@@ -73,6 +83,9 @@ func (in *Input) Check() error {
 func (m *ModelSpec) Check() error {
 	if err := oneOf(m.Effort, "low", "medium", "high"); err != nil {
 		return strictyaml.At("effort", err)
+	}
+	if err := oneOf(m.Constrain, ConstrainAuto, ConstrainOff); err != nil {
+		return strictyaml.At("constrain", err)
 	}
 	between := func(key string, v *float64, low, high float64) error {
 		if v != nil && !(*v >= low && *v <= high) {
@@ -130,7 +143,15 @@ func (l *Limits) Check() error {
 }
 
 // Check refuses an output outside the task's folder.
-func (o *Output) Check() error { return atPath("file", o.File) }
+func (o *Output) Check() error {
+	if err := oneOf(o.Validate, ValidateAfter); err != nil {
+		return strictyaml.At("validate", err)
+	}
+	if o.Validate != "" && o.Schema == nil {
+		return strictyaml.At("validate", errors.New("there is no schema to validate the answer with"))
+	}
+	return atPath("file", o.File)
+}
 
 // Check refuses a check that asks nothing.
 func (c *Check) Check() error {

@@ -1,0 +1,122 @@
+package constrain
+
+import (
+	"math/bits"
+
+	"chorale/harmony"
+)
+
+// freeText holds the masks of text that may be anything but must be UTF-8 (RFC
+// 3629), so that no message ends in the middle of a character. There is one for
+// each state of a character that is being read; they are constant.
+type freeText struct {
+	text  Mask
+	masks [halves]Mask
+	// after is the state behind each token that begins with a character.
+	after []charState
+}
+
+// charState is how much of a character has been read.
+type charState uint8
+
+const (
+	whole     charState = iota // none: the last one is complete
+	one                        // one more byte must come, 80..BF
+	two                        // two more
+	three                      // three more
+	two0                       // two more, the first A0..BF: shorter forms are not UTF-8
+	two9                       // two more, the first 80..9F: surrogates are not
+	three0                     // three more, the first 90..BF
+	three8                     // three more, the first 80..8F: up to U+10FFFF
+	halves                     // the number of states
+	malformed charState = 0xFF
+)
+
+func newFreeText(v *Vocabulary) *freeText {
+	f := &freeText{text: v.Text(), after: make([]charState, 64*len(v.Text()))}
+	for s := range f.masks {
+		f.masks[s] = make(Mask, len(f.text))
+	}
+	for w, word := range f.text {
+		for ; word != 0; word &= word - 1 {
+			id := harmony.Token(64*w + bits.TrailingZeros64(word))
+			text := v.enc.TokenText(id)
+			f.after[id] = whole.read(text)
+			if f.after[id] != malformed {
+				f.masks[whole].Set(id)
+			} else if text[0]>>6 == 0b10 { // it can only go on with a character
+				for s := one; s < halves; s++ {
+					if s.read(text) != malformed {
+						f.masks[s].Set(id)
+					}
+				}
+			}
+		}
+	}
+	return f
+}
+
+// accept returns the state behind a token, malformed if it cannot come.
+func (f *freeText) accept(v *Vocabulary, s charState, id harmony.Token) charState {
+	switch {
+	case !f.text.Has(id):
+		return malformed
+	case s == whole:
+		return f.after[id]
+	}
+	return s.read(v.enc.TokenText(id))
+}
+
+func (s charState) read(text string) charState {
+	for i := 0; i < len(text) && s != malformed; i++ {
+		s = s.next(text[i])
+	}
+	return s
+}
+
+func (s charState) next(b byte) charState {
+	low, high, then := byte(0x80), byte(0xBF), whole
+	switch s {
+	case whole:
+		return begin(b)
+	case two:
+		then = one
+	case two0:
+		low, then = 0xA0, one
+	case two9:
+		high, then = 0x9F, one
+	case three:
+		then = two
+	case three0:
+		low, then = 0x90, two
+	case three8:
+		high, then = 0x8F, two
+	}
+	if b < low || b > high {
+		return malformed
+	}
+	return then
+}
+
+// begin is the state behind the first byte of a character.
+func begin(b byte) charState {
+	switch {
+	case b < 0x80:
+		return whole
+	case b < 0xC2 || b > 0xF4:
+		return malformed
+	case b < 0xE0:
+		return one
+	case b == 0xE0:
+		return two0
+	case b == 0xED:
+		return two9
+	case b < 0xF0:
+		return two
+	case b == 0xF0:
+		return three0
+	case b == 0xF4:
+		return three8
+	}
+	return three
+}

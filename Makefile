@@ -8,12 +8,15 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # -buildvcs=false: a clone that belongs to another user must build as well.
 BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: run test check race heavy build setup setup-test shaders clean
+# How long each property is tried on random input.
+FUZZTIME ?= 60s
+
+.PHONY: run test check race heavy fuzz build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
 
-test: setup-test build check race heavy ## set up, then pass every test
+test: setup-test build check race heavy fuzz ## set up, then pass every test
 
 build:
 	@mkdir -p bin
@@ -39,6 +42,11 @@ race: ## every test but the heavy numeric goldens, under the race detector
 
 heavy: ## the numeric goldens and the replay of held-out episodes, at full speed
 	$(GO) test -buildvcs=false -timeout 15m -run 'Heavy|Golden|Replay|Eval' ./inference/... ./cmd/agent/...
+
+fuzz: ## the properties of Harmony's codec and grammar on random input, one core each
+	@grep -Ero '^func Fuzz\w+' --include='*_test.go' harmony | sed 's|/[^/]*:func||' | \
+	xargs -P "$$(getconf _NPROCESSORS_ONLN)" -n 2 sh -c \
+	'GOMAXPROCS=1 $(GO) test -buildvcs=false -run "^$$" -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -parallel 1 "./$$1"' fuzz
 
 shaders: ## recompile the SPIR-V (needs the pinned glslc)
 	$(GO) generate ./shaders

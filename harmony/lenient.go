@@ -132,18 +132,42 @@ func (p *Parser) pushMarker(t Token) {
 // saysSomething reports whether the header's text since its last marker is more
 // than a header has: two words or more that mean nothing there.
 func (p *Parser) saysSomething() bool {
-	words := strings.Fields(p.textOf(p.pending[p.lenient.mark:]))
-	if len(words) > 0 && (p.lenient.marked || p.nextRole == 0 && !p.lenient.implied) {
-		words = words[1:] // the marker's own, or the author's
+	const enough = 2
+	own := 0 // the marker's word, or the author's
+	if p.lenient.marked || p.nextRole == 0 && !p.lenient.implied {
+		own = 1
 	}
+	since := p.pending[p.lenient.mark:]
+	if p.countWords(since) < own+enough { // the usual case, without allocating
+		return false
+	}
+	words := strings.Fields(p.textOf(since))
 	free := 0
-	for _, w := range words {
+	for _, w := range words[min(own, len(words)):] {
 		role, _ := nearestRole(w)
 		if role == 0 && !isChannel(w) && !isContentType(w) && !isToolName(w) && !strings.HasPrefix(w, "to=") {
 			free++
 		}
 	}
-	return free > 1
+	return free >= enough
+}
+
+// countWords counts the words of tokens, which blanks and line ends part.
+func (p *Parser) countWords(tokens []Token) (n int) {
+	inside := false
+	for _, t := range tokens {
+		if p.enc.IsSpecial(t) {
+			continue
+		}
+		for _, b := range []byte(p.enc.vocab.of(t)) {
+			blank := b <= ' '
+			if !blank && !inside {
+				n++
+			}
+			inside = !blank
+		}
+	}
+	return n
 }
 
 // breakOff ends what was no header, at the marker that begins one.

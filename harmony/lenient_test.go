@@ -136,18 +136,31 @@ type lenientReading struct {
 	stray    string
 }
 
-// readLeniently checks what holds for every stream: no error, no lost text, and
-// messages that cover the stream in order.
+// readLeniently checks what holds for every stream: no error, no lost text,
+// contents that are their deltas, and messages that lie in the stream in order.
 func readLeniently(t *testing.T, e *Encoding, tokens []Token, o ParseOptions) lenientReading {
 	t.Helper()
 	p := NewParser(e, o)
 	var r lenientReading
-	var text strings.Builder
+	var text, content strings.Builder
+	headerDone := false
 	take := func(ev Event, err error) {
 		if err != nil {
 			t.Fatalf("%v: %v", tokens, err)
 		}
 		text.WriteString(ev.Text)
+		switch ev.Kind {
+		case HeaderDone:
+			headerDone = true
+			content.Reset()
+		case Delta:
+			content.WriteString(ev.Text)
+		case MessageDone:
+			if content.WriteString(ev.Text); headerDone && ev.Message.Text() != content.String() {
+				t.Fatalf("%v: the content is %q, the deltas were %q", tokens, ev.Message.Text(), content.String())
+			}
+			headerDone = false
+		}
 		if ev.Kind == Stray {
 			r.stray += ev.Text
 		}

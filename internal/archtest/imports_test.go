@@ -24,6 +24,15 @@ var rawAccess = map[string]bool{
 	"inference/internal/weights": true, // mmap
 }
 
+// aloneWith are the packages that someone can take into another program and
+// get nothing else with them: the standard library and each other.
+var aloneWith = []string{"harmony"}
+
+// alone reports whether the package is one of those or lies below one.
+func alone(pkg string) bool {
+	return slices.ContainsFunc(aloneWith, func(p string) bool { return pkg == p || strings.HasPrefix(pkg, p+"/") })
+}
+
 // TestImports holds every non-test import of every package, for every
 // operating system, against the imports block of docs/architecture.md.
 func TestImports(t *testing.T) {
@@ -44,6 +53,8 @@ func TestImports(t *testing.T) {
 			if !slices.Contains(allowed, "*") && !slices.Contains(allowed, dep) {
 				t.Errorf("%s: %s imports %s, which docs/architecture.md does not allow", file, pkg, dep)
 			}
+		case alone(pkg) && strings.Contains(strings.Split(path, "/")[0], "."):
+			t.Errorf("%s: %s imports %s; it must need nothing but the standard library", file, pkg, path)
 		case path == "github.com/vulkan-go/vulkan" && pkg != "inference/internal/vk":
 			t.Errorf("%s: only inference/internal/vk may import %s", file, path)
 		}
@@ -96,7 +107,7 @@ func eachImport(t *testing.T, visit func(pkg, file, path string)) {
 			return err
 		}
 		if d.IsDir() {
-			if base := d.Name(); name != root && (strings.HasPrefix(base, ".") || base == "testdata" || base == "bin" || base == "runs") {
+			if base := d.Name(); name != root && (strings.HasPrefix(base, ".") || base == "testdata" || base == "bin" || base == "runs" || ownModule(name)) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -123,6 +134,13 @@ func eachImport(t *testing.T, visit func(pkg, file, path string)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ownModule reports whether the folder is another module, of which nothing gets
+// into this one.
+func ownModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
 }
 
 func keys(m map[string]bool) []string {

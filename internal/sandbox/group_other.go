@@ -18,4 +18,6 @@ func awaitExit(int) bool { return false }
 
 func killGroup(int) error { return errors.ErrUnsupported }
 
+func terminateGroup(int) {}
+
 func exitCode(s *os.ProcessState) int { return s.ExitCode() }

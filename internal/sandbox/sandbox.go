@@ -38,6 +38,7 @@ const pipeGrace = 500 * time.Millisecond
 // Proc is a running program.
 type Proc struct {
 	done chan struct{}
+	pid  int
 	code int
 	err  error
 }
@@ -71,6 +72,7 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 			return
 		}
 		restrict(cmd.Process.Pid, c)
+		p.pid = cmd.Process.Pid
 		started <- nil
 		p.code, p.err = wait(ctx, cmd)
 	}()
@@ -86,6 +88,18 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 func (p *Proc) Wait() (code int, err error) {
 	<-p.done
 	return p.code, p.err
+}
+
+// Done is closed when Wait would return at once.
+func (p *Proc) Done() <-chan struct{} { return p.done }
+
+// Terminate asks the program and what it started to end. It does not wait.
+func (p *Proc) Terminate() {
+	select {
+	case <-p.done: // its number may be another's by now
+	default:
+		terminateGroup(p.pid)
+	}
 }
 
 func wait(ctx context.Context, cmd *exec.Cmd) (int, error) {

@@ -1,0 +1,57 @@
+package mcp
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"chorale/tools"
+)
+
+// read is what the model is told of a result: its text. Of what is no text, it
+// is told what it is.
+func (c *client) read(r *sdk.CallToolResult) tools.Result {
+	if len(r.InputRequests) > 0 {
+		return c.failed("the server %s asks for input, which nobody gives it", c.server.Name)
+	}
+	var parts []string
+	for _, content := range r.Content {
+		parts = append(parts, textOf(content))
+	}
+	if parts == nil && r.StructuredContent != nil {
+		text, err := json.Marshal(r.StructuredContent)
+		if err != nil {
+			return c.failed("the result of %s cannot be read: %v", c.server.Name, err)
+		}
+		parts = []string{string(text)}
+	}
+	out := tools.Result{Text: c.secrets.Redact(strings.Join(parts, "\n")), Failed: r.IsError}
+	if out.Failed && strings.TrimSpace(out.Text) == "" {
+		return c.failed("the call failed, and the server %s does not say why", c.server.Name)
+	}
+	return out
+}
+
+func textOf(content sdk.Content) string {
+	switch v := content.(type) {
+	case *sdk.TextContent:
+		return v.Text
+	case *sdk.ImageContent:
+		return fmt.Sprintf("[image, %s, %d bytes]", clip(v.MIMEType), len(v.Data))
+	case *sdk.AudioContent:
+		return fmt.Sprintf("[audio, %s, %d bytes]", clip(v.MIMEType), len(v.Data))
+	case *sdk.ResourceLink:
+		return fmt.Sprintf("[resource %s: %s]", clip(v.Name), clip(v.URI))
+	case *sdk.EmbeddedResource:
+		if v.Resource == nil {
+			return "[resource]"
+		}
+		if v.Resource.Blob != nil {
+			return fmt.Sprintf("[resource %s, %s, %d bytes]", clip(v.Resource.URI), clip(v.Resource.MIMEType), len(v.Resource.Blob))
+		}
+		return v.Resource.Text
+	}
+	return "[content of an unknown kind]"
+}

@@ -8,6 +8,7 @@ import (
 
 	"chorale/harmony"
 	"chorale/policies"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
@@ -35,7 +36,14 @@ type Gate interface {
 
 // Approver asks a person about a call that the gate wants asked.
 type Approver interface {
-	Approve(ctx context.Context, c tools.Call, d policies.Decision) (bool, error)
+	Approve(ctx context.Context, q Question) (bool, error)
+}
+
+// Question is a call that waits for a person's word.
+type Question struct {
+	Call     tools.Call
+	Decision policies.Decision
+	Leaves   []provenance.Leaf // the values of its arguments, and where each came from
 }
 
 // Toolbox opens the tool behind a namespace, or returns the one already open.
@@ -52,6 +60,7 @@ type Agent struct {
 	Tools    Toolbox
 	Declared []harmony.Namespace              // what the prompt tells the model it has
 	Effect   func(tools.Call) policies.Effect // what a declared call can do; nil: unknown
+	Manifest *provenance.Manifest             // what the tools mean; nil: all output is untrusted
 	Gate     Gate
 	Approver Approver // nil: there is nobody to ask, and asking is denying
 
@@ -86,6 +95,7 @@ func (a *Agent) Run(ctx context.Context, conversation []harmony.Message) (Outcom
 	if err := r.tell(conversation...); err != nil {
 		return Outcome{Status: ModelBroke, Reason: "the conversation cannot be rendered"}, err
 	}
+	r.remember(conversation)
 	for {
 		if spent := r.spent(); spent != "" {
 			return r.outcome(Exhausted, spent), nil

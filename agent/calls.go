@@ -50,11 +50,12 @@ func (r *run) attempt(ctx context.Context, call tools.Call) (result tools.Result
 		r.used.Failures++
 		return tools.Result{Failed: true, Text: fmt.Sprintf("There is no tool %s. The tools are: %s.", call.Name(), r.toolNames())}, false, nil
 	}
-	decision := r.Gate.Decide(policies.Request{Call: call, Origin: r.origin, Effect: r.effect(call)})
-	r.emit(Decided{Call: call, Decision: decision})
+	request := r.request(call)
+	decision := r.Gate.Decide(request)
+	r.emit(Decided{Call: call, Decision: decision, Leaves: request.Leaves})
 	couldAsk := decision.Verdict == policies.Ask
 	if couldAsk {
-		approved, err := r.ask(ctx, call, decision)
+		approved, err := r.ask(ctx, Question{call, decision, request.Leaves})
 		if err != nil {
 			return tools.Result{}, false, err
 		}
@@ -64,22 +65,45 @@ func (r *run) attempt(ctx context.Context, call tools.Call) (result tools.Result
 		r.denied(call, couldAsk)
 		return tools.Result{Failed: true, Text: DenialPrefix + decision.Reason}, false, nil
 	}
+	r.tally.Charge(decision, request)
 	call.Limits = decision.Limits
 	result, err = r.invoke(ctx, call)
+	r.ledger.Returned(call, request.Leaves, result.Text, result.Failed || err != nil)
 	return result, true, err
 }
 
-// ask puts the call before a person. With nobody there the answer is no.
-func (r *run) ask(ctx context.Context, call tools.Call, d policies.Decision) (bool, error) {
+// request is what the gate decides on: the call, what it can do, where each of
+// its values came from, and what the run has spent.
+func (r *run) request(call tools.Call) policies.Request {
+	q := policies.Request{Call: call, Origin: r.origin, Effect: r.effect(call), Leaves: r.ledger.Leaves(call), Tally: &r.tally}
+	if r.Manifest != nil {
+		q.Irreversible = r.Manifest.Tools[call.Name()].Irreversible
+	}
+	return q
+}
+
+// ask puts the call before a person. With nobody there the answer is no. A yes
+// gives the call's values that person's word; where the rule says so it holds
+// for equal calls of the run as well.
+func (r *run) ask(ctx context.Context, q Question) (bool, error) {
+	key := q.Call.Name() + "\x00" + q.Call.Args
+	if r.yes[key] {
+		r.emit(Approved{Call: q.Call, Asked: true, OK: true})
+		return true, nil
+	}
 	if r.Approver == nil {
-		r.emit(Approved{Call: call})
+		r.emit(Approved{Call: q.Call})
 		return false, nil
 	}
-	ok, err := r.Approver.Approve(ctx, call, d)
+	ok, err := r.Approver.Approve(ctx, q)
 	if err != nil {
 		return false, fmt.Errorf("ask for approval: %w", err)
 	}
-	r.emit(Approved{Call: call, Asked: true, OK: ok})
+	r.emit(Approved{Call: q.Call, Asked: true, OK: ok})
+	if ok {
+		r.yes[key] = q.Decision.Remember == policies.ForRun
+		r.ledger.Approved(q.Leaves)
+	}
 	return ok, nil
 }
 

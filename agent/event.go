@@ -3,6 +3,7 @@ package agent
 import (
 	"chorale/harmony"
 	"chorale/policies"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
@@ -44,6 +45,7 @@ type Sampled struct {
 type Decided struct {
 	Call     tools.Call
 	Decision policies.Decision
+	Leaves   []provenance.Leaf // where the values of the arguments came from
 }
 
 // Approved is a person's word on a call that the policy wants asked. Headless

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"chorale/harmony"
+	"chorale/policies"
+	"chorale/policies/provenance"
 )
 
 // run is the state of one Run.
@@ -14,6 +16,9 @@ type run struct {
 	history []harmony.Token // exactly what the model has seen and said
 	used    Used
 	origin  harmony.Role // the lowest role whose text is in the history
+	ledger  *provenance.Ledger
+	tally   policies.Tally
+	yes     map[string]bool // equal calls that need not be asked again
 
 	thoughts   int            // messages since the model last handed over
 	malformed  int            // unusable messages in a row
@@ -30,7 +35,22 @@ type stuck struct {
 	times    int
 }
 
-func newRun(a *Agent) *run { return &run{Agent: a, denials: map[string]int{}} }
+func newRun(a *Agent) *run {
+	return &run{Agent: a, ledger: provenance.NewLedger(a.Manifest), yes: map[string]bool{}, denials: map[string]int{}}
+}
+
+// remember keeps the words of the user and the developer, who alone have
+// authority in a run.
+func (r *run) remember(conversation []harmony.Message) {
+	for _, m := range conversation {
+		switch m.Role {
+		case harmony.User:
+			r.ledger.UserSaid(m.Text())
+		case harmony.Developer:
+			r.ledger.DeveloperSaid(m.Text())
+		}
+	}
+}
 
 func (r *run) emit(events ...Event) {
 	if r.Emit == nil {

@@ -204,7 +204,7 @@ func (s *stage) Decide(r policies.Request) policies.Decision {
 	return d
 }
 
-func (s *stage) Approve(context.Context, tools.Call, policies.Decision) (bool, error) {
+func (s *stage) Approve(context.Context, Question) (bool, error) {
 	return *s.approve, nil
 }
 

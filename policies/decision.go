@@ -79,6 +79,7 @@ type Request struct {
 	Irreversible bool              // what the call does cannot be taken back
 	Origin       harmony.Role      // the lowest role whose text is in the context
 	Leaves       []provenance.Leaf // the values of the arguments, and where each came from
+	Tally        *Tally            // what the run has spent so far; nil: nothing
 }
 
 // Decision is what the layers say of a request. Rule and Reason may be told to
@@ -90,12 +91,17 @@ type Decision struct {
 	Rule    string
 	Reason  string
 	Limits  tools.Limits // zero unless the verdict is Allow or Ask
+
+	Rules    []string // that had a say, as layer:id, for the records; not for the model
+	Remember Remember // how long a yes to an ask holds
+	Charges  []string // budgets that the call is booked on if it runs; see Tally
 }
 
 // Reasons that the engine itself gives.
 const (
 	ReasonTool     = "tool is not allowed"
 	ReasonArgument = "argument is not allowed"
+	ReasonBudget   = "the budget of the rule is spent"
 	ReasonAsk      = "approval is needed"
 	ReasonRefused  = "approval was refused"
 )

@@ -79,7 +79,7 @@ func (o *originsDoc) findings(f *file, r *Request) []Finding {
 	var out []Finding
 	for _, rule := range originRules {
 		if v := rule.stated(&o.originsBody); v != nil && *v != Allow && rule.trips(r) {
-			out = append(out, Finding{f.layer, f.name, o.line, rule.id, *v, rule.reason, unlimited})
+			out = append(out, Finding{Layer: f.layer, File: f.name, Line: o.line, Rule: rule.id, Verdict: *v, Reason: rule.reason, limits: unlimited})
 		}
 	}
 	return out

@@ -58,6 +58,8 @@ type ruleBody struct {
 	Decision Verdict   `yaml:"decision,required"`
 	Message  string    `yaml:"message"`
 	Limits   limitsDoc `yaml:"limits"`
+	Budget   *budget   `yaml:"budget"`
+	Remember *Remember `yaml:"remember"`
 }
 
 func (r *ruleDoc) DecodeNode(n strictyaml.Node) error {
@@ -77,6 +79,9 @@ func (r *ruleBody) Check() error {
 	}
 	if len(r.Message) > maxMessage {
 		return strictyaml.At("message", fmt.Errorf("longer than %d bytes", maxMessage))
+	}
+	if r.Remember != nil && r.Decision != Ask {
+		return strictyaml.At("remember", errors.New("stands in a rule that does not ask"))
 	}
 	return nil
 }
@@ -125,8 +130,12 @@ func Parse(name string, src []byte, from harmony.Role) (*Policy, error) {
 		}
 	}
 	for _, r := range doc.Rules {
-		f.rules = append(f.rules, rule{id: r.ID, line: r.line, match: r.Match.compile(), when: r.When, verdict: r.Decision,
-			message: r.reason(), limits: r.Limits.over(unlimited)})
+		compiled := rule{id: r.ID, line: r.line, match: r.Match.compile(), when: r.When, verdict: r.Decision,
+			message: r.reason(), limits: r.Limits.over(unlimited), budget: r.Budget}
+		if r.Remember != nil {
+			compiled.remember = *r.Remember
+		}
+		f.rules = append(f.rules, compiled)
 	}
 	return &Policy{files: []*file{f}}, nil
 }

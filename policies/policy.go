@@ -44,6 +44,9 @@ type rule struct {
 	verdict Verdict
 	message string
 	limits  tools.Limits
+
+	remember Remember // of a rule that asks
+	budget   *budget  // nil: none
 }
 
 // Narrow is p with the files of qs added. The result permits a call at most as
@@ -76,8 +79,14 @@ type Finding struct {
 	Rule    string // its id; empty for a default
 	Verdict Verdict
 	Reason  string
-	limits  tools.Limits
+
+	limits   tools.Limits
+	remember Remember
+	charges  string // the budget that the call is booked on, if the rule has one
 }
+
+// name is the finding's for a record of what decided: layer, file and rule.
+func (f Finding) name() string { return f.Layer.String() + ":" + f.Rule }
 
 // Explain decides, and says which rules and defaults of which layer took part.
 func (p *Policy) Explain(r Request) Explanation {
@@ -109,9 +118,16 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 		if !hit && err == nil {
 			continue
 		}
-		found := Finding{f.layer, f.name, rule.line, rule.id, rule.verdict, rule.message, rule.limits}
-		if err != nil {
+		found := Finding{Layer: f.layer, File: f.name, Line: rule.line, Rule: rule.id, Verdict: rule.verdict, Reason: rule.message,
+			limits: rule.limits, remember: rule.remember}
+		switch {
+		case err != nil:
 			found.Verdict, found.Reason = Deny, err.Error()
+		case rule.budget != nil:
+			found.charges = f.name + "\x00" + rule.id
+			if !rule.budget.covers(r.Tally, found.charges, &r) {
+				found.Verdict, found.Reason = Deny, ReasonBudget
+			}
 		}
 		allowed = allowed || found.Verdict == Allow
 		out = append(out, found)
@@ -150,13 +166,23 @@ func settle(findings []Finding) Decision {
 		return Decision{Reason: ReasonTool}
 	}
 	least, limits := findings[0], unlimited
+	var d Decision
 	for _, f := range findings {
 		limits = limits.Meet(f.limits)
+		if f.Rule != "" {
+			d.Rules = append(d.Rules, f.name())
+		}
+		if f.charges != "" {
+			d.Charges = append(d.Charges, f.charges)
+		}
+		if f.Verdict == Ask {
+			d.Remember = max(d.Remember, f.remember)
+		}
 		if f.Verdict < least.Verdict || (f.Verdict == least.Verdict && least.Rule == "" && f.Rule != "") {
 			least = f
 		}
 	}
-	d := Decision{Verdict: least.Verdict, Rule: least.Rule, Reason: least.Reason}
+	d.Verdict, d.Rule, d.Reason = least.Verdict, least.Rule, least.Reason
 	if least.Rule != "" {
 		d.Layer = least.Layer
 	}

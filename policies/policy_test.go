@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"chorale/harmony"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
@@ -38,7 +39,7 @@ func drawRule(t *rapid.T, id int, decisions *rapid.Generator[string]) string {
 	tool := rapid.SampledFrom([]string{`"*"`, "python", "functions", `"functions.*"`, "functions.a", "[functions.b, python]"}).Draw(t, "tool")
 	match := rapid.SampledFrom([]string{"", ", except: functions.a", ", args: {x: {min: 2}}", ", args: {x: {not: {max: 2}}}",
 		", args: {x: [1, a, true]}", ", args: {x: a*}", `, args: {"x[0]": 1}`, ", args: {$: {regexp: a}}", ", code: {not: a}"}).Draw(t, "match")
-	limits := rapid.SampledFrom([]string{"", ", limits: {time: 5s}", ", limits: {output: 10, memory: 1Mi}"}).Draw(t, "limits")
+	limits := rapid.SampledFrom([]string{"", ", limits: {time: 5s}", ", limits: {output: 10, memory: 1Mi}", ", budget: {calls: 0}", ", budget: {calls: 1, bytes: 6}"}).Draw(t, "limits")
 	when := rapid.SampledFrom([]string{"", "", ", when: args.x > 1", `, when: 'has(args.x)'`, ", when: 'effect == \"read\"'",
 		`, when: 'tool.endsWith("a")'`, ", when: 'args.x.all(v, v == 1)'"}).Draw(t, "when")
 	return fmt.Sprintf("{id: r%d, match: {tool: %s%s}%s, decision: %s%s}", id, tool, match, when, decisions.Draw(t, "decision"), limits)
@@ -48,6 +49,10 @@ func drawFile(t *rapid.T, from ...harmony.Role) drawn {
 	d := drawn{layer: rapid.SampledFrom(from).Draw(t, "layer")}
 	if rapid.Bool().Draw(t, "has defaults") {
 		d.defaults = fmt.Sprintf("defaults: {read: %s, sideEffect: %s}\n", verdicts.Draw(t, "read"), verdicts.Draw(t, "side effect"))
+	}
+	if rapid.Bool().Draw(t, "has origins") {
+		d.defaults += fmt.Sprintf("origins: {%s: %s, irreversible: %s, newHost: %s}\n", rapid.SampledFrom([]string{"destination", "selector", "secret", "unanchored"}).Draw(t, "origin"),
+			verdicts.Draw(t, "of origin"), verdicts.Draw(t, "irreversible"), verdicts.Draw(t, "new host"))
 	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "rules") {
 		d.rules = append(d.rules, drawRule(t, i, verdicts))
@@ -63,7 +68,13 @@ func drawRequest(t *rapid.T) Request {
 			Args: rapid.SampledFrom([]string{`{"x":1}`, `{"x":2.5}`, `{"x":"a"}`, `{"x":[1,"a"]}`, `{"x":[]}`, `{}`, `{"x":null}`,
 				`a = 1`, ``, `{"x":1,"x":3}`, `[]`}).Draw(t, "args"),
 		},
-		Effect: rapid.SampledFrom([]Effect{Unknown, SideEffect, Read}).Draw(t, "effect"),
+		Effect:       rapid.SampledFrom([]Effect{Unknown, SideEffect, Read}).Draw(t, "effect"),
+		Irreversible: rapid.Bool().Draw(t, "irreversible"),
+		Leaves: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) provenance.Leaf {
+			return provenance.Leaf{Arg: "x", Text: "1", Class: provenance.Class(rapid.IntRange(0, 6).Draw(t, "class")),
+				Label: provenance.Label(rapid.IntRange(0, 6).Draw(t, "label")), Sent: rapid.Bool().Draw(t, "sent"),
+				Links: []provenance.Link{{Host: "a.example", Standing: provenance.Standing(rapid.IntRange(0, 4).Draw(t, "standing"))}}}
+		}), 0, 3).Draw(t, "leaves"),
 	}
 }
 
@@ -99,7 +110,7 @@ func TestAddedFileOnlyNarrows(t *testing.T) {
 		if permitsMore(after, before.Decide(r)) {
 			t.Fatalf("%+v became %+v", before.Decide(r), after)
 		}
-		if after.Verdict != reversed.Verdict || after.Limits != reversed.Limits {
+		if after.Verdict != reversed.Verdict || after.Limits != reversed.Limits || len(after.Charges) != len(reversed.Charges) {
 			t.Fatalf("%+v, but in the other order %+v", after, reversed)
 		}
 	})
@@ -168,7 +179,7 @@ func TestSettle(t *testing.T) {
 		{Allow, false, Decision{Verdict: Allow, Reason: "r", Limits: limits}},
 		{Deny, true, Decision{Verdict: Deny, Reason: "r", Limits: limits}},
 	} {
-		if got := (Decision{Verdict: c.verdict, Reason: "r", Limits: limits}).Settle(c.approved); got != c.want {
+		if got := (Decision{Verdict: c.verdict, Reason: "r", Limits: limits}).Settle(c.approved); !cmp.Equal(got, c.want) {
 			t.Errorf("%s settled with %v: %+v, want %+v", c.verdict, c.approved, got, c.want)
 		}
 	}
@@ -189,7 +200,7 @@ rules:
 	}
 	got := Default().Narrow(dev).Explain(Request{Call: tools.Call{Tool: "functions", Function: "send", Args: "{}"}, Effect: SideEffect})
 	want := Explanation{
-		Decision: Decision{Verdict: Deny, Layer: harmony.Developer, Rule: "two", Reason: ReasonTool},
+		Decision: Decision{Verdict: Deny, Layer: harmony.Developer, Rule: "two", Reason: ReasonTool, Rules: []string{"developer:one", "developer:two"}},
 		Findings: []Finding{
 			{Layer: harmony.System, File: "policies/default/system.yaml", Verdict: Ask, Reason: ReasonAsk},
 			{Layer: harmony.Developer, File: "dev.yaml", Line: 6, Rule: "one", Verdict: Ask, Reason: "One."},
@@ -232,44 +243,40 @@ rules:
 	f.Add("functions", "f", `{"x":{}}`)
 	f.Fuzz(func(t *testing.T, tool, function, args string) {
 		r := Request{Call: tools.Call{Tool: tool, Function: function, Args: args}}
-		if a, b := p.Decide(r), p.Decide(r); a != b {
+		if a, b := p.Decide(r), p.Decide(r); !cmp.Equal(a, b) {
 			t.Errorf("%+v, then %+v", a, b)
 		}
 	})
 }
 
+// BenchmarkDecide is one decision with a hundred rules and a context of 200 kB,
+// the search for the origins of all values included. The goal is at most 50 µs.
 func BenchmarkDecide(b *testing.B) {
 	var rules strings.Builder
-	for i := range 100 {
+	for i := range 95 {
 		fmt.Fprintf(&rules, "- {id: r%d, match: {tool: functions.order, args: {amount: {above: %d}}}, decision: ask}\n", i, 1000+i)
 	}
-	dev, err := Parse("p", []byte("apiVersion: agent/v1\nkind: Policy\nlayer: developer\nrules:\n"+rules.String()), harmony.Developer)
+	for i := range 5 {
+		fmt.Fprintf(&rules, "- {id: w%d, match: {tool: functions.order}, when: 'args.amount > %d && prov.to[args.to] != \"user\"', decision: ask}\n", i, 1000+i)
+	}
+	dev, err := Parse("p", []byte("apiVersion: agent/v1\nkind: Policy\nlayer: developer\norigins: {destination: ask, newHost: ask, textLink: ask}\nrules:\n"+rules.String()), harmony.Developer)
 	if err != nil {
 		b.Fatal(err)
 	}
 	p := Default().Narrow(dev)
-	r := Request{Call: tools.Call{Tool: "functions", Function: "order", Args: `{"amount": 12, "note": "hello"}`}, Effect: Read}
+	ledger := provenance.NewLedger(&provenance.Manifest{Tools: map[string]provenance.Tool{
+		"functions.order": {Args: map[string]provenance.Class{"to": provenance.Destination, "note": provenance.Text, "amount": provenance.Amount}}}})
+	ledger.UserSaid("Order 12 boxes from orders@shop.example and tell them hello.")
+	var page strings.Builder
+	for i := 0; page.Len() < 200_000; i++ {
+		fmt.Fprintf(&page, "Line %d of a long page speaks of order %d at https://shop%d.example/%x and of hello.\n", i, i*7, i, i*i)
+	}
+	ledger.Returned(tools.Call{Tool: "functions", Function: "read"}, nil, page.String(), false)
+	call := tools.Call{Tool: "functions", Function: "order", Args: `{"to": "orders@shop.example", "amount": 12, "note": "hello, a long page speaks of it", "ref": "https://shop77.example/x"}`}
+	b.ReportAllocs()
 	for b.Loop() {
-		if p.Decide(r).Verdict != Allow {
-			b.Fatal("not allowed")
-		}
-	}
-}
-
-// A condition costs what it may cost and no more, however great the arguments.
-func TestConditionIsBounded(t *testing.T) {
-	dev, err := Parse("p", []byte("apiVersion: agent/v1\nkind: Policy\nlayer: developer\nrules:\n"+
-		"- {id: many, match: {tool: functions.f}, when: 'args.a.all(x, args.a.all(y, x + y >= 0))', decision: ask}\n"), harmony.Developer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := Default().Narrow(dev)
-	for n, want := range map[int]Verdict{10: Ask, 20_000: Deny} {
-		args := `{"a":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}`
-		started := time.Now()
-		d := p.Decide(Request{Call: tools.Call{Tool: "functions", Function: "f", Args: args}, Effect: Read})
-		if d.Verdict != want || time.Since(started) > 5*time.Second {
-			t.Errorf("%d items: %+v after %v, want %s", n, d, time.Since(started), want)
+		if d := p.Decide(Request{Call: call, Effect: Read, Leaves: ledger.Leaves(call)}); d.Verdict != Allow {
+			b.Fatalf("%+v", d)
 		}
 	}
 }

@@ -60,6 +60,7 @@ type Result struct {
 	Dir       string           `json:"dir,omitempty"` // the run's folder
 	Used      agent.Used       `json:"used"`
 	Seconds   float64          `json:"seconds"`
+	Audit     string           `json:"audit,omitempty"` // hash of the last line of audit.jsonl
 	Checks    []CheckResult    `json:"checks,omitempty"`
 	Artifacts []ArtifactFile   `json:"artifacts,omitempty"`
 }

@@ -13,6 +13,7 @@ import (
 	"chorale/harmony"
 	"chorale/harmony/constrain"
 	"chorale/internal/strictyaml"
+	"chorale/policies/provenance"
 )
 
 // Session is everything that one run of a job needs.
@@ -27,7 +28,8 @@ type Session struct {
 	// free.
 	Vocabulary *constrain.Vocabulary
 
-	Grants   []Grant // opened when first called, closed at the end
+	Grants   []Grant              // opened when first called, closed at the end
+	Manifest *provenance.Manifest // what functions mean; the built-in tools say it themselves
 	Gate     agent.Gate
 	Approver agent.Approver   // nil: nobody can be asked
 	Runs     string           // the folder that run directories are made in
@@ -76,17 +78,26 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	audit, err := openAudit(dir.file("audit.jsonl"), s.Now)
+	if err != nil {
+		return broke("run directory", errors.Join(err, trace.close()))
+	}
 	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: cancel}
 	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
 	a := &agent.Agent{
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
-		Gate: grantGate{s.Gate, box}, Approver: s.Approver,
+		Manifest: s.manifest(), Gate: grantGate{s.Gate, box}, Approver: s.Approver,
 		Budget: s.budget(),
-		Emit:   func(e agent.Event) { log.write(log.of(e)) },
+		Emit: func(e agent.Event) {
+			log.write(log.of(e))
+			if audit.hear(e); audit.err != nil {
+				cancel(fmt.Errorf("write audit.jsonl: %w", audit.err)) // what leaves no record does not go on
+			}
+		},
 	}
 	if err := s.form(a); err != nil {
-		return broke("constrain the model", errors.Join(err, trace.close()))
+		return broke("constrain the model", errors.Join(err, trace.close(), audit.close()))
 	}
 	log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
 	o, err := a.Run(ctx, s.conversation())
@@ -99,10 +110,21 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
 		res.Value, _ = f.read(o.Final) // the agent took it for that
 	}
 	log.write(Record{Kind: KindFinished, Result: &res})
-	if e := trace.close(); e != nil {
-		return broke("write trace.jsonl", e)
+	if e := errors.Join(trace.close(), audit.close()); e != nil {
+		return broke("write trace.jsonl and audit.jsonl", e)
 	}
+	res.Audit = audit.last
 	return res, err
+}
+
+// manifest is what the tools of the run mean. Of a built-in tool its own word
+// counts.
+func (s *Session) manifest() *provenance.Manifest {
+	m := s.Manifest
+	for _, g := range s.Grants {
+		m = m.Join(g.Manifest)
+	}
+	return m
 }
 
 // form gives the agent the form of what the model may say: the grammar of the

@@ -16,6 +16,7 @@ import (
 //
 //	task.lock.yaml  the task as it ran, with the hashes of all its files
 //	trace.jsonl     everything that happened, one record a line, exact token ids
+//	audit.jsonl     each call, its decision and who approved: a chain of hashes
 //	artifacts/      files that tools and the answer left
 //	result.json     how it ended; written last, at once
 type folder struct {

@@ -19,8 +19,9 @@ type Task struct {
 	Developer   Developer        `yaml:"developer,omitempty"`
 	Inputs      map[string]Input `yaml:"inputs,omitempty"`
 	Model       ModelSpec        `yaml:"model,omitempty"`
-	Tools       ToolSpec         `yaml:"tools,omitempty"`    // the grant: what is not named does not exist for the model
-	Policies    []string         `yaml:"policies,omitempty"` // developer layer; they only narrow
+	Tools       ToolSpec         `yaml:"tools,omitempty"`     // the grant: what is not named does not exist for the model
+	Policies    []string         `yaml:"policies,omitempty"`  // developer layer; they only narrow
+	Manifests   []string         `yaml:"manifests,omitempty"` // what the functions' arguments and outputs mean
 	Approvals   Approvals        `yaml:"approvals,omitempty"`
 	Limits      Limits           `yaml:"limits,omitempty"`
 	Output      Output           `yaml:"output,omitempty"`

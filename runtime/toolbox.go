@@ -8,6 +8,7 @@ import (
 
 	"chorale/harmony"
 	"chorale/policies"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
@@ -18,6 +19,9 @@ type Grant struct {
 	Limits    tools.Limits // what the task allows each call; zero fields leave it to the policy
 	// Effect says what a function of the namespace can do outside its sandbox.
 	Effect func(function string) policies.Effect
+	// Manifest says what the tool's arguments and outputs are; nil: its outputs
+	// are untrusted and its arguments ordinary values.
+	Manifest *provenance.Manifest
 	// Open starts the tool.
 	Open func(context.Context, Place) (tools.Tool, error)
 }

@@ -56,10 +56,11 @@ type Call struct {
 
 // Decision is the policy's word, as the trace shows it.
 type Decision struct {
-	Verdict string `json:"verdict"`
-	Layer   string `json:"layer,omitempty"`
-	Rule    string `json:"rule,omitempty"`
-	Reason  string `json:"reason,omitempty"`
+	Verdict string   `json:"verdict"`
+	Layer   string   `json:"layer,omitempty"`
+	Rule    string   `json:"rule,omitempty"`
+	Reason  string   `json:"reason,omitempty"`
+	Origins []Origin `json:"origins,omitempty"` // where each value of the arguments came from, in their order
 }
 
 // The kinds of records.
@@ -146,7 +147,7 @@ func call(c tools.Call) *Call { return &Call{ID: c.ID, Tool: c.Name(), Args: c.A
 
 func decision(e agent.Decided) *Decision {
 	d := e.Decision
-	return &Decision{Verdict: d.Verdict.String(), Layer: d.Layer.String(), Rule: d.Rule, Reason: d.Reason}
+	return &Decision{Verdict: d.Verdict.String(), Layer: d.Layer.String(), Rule: d.Rule, Reason: d.Reason, Origins: origins(e.Leaves)}
 }
 
 // tracer numbers records, shows them to whoever watches, and keeps them.

@@ -49,6 +49,11 @@ func (t *Task) Check() error {
 			return strictyaml.At("policies", err)
 		}
 	}
+	for _, p := range t.Manifests {
+		if err := localPath(cmp.Or(p, ".")); err != nil {
+			return strictyaml.At("manifests", err)
+		}
+	}
 	if unknown := t.unknownPlaceholders(); len(unknown) > 0 {
 		return strictyaml.At("prompt", fmt.Errorf("{{%s}} is not among the inputs", unknown[0]))
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"chorale/agent"
 	"chorale/policies"
-	"chorale/tools"
 )
 
 // approver asks the person at the terminal. The view has already shown the
@@ -40,8 +40,8 @@ func newApprover(in io.Reader, v *view) *approver {
 }
 
 // Approve implements agent.Approver. Anything but a clear yes is a no.
-func (a *approver) Approve(ctx context.Context, c tools.Call, _ policies.Decision) (bool, error) {
-	key := c.Name() + "\x00" + c.Args
+func (a *approver) Approve(ctx context.Context, q agent.Question) (bool, error) {
+	key := q.Call.Name() + "\x00" + q.Call.Args
 	if a.again[key] {
 		return true, nil
 	}
@@ -50,16 +50,25 @@ func (a *approver) Approve(ctx context.Context, c tools.Call, _ policies.Decisio
 	}
 	a.asking.Store(true)
 	defer a.asking.Store(false)
-	said, err := a.ask(ctx)
-	a.again[key] = said == again
+	for _, line := range originLines(q) {
+		a.view.frameLine("│", line)
+	}
+	said, err := a.ask(ctx, q.Decision.Remember)
+	a.again[key] = said == again && q.Decision.Remember != policies.ForOnce
 	return said != no, err
 }
 
 // ask asks until there is an answer. The end of input is a no.
-func (a *approver) ask(ctx context.Context) (reply, error) {
+func (a *approver) ask(ctx context.Context, remember policies.Remember) (reply, error) {
+	choices := "[y] this once  [a] also if asked again with equal arguments  [n] no:"
+	switch remember {
+	case policies.ForOnce:
+		choices = "[y] this once  [n] no:"
+	case policies.ForRun:
+		choices = "[y] yes, for equal arguments in this run too  [n] no:"
+	}
 	for {
-		fmt.Fprintf(a.view.out, "  %s allow it? %s ", a.view.style.frame.Render("│"),
-			a.view.style.dim.Render("[y] this once  [a] also if asked again with equal arguments  [n] no:"))
+		fmt.Fprintf(a.view.out, "  %s allow it? %s ", a.view.style.frame.Render("│"), a.view.style.dim.Render(choices))
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(a.view.out)

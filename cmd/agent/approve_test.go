@@ -9,7 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"chorale/policies"
+	"chorale/agent"
 	"chorale/tools"
 )
 
@@ -25,7 +25,7 @@ func put(t *testing.T, a *approver, keyboard io.Writer, c tools.Call, answer str
 		synctest.Wait()
 		_, _ = io.WriteString(keyboard, answer)
 	}()
-	ok, err := a.Approve(t.Context(), c, policies.Decision{})
+	ok, err := a.Approve(t.Context(), agent.Question{Call: c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestApprove(t *testing.T) {
 		if !put(t, a, keyboard, first, "a\n") {
 			t.Error("an «again» became a no")
 		}
-		if ok, err := a.Approve(t.Context(), first, policies.Decision{}); !ok || err != nil {
+		if ok, err := a.Approve(t.Context(), agent.Question{Call: first}); !ok || err != nil {
 			t.Errorf("an equal call is asked for again: %v, %v", ok, err)
 		}
 		if put(t, a, keyboard, second, "\nn\n") {
@@ -70,12 +70,12 @@ func TestApprove(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		stopped := errors.New("stopped")
 		cancel(stopped)
-		if ok, err := a.Approve(ctx, second, policies.Decision{}); ok || !errors.Is(err, stopped) {
+		if ok, err := a.Approve(ctx, agent.Question{Call: second}); ok || !errors.Is(err, stopped) {
 			t.Errorf("a run that was stopped gave %v, %v", ok, err)
 		}
 		keyboard.Close()
 		synctest.Wait()
-		if ok, err := a.Approve(t.Context(), second, policies.Decision{}); ok || err != nil {
+		if ok, err := a.Approve(t.Context(), agent.Question{Call: second}); ok || err != nil {
 			t.Errorf("the end of input gave %v, %v", ok, err)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 
 	"chorale/harmony"
 	"chorale/policies"
+	"chorale/policies/provenance"
 	"chorale/runtime"
 	"chorale/tools"
 	"chorale/tools/browser"
@@ -43,6 +44,10 @@ func browserGrant(b *runtime.BrowserSpec) runtime.Grant {
 		Namespace: harmony.Browser(),
 		BuiltIn:   true,
 		Effect:    func(string) policies.Effect { return policies.Read },
+		Manifest: &provenance.Manifest{
+			Boundary: provenance.Boundary{Hosts: b.Allow},
+			Tools:    map[string]provenance.Tool{"browser.open": {Args: map[string]provenance.Class{"id": provenance.URL}}},
+		},
 		Open: func(ctx context.Context, p runtime.Place) (tools.Tool, error) {
 			return browser.Open(ctx, browser.Options{
 				Allow: b.Allow, MaxPages: b.MaxPages, JavaScript: b.JavaScript, Tokens: pieces(p.Encoding),
@@ -70,6 +75,7 @@ func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
 		BuiltIn:   true,
 		Limits:    tools.Limits{Time: p.Timeout.Std(), Memory: int64(p.Memory)},
 		Effect:    func(string) policies.Effect { return policies.Read }, // it reaches nothing but its own folder
+		Manifest:  &provenance.Manifest{Tools: map[string]provenance.Tool{"python": {Output: provenance.Derived}}},
 		Open: func(ctx context.Context, at runtime.Place) (tools.Tool, error) {
 			return python.Open(ctx, python.Options{Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory)})
 		},

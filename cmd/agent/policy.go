@@ -10,6 +10,7 @@ import (
 	"chorale/configs"
 	"chorale/harmony"
 	"chorale/policies"
+	"chorale/policies/provenance"
 	"chorale/runtime"
 )
 
@@ -44,6 +45,23 @@ func loadPolicies(job *runtime.Job, configured []configs.Policy) (*policies.Poli
 		return nil, err
 	}
 	return system.Narrow(stack...), nil
+}
+
+// loadManifests joins the manifests that the task names.
+func loadManifests(job *runtime.Job) (*provenance.Manifest, error) {
+	var m *provenance.Manifest
+	for _, name := range job.Task.Manifests {
+		src, err := job.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("manifest: %w", err)
+		}
+		next, err := provenance.Parse(job.Path(name), src)
+		if err != nil {
+			return nil, err
+		}
+		m = m.Join(next)
+	}
+	return m, nil
 }
 
 // systemLayer is the machine owner's own policy, the only one that can grant

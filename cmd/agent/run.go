@@ -117,6 +117,10 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err != nil {
 		return runtime.Result{}, err
 	}
+	manifest, err := loadManifests(job)
+	if err != nil {
+		return runtime.Result{}, err
+	}
 	granted, err := grants(job)
 	if err != nil {
 		return runtime.Result{}, err
@@ -137,7 +141,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	out.head(job.Task.Name, engine.String(), toolWords(granted))
 	s := &runtime.Session{
 		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
-		Grants: granted, Gate: gate, Approver: f.approver(std, job, out),
+		Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out),
 		Runs: cfg.Runs, Now: time.Now, Watch: out.watch, Version: version, Engine: engine.String(),
 	}
 	return s.Run(ctx)

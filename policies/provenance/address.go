@@ -71,12 +71,20 @@ func bare(address string) string {
 	return strings.ToLower(rest[:end]) + rest[end:]
 }
 
-// within reports whether a host is one of the patterns: itself, or below a
-// pattern that begins with "*.".
+// within reports whether a host is one of the patterns, as an allow list of the
+// browser has them: the host itself, "*.example.com" for those below it, "*"
+// for any. Scheme and port of a pattern say nothing about the host.
 func within(host string, patterns []string) bool {
 	for _, p := range patterns {
-		p = strings.ToLower(p)
-		if base, ok := strings.CutPrefix(p, "*."); host != "" && (host == p || ok && (host == base || strings.HasSuffix(host, "."+base))) {
+		if _, rest, ok := strings.Cut(p, "://"); ok {
+			p = rest
+		}
+		if i := strings.LastIndexByte(p, ':'); i >= 0 && !strings.HasSuffix(p, "]") {
+			p = p[:i]
+		}
+		p = strings.ToLower(strings.Trim(p, "[]"))
+		base, below := strings.CutPrefix(p, "*.")
+		if host != "" && (p == "*" || host == p || below && strings.HasSuffix(host, "."+base)) {
 			return true
 		}
 	}

@@ -191,6 +191,10 @@ func (w *walker) walk(key string, v any) {
 			w.leaf(key, v)
 		}
 	case json.Number:
+		if w.class == URL { // the number of a link, not an address
+			w.out = append(w.out, Leaf{Arg: w.arg, Text: v.String()})
+			return
+		}
 		w.leaf(key, v.String())
 	case bool:
 		w.out = append(w.out, Leaf{Arg: w.arg, Text: strconv.FormatBool(v)})

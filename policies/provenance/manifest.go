@@ -33,7 +33,7 @@ const (
 // Boundary is the inside: who belongs to it may receive.
 type Boundary struct {
 	Domains []string `yaml:"domains"` // of mail addresses; subdomains do not count
-	Hosts   []string `yaml:"hosts"`   // of addresses; "*.example.com" covers subdomains
+	Hosts   []string `yaml:"hosts"`   // of addresses; "*.example.com" is what lies below
 	Members []string `yaml:"members"` // names, accounts, channels
 	// Payees are fields of the outputs that name whom the user has dealt with
 	// before, as the records of a bank account do.

@@ -28,6 +28,7 @@ setup: build
 
 setup-test: build
 	@scripts/system.sh test
+	@scripts/mcp-tests.sh
 	@bin/agent setup python
 
 check: ## formatting, vet, and the builds that CI does not run

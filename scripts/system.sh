@@ -3,8 +3,9 @@
 #
 #   scripts/system.sh run    what `agent run` needs: a Vulkan loader and driver,
 #                            and pip, which knows where Python packages live
-#   scripts/system.sh test   also the validation layer, the SPIR-V tools and
-#                            Chromium (which carries the SwiftShader driver)
+#   scripts/system.sh test   also the validation layer, the SPIR-V tools,
+#                            Chromium (which carries the SwiftShader driver), and
+#                            Node for the MCP servers that tests talk to
 #
 # It installs on Debian and Ubuntu, as root or by sudo, and only what is
 # missing. Elsewhere it says what to install and goes on where the rest works.
@@ -46,6 +47,8 @@ if [ "$goal" = test ]; then
 	have spirv-val || need spirv-tools
 	have glslc || need glslc
 	have chromium || need chromium
+	have node || need nodejs
+	have npm || need npm
 fi
 
 [ -n "$missing" ] || exit 0
@@ -57,7 +60,7 @@ Install their counterparts, for example:
   Fedora:  sudo dnf install vulkan-loader mesa-vulkan-drivers python3-pip
   Arch:    sudo pacman -S vulkan-icd-loader vulkan-swrast python-pip
   macOS:   brew install molten-vk vulkan-loader python
-  (for the tests also the Vulkan validation layers, spirv-tools and Chromium)
+  (for the tests also the Vulkan validation layers, spirv-tools, Chromium, Node and npm)
 Without a Vulkan driver everything still runs, on the CPU backend.
 EOF
 	give_up

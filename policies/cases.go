@@ -5,18 +5,74 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"chorale/harmony"
 	"chorale/internal/strictyaml"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
 // casesDoc is a tests.yaml: calls, and what a stack of policies says of them.
 type casesDoc struct {
-	Stack stackDoc  `yaml:"stack"`
-	Tests []caseDoc `yaml:"tests,required"`
+	Stack    stackDoc  `yaml:"stack"`
+	Manifest string    `yaml:"manifest"` // what the tools mean; without one nothing is known of them
+	Tests    []caseDoc `yaml:"tests,required"`
+}
+
+// spanDoc is a text of the context before the call: somebody's words, or a call
+// with what it gave.
+type spanDoc struct {
+	User      *string         `yaml:"user"`
+	Developer *string         `yaml:"developer"`
+	Call      string          `yaml:"call"`
+	Args      json.RawMessage `yaml:"args"`
+	Text      string          `yaml:"text"` // source code in place of args
+	Output    string          `yaml:"output"`
+	Failed    bool            `yaml:"failed"`
+	Approved  bool            `yaml:"approved"` // a person said yes to the call
+}
+
+// Check implements strictyaml.Checker.
+func (s *spanDoc) Check() error {
+	n := 0
+	for _, given := range []bool{s.User != nil, s.Developer != nil, s.Call != ""} {
+		if given {
+			n++
+		}
+	}
+	if n != 1 {
+		return errors.New("must be one of user, developer and call")
+	}
+	return nil
+}
+
+func (s *spanDoc) tell(l *provenance.Ledger, n int) {
+	switch {
+	case s.User != nil:
+		l.UserSaid(*s.User)
+	case s.Developer != nil:
+		l.DeveloperSaid(*s.Developer)
+	default:
+		c := callOf(s.Call, s.Args, s.Text)
+		c.ID = fmt.Sprintf("call-%d", n+1)
+		leaves := l.Leaves(c)
+		if s.Approved {
+			l.Approved(leaves)
+		}
+		l.Returned(c, leaves, s.Output, s.Failed)
+	}
+}
+
+func callOf(name string, args json.RawMessage, text string) tools.Call {
+	tool, function, _ := strings.Cut(name, ".")
+	if args != nil {
+		text = string(args)
+	}
+	return tools.Call{Tool: tool, Function: function, Args: text}
 }
 
 // stackDoc names the policy files beside tests.yaml. Without system files the
@@ -33,15 +89,17 @@ type caseDoc struct {
 }
 
 type caseBody struct {
-	Name   string          `yaml:"name,required"`
-	Call   string          `yaml:"call,required"`
-	Effect Effect          `yaml:"effect"`
-	Args   json.RawMessage `yaml:"args"`
-	Text   *string         `yaml:"text"` // the arguments as they are: source code, or broken JSON
-	Expect Verdict         `yaml:"expect,required"`
-	Rule   *string         `yaml:"rule"`
-	Reason *string         `yaml:"reason"`
-	Limits limitsDoc       `yaml:"limits"`
+	Name    string                      `yaml:"name,required"`
+	Call    string                      `yaml:"call,required"`
+	Effect  Effect                      `yaml:"effect"`
+	Context []spanDoc                   `yaml:"context"` // what the run has seen before
+	Origins map[string]provenance.Label `yaml:"origins"` // expected of an argument's weakest value
+	Args    json.RawMessage             `yaml:"args"`
+	Text    *string                     `yaml:"text"` // the arguments as they are: source code, or broken JSON
+	Expect  Verdict                     `yaml:"expect,required"`
+	Rule    *string                     `yaml:"rule"`
+	Reason  *string                     `yaml:"reason"`
+	Limits  limitsDoc                   `yaml:"limits"`
 }
 
 func (c *caseDoc) DecodeNode(n strictyaml.Node) error {
@@ -74,8 +132,12 @@ func RunCases(fsys fs.FS, dir string) (ran int, failures []string, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	manifest, err := doc.manifest(fsys, dir)
+	if err != nil {
+		return 0, nil, err
+	}
 	for _, c := range doc.Tests {
-		for _, miss := range c.misses(policy) {
+		for _, miss := range c.misses(policy, manifest) {
 			failures = append(failures, fmt.Sprintf("%s:%d: %s: %s", name, c.line, c.Name, miss))
 		}
 	}
@@ -107,15 +169,48 @@ func (s stackDoc) load(fsys fs.FS, dir string) (*Policy, error) {
 	return policy, nil
 }
 
-// misses are the ways in which the decision is not what the test expects.
-func (c caseDoc) misses(p *Policy) []string {
-	tool, function, _ := strings.Cut(c.Call, ".")
-	args := string(c.Args)
-	if c.Text != nil {
-		args = *c.Text
+func (d *casesDoc) manifest(fsys fs.FS, dir string) (*provenance.Manifest, error) {
+	if d.Manifest == "" {
+		return &provenance.Manifest{}, nil
 	}
-	d := p.Decide(Request{Call: tools.Call{Tool: tool, Function: function, Args: args}, Effect: c.Effect})
+	name := path.Join(dir, d.Manifest)
+	src, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("policy tests: %w", err)
+	}
+	return provenance.Parse(name, src)
+}
+
+// request is the test's call in the context that the test gives.
+func (c caseDoc) request(m *provenance.Manifest) Request {
+	ledger := provenance.NewLedger(m)
+	for i := range c.Context {
+		c.Context[i].tell(ledger, i)
+	}
+	text := ""
+	if c.Text != nil {
+		text = *c.Text
+	}
+	call := callOf(c.Call, c.Args, text)
+	return Request{Call: call, Effect: c.Effect, Irreversible: m.Tools[call.Name()].Irreversible, Leaves: ledger.Leaves(call)}
+}
+
+// misses are the ways in which the decision is not what the test expects.
+func (c caseDoc) misses(p *Policy, m *provenance.Manifest) []string {
+	r := c.request(m)
+	d := p.Decide(r)
 	var out []string
+	for _, arg := range slices.Sorted(maps.Keys(c.Origins)) {
+		least, found := provenance.User, false
+		for _, l := range r.Leaves {
+			if l.Arg == arg {
+				least, found = min(least, l.Label), true
+			}
+		}
+		if want := c.Origins[arg]; !found || least != want {
+			out = append(out, fmt.Sprintf("expected %s to be %s, got %s", arg, want, least))
+		}
+	}
 	if d.Verdict != c.Expect {
 		out = append(out, fmt.Sprintf("expected %s, got %s (rule %q: %s)", c.Expect, d.Verdict, d.Rule, d.Reason))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"chorale/harmony"
+	"chorale/harmony/constrain"
 	"chorale/inference"
 	"chorale/runtime"
 )
@@ -15,6 +16,7 @@ type engine struct {
 	model    *inference.Model
 	encoding *harmony.Encoding
 	dialect  harmony.Dialect
+	words    *constrain.Vocabulary // made when a task first asks for it
 }
 
 // openEngine opens the model of a task on its device. Notice is told in a
@@ -60,6 +62,19 @@ func (e *engine) session(spec runtime.ModelSpec) (*inference.Session, error) {
 		Temperature: value(spec.Temperature), TopP: value(spec.TopP), TopK: value(spec.TopK),
 		MinP: value(spec.MinP), Seed: value(spec.Seed), Forbid: e.forbidden(),
 	})
+}
+
+// vocabulary is what constrains the model, nil where the task turns that off.
+func (e *engine) vocabulary(spec runtime.ModelSpec) (_ *constrain.Vocabulary, err error) {
+	if spec.Constrain == runtime.ConstrainOff {
+		return nil, nil
+	}
+	if e.words == nil {
+		if e.words, err = constrain.NewVocabulary(e.encoding); err != nil {
+			return nil, fmt.Errorf("constrain the model: %w", err)
+		}
+	}
+	return e.words, nil
 }
 
 // forbidden are the ids that the model has logits for and was not trained to

@@ -138,10 +138,14 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err != nil {
 		return broken(ctx, job, agent.ModelBroke, err), err
 	}
+	vocabulary, err := engine.vocabulary(job.Task.Model)
+	if err != nil {
+		return broken(ctx, job, agent.ModelBroke, err), err
+	}
 	out.head(job.Task.Name, engine.String(), toolWords(granted))
 	s := &runtime.Session{
 		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
-		Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out),
+		Vocabulary: vocabulary, Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out),
 		Runs: cfg.Runs, Now: time.Now, Watch: out.watch, Version: version, Engine: engine.String(),
 	}
 	return s.Run(ctx)

@@ -70,9 +70,13 @@ func (s *stack) play(ctx context.Context, ep *episode) (bool, error) {
 		return false, err
 	}
 	defer session.Close()
+	vocabulary, err := s.engine.vocabulary(job.Task.Model)
+	if err != nil {
+		return false, err
+	}
 	run := &runtime.Session{
 		Job: job, Encoding: s.engine.encoding, Dialect: s.engine.dialect, Model: session, Context: s.engine.model.Info().Context,
-		Grants: granted, Gate: gate, Runs: filepath.Join(dir, "runs"), Now: clockFrom(ep.date()),
+		Vocabulary: vocabulary, Grants: granted, Gate: gate, Runs: filepath.Join(dir, "runs"), Now: clockFrom(ep.date()),
 		Version: version, Engine: s.engine.String(),
 	}
 	res, err := run.Run(ctx)

@@ -52,7 +52,6 @@ type Unenforced struct {
 type Grammar struct {
 	vocabulary *Vocabulary
 	control    harmony.Control
-	text       *freeText
 	headers    *headers
 	bodies     []body
 	unenforced []Unenforced
@@ -74,7 +73,7 @@ const blanks = true
 // recipients there are, and what may stand in each message. A tool that cannot
 // be named in a header is an error, and so is a schema; see [Vocabulary.Compile].
 func (v *Vocabulary) Harmony(c Conversation) (*Grammar, error) {
-	g := &Grammar{vocabulary: v, control: v.enc.Control(), text: newFreeText(v)}
+	g := &Grammar{vocabulary: v, control: v.enc.Control()}
 	tools, err := g.recipients(c)
 	if err != nil {
 		return nil, err
@@ -98,7 +97,7 @@ const noBody = -1
 
 func (g *Grammar) add(b body) int {
 	if b.schema == nil {
-		b.mask = g.text.masks[whole].Clone()
+		b.mask = g.vocabulary.free.masks[whole].Clone()
 		b.mask.Set(b.end)
 	}
 	g.bodies = append(g.bodies, b)

@@ -1,18 +1,16 @@
 package constrain
 
 import (
-	"math/bits"
-
 	"chorale/harmony"
+	"chorale/harmony/constrain/internal/trie"
 )
 
 // freeText holds the masks of text that may be anything but must be UTF-8 (RFC
 // 3629), so that no message ends in the middle of a character. There is one for
 // each state of a character that is being read; they are constant.
 type freeText struct {
-	text  Mask
 	masks [halves]Mask
-	// after is the state behind each token that begins with a character.
+	// after is the state behind each token that begins with a whole character.
 	after []charState
 }
 
@@ -32,34 +30,44 @@ const (
 	malformed charState = 0xFF
 )
 
+// newFreeText takes the tokens of a vocabulary whose text and trie are there.
 func newFreeText(v *Vocabulary) *freeText {
-	f := &freeText{text: v.Text(), after: make([]charState, 64*len(v.Text()))}
+	f := &freeText{after: make([]charState, 64*len(v.text))}
 	for s := range f.masks {
-		f.masks[s] = make(Mask, len(f.text))
+		f.masks[s] = make(Mask, len(v.text))
 	}
-	for w, word := range f.text {
-		for ; word != 0; word &= word - 1 {
-			id := harmony.Token(64*w + bits.TrailingZeros64(word))
-			text := v.enc.TokenText(id)
-			f.after[id] = whole.read(text)
-			if f.after[id] != malformed {
-				f.masks[whole].Set(id)
-			} else if text[0]>>6 == 0b10 { // it can only go on with a character
-				for s := one; s < halves; s++ {
-					if s.read(text) != malformed {
-						f.masks[s].Set(id)
-					}
-				}
-			}
-		}
+	f.walk(v.all, whole, func(id harmony.Token, after charState) { f.after[id] = after })
+	for s := one; s < halves; s++ {
+		f.walk(v.all, s, func(harmony.Token, charState) {})
 	}
 	return f
+}
+
+// walk finds the tokens that may come in a state, and tells each with the state
+// behind it.
+func (f *freeText) walk(t *trie.Trie, from charState, each func(harmony.Token, charState)) {
+	states := make([]charState, t.Deep+1)
+	states[0] = from
+	for i := uint32(0); i < t.Len(); {
+		d := t.Depth[i]
+		s := states[d].next(t.Byte[i])
+		if s == malformed {
+			i = t.Skip[i]
+			continue
+		}
+		states[d+1] = s
+		if id := t.Token[i]; id != trie.None {
+			f.masks[from].Set(id)
+			each(id, s)
+		}
+		i++
+	}
 }
 
 // accept returns the state behind a token, malformed if it cannot come.
 func (f *freeText) accept(v *Vocabulary, s charState, id harmony.Token) charState {
 	switch {
-	case !f.text.Has(id):
+	case !f.masks[s].Has(id):
 		return malformed
 	case s == whole:
 		return f.after[id]
@@ -67,13 +75,15 @@ func (f *freeText) accept(v *Vocabulary, s charState, id harmony.Token) charStat
 	return s.read(v.enc.TokenText(id))
 }
 
+// read follows a text that is well formed.
 func (s charState) read(text string) charState {
-	for i := 0; i < len(text) && s != malformed; i++ {
+	for i := range len(text) {
 		s = s.next(text[i])
 	}
 	return s
 }
 
+// next is the state behind one more byte.
 func (s charState) next(b byte) charState {
 	low, high, then := byte(0x80), byte(0xBF), whole
 	switch s {

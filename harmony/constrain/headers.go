@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"chorale/harmony"
+	"chorale/harmony/constrain/internal/trie"
 )
 
 // headers is a graph of all headers that are legal in a conversation. Its edges
@@ -167,17 +168,24 @@ func (h *headers) after(n int32) *next {
 	for _, m := range at.marks {
 		f.tokens = append(f.tokens, m.token)
 	}
-	f.tokens = h.through(f.tokens, n)
+	f.tokens = h.through(f.tokens, 0, h.v.all.Len(), n)
 	at.next.Store(f) // if two get here at once, they store the same
 	return f
 }
 
-// through appends the tokens whose text is a way on from a node.
-func (h *headers) through(dst []harmony.Token, n int32) []harmony.Token {
-	for id := range harmony.Token(h.v.enc.VocabSize()) {
-		if _, ok := h.accept(n, id); ok && h.v.Text().Has(id) {
-			dst = append(dst, id)
+// through appends the tokens whose text is a way on from a node. The trie's
+// nodes from lo to hi are those that stand behind the text so far.
+func (h *headers) through(dst []harmony.Token, lo, hi uint32, n int32) []harmony.Token {
+	t := h.v.all
+	for _, e := range h.nodes[n].bytes {
+		at, ok := t.Child(lo, hi, e.b)
+		if !ok {
+			continue
 		}
+		if t.Token[at] != trie.None {
+			dst = append(dst, t.Token[at])
+		}
+		dst = h.through(dst, at+1, t.Skip[at], e.to)
 	}
 	return dst
 }

@@ -48,7 +48,7 @@ func (s *Speech) Mask() []uint64 {
 		if s.char == whole && !s.blank {
 			return s.body.mask
 		}
-		return s.g.text.masks[s.char]
+		return s.g.vocabulary.free.masks[s.char]
 	case inDocument:
 		return s.args.Mask()
 	}
@@ -58,7 +58,7 @@ func (s *Speech) Mask() []uint64 {
 // sparse is a mask of few tokens, made by changing the last one.
 func (s *Speech) sparse() Mask {
 	if s.mask == nil {
-		s.mask = make(Mask, len(s.g.text.text))
+		s.mask = make(Mask, len(s.g.vocabulary.text))
 	}
 	for _, id := range s.bits {
 		s.mask.Clear(id)
@@ -137,7 +137,7 @@ func (s *Speech) acceptText(id harmony.Token) bool {
 		s.end()
 		return true
 	}
-	char := s.g.text.accept(s.g.vocabulary, s.char, id)
+	char := s.g.vocabulary.free.accept(s.g.vocabulary, s.char, id)
 	if char == malformed {
 		return false
 	}

@@ -16,6 +16,7 @@ type Vocabulary struct {
 	enc  *harmony.Encoding
 	text Mask
 	all  *trie.Trie
+	free *freeText // masks of text that is no document
 
 	// What follows holds the tokens by what they do in the middle of a string in
 	// which any text may follow: so nearly all of the vocabulary needs no walk.
@@ -53,6 +54,7 @@ func NewVocabulary(enc *harmony.Encoding) (*Vocabulary, error) {
 	}
 	v.all = trie.New(entries)
 	v.sortByText()
+	v.free = newFreeText(v)
 	automaton.Warm()
 	return v, nil
 }

@@ -23,18 +23,27 @@ func (r *run) serve(ctx context.Context, m *harmony.Parsed) error {
 		r.overCalled = true
 		return nil
 	}
+	call, result, err := r.perform(ctx, m.Recipient, m.Text())
+	if err != nil {
+		return err
+	}
+	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(m.Channel), result.Text))
+}
+
+// perform counts a call, carries it out if it may be, and puts it on record.
+func (r *run) perform(ctx context.Context, recipient, args string) (tools.Call, tools.Result, error) {
 	r.used.ToolCalls++
-	call := r.call(m.Recipient, m.Text())
+	call := r.call(recipient, args)
 	result, ran, err := r.attempt(ctx, call)
 	if err != nil {
-		return fmt.Errorf("tool %s: %w", call.Name(), err)
+		return call, result, fmt.Errorf("tool %s: %w", call.Name(), err)
 	}
 	if result.Failed && ran {
 		r.used.Failures++
 	}
 	result.Text = strings.TrimSuffix(result.Text, "\n") // a line's end says nothing to the model
 	r.emit(Returned{Call: call, Result: result, Ran: ran})
-	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(m.Channel), result.Text))
+	return call, result, nil
 }
 
 // call reads a recipient: the namespace, and after the first dot the function.

@@ -32,6 +32,7 @@ type Session struct {
 	Manifest *provenance.Manifest // what functions mean; the built-in tools say it themselves
 	Gate     agent.Gate
 	Approver agent.Approver   // nil: nobody can be asked
+	Wait     time.Duration    // how long a question waits for agent approve where there is no Approver; 0: not at all
 	Runs     string           // the folder that run directories are made in
 	Now      func() time.Time // the clock, also of the prompt's date
 	Watch    func(Record)     // sees every record as it happens; may be nil
@@ -64,27 +65,53 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 
 // carryOut runs the agent with its tools open and its trace on.
 func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
-	broke := func(what string, err error) (Result, error) {
-		err = fmt.Errorf("%s: %w", what, err)
-		return Result{Status: agent.ToolBroke, Reason: err.Error()}, err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w, err := s.open(dir, cancel)
+	if err != nil {
+		return broke("run directory", err)
 	}
+	if err := s.form(w.agent); err != nil {
+		return broke("constrain the model", errors.Join(err, w.trace.close(), w.audit.close()))
+	}
+	w.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
+	o, err := w.agent.Run(ctx, s.conversation())
+	return w.end(o, err)
+}
+
+func broke(what string, err error) (Result, error) {
+	err = fmt.Errorf("%s: %w", what, err)
+	return Result{Status: agent.ToolBroke, Reason: err.Error()}, err
+}
+
+// works are what a run goes on: the agent, its tools, and the records of both.
+type works struct {
+	session *Session
+	agent   *agent.Agent
+	box     *toolbox
+	trace   *journal
+	log     *tracer
+	audit   *auditor
+}
+
+// open writes the run's lock and makes its works. stop is called when a record
+// cannot be written: what leaves no record does not go on.
+func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error) {
 	lock := Lock{APIVersion: strictyaml.APIVersion, Kind: "TaskLock", Agent: s.Version, Model: s.Engine, Task: s.Job.Task, Files: s.Job.Files}
 	if err := dir.writeLock(lock); err != nil {
-		return broke("run directory", err)
+		return nil, err
 	}
 	trace, err := openJournal(dir.file("trace.jsonl"))
 	if err != nil {
-		return broke("run directory", err)
+		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	audit, err := openAudit(dir.file("audit.jsonl"), s.Now)
 	if err != nil {
-		return broke("run directory", errors.Join(err, trace.close()))
+		return nil, errors.Join(err, trace.close())
 	}
-	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: cancel}
+	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: stop}
 	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
-	a := &agent.Agent{
+	return &works{session: s, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
 		Manifest: s.manifest(), Gate: grantGate{s.Gate, box}, Approver: s.Approver,
@@ -92,28 +119,27 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
 		Emit: func(e agent.Event) {
 			log.write(log.of(e))
 			if audit.hear(e); audit.err != nil {
-				cancel(fmt.Errorf("write audit.jsonl: %w", audit.err)) // what leaves no record does not go on
+				stop(fmt.Errorf("write audit.jsonl: %w", audit.err))
 			}
 		},
-	}
-	if err := s.form(a); err != nil {
-		return broke("constrain the model", errors.Join(err, trace.close(), audit.close()))
-	}
-	log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
-	o, err := a.Run(ctx, s.conversation())
-	cited := box.citations(o.Final)
-	if e := box.close(); e != nil && err == nil {
+	}}, nil
+}
+
+// end closes the tools and the records.
+func (w *works) end(o agent.Outcome, err error) (Result, error) {
+	cited := w.box.citations(o.Final)
+	if e := w.box.close(); e != nil && err == nil {
 		o.Status, o.Reason, err = agent.ToolBroke, e.Error(), e
 	}
 	res := Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Citations: cited, Used: o.Used}
-	if f := s.Job.form; f != nil && o.Status == agent.Done {
+	if f := w.session.Job.form; f != nil && o.Status == agent.Done {
 		res.Value, _ = f.read(o.Final) // the agent took it for that
 	}
-	log.write(Record{Kind: KindFinished, Result: &res})
-	if e := errors.Join(trace.close(), audit.close()); e != nil {
+	w.log.write(Record{Kind: KindFinished, Result: &res})
+	if e := errors.Join(w.trace.close(), w.audit.close()); e != nil {
 		return broke("write trace.jsonl and audit.jsonl", e)
 	}
-	res.Audit = audit.last
+	res.Audit = w.audit.last
 	return res, err
 }
 

@@ -79,6 +79,7 @@ type ToolSpec struct {
 	Browser   *BrowserSpec   `yaml:"browser,omitempty"`
 	Python    *PythonSpec    `yaml:"python,omitempty"`
 	Functions []FunctionSpec `yaml:"functions,omitempty"`
+	MCP       []MCPSpec      `yaml:"mcp,omitempty"`
 }
 
 // BrowserSpec grants the browser tool.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"chorale/harmony"
 	"chorale/policies"
@@ -15,9 +16,14 @@ import (
 	"chorale/tools/python"
 )
 
-// grants turns the tools that a task names into what the run may open.
-func grants(job *runtime.Job) ([]runtime.Grant, error) {
+// grants turns the tools that a task names into what the run may open. More are
+// functions from elsewhere; sets that are nil do not count.
+func grants(job *runtime.Job, more ...*functions.Set) ([]runtime.Grant, error) {
 	var out []runtime.Grant
+	if _, err := mcpServers(job); err != nil {
+		return nil, err
+	}
+	more = slices.DeleteFunc(more, func(s *functions.Set) bool { return s == nil })
 	if b := job.Task.Tools.Browser; b != nil {
 		if err := browser.CheckAllow(b.Allow); err != nil {
 			return nil, fmt.Errorf("%s: tools.browser: %w", job.Path(job.Files[0].Path), err)
@@ -27,8 +33,8 @@ func grants(job *runtime.Job) ([]runtime.Grant, error) {
 	if p := job.Task.Tools.Python; p != nil {
 		out = append(out, pythonGrant(p, nil))
 	}
-	if len(job.Task.Tools.Functions) > 0 {
-		g, err := readFunctions(job)
+	if len(job.Task.Tools.Functions) > 0 || len(more) > 0 {
+		g, err := readFunctions(job, more...)
 		if err != nil {
 			return nil, err
 		}
@@ -82,10 +88,10 @@ func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
 	}
 }
 
-// readFunctions grants the functions that the task names. That their programs
-// are there is found out now and not in the middle of a run.
-func readFunctions(job *runtime.Job) (runtime.Grant, error) {
-	var sets []*functions.Set
+// readFunctions grants the functions that the task names, and more. That their
+// programs are there is found out now and not in the middle of a run.
+func readFunctions(job *runtime.Job, more ...*functions.Set) (runtime.Grant, error) {
+	sets := slices.Clone(more)
 	for _, f := range job.Task.Tools.Functions {
 		src, err := job.ReadFile(f.Ref)
 		if err != nil {

@@ -121,12 +121,17 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err != nil {
 		return runtime.Result{}, err
 	}
-	granted, err := grants(job)
+	ctx := cmd.Context()
+	servers, err := connectServers(ctx, job)
+	if err != nil {
+		return broken(ctx, job, statusOf(err), err), err
+	}
+	defer servers.Close()
+	granted, err := grants(job, servers.set)
 	if err != nil {
 		return runtime.Result{}, err
 	}
-	ctx := cmd.Context()
-	if err := f.prepare(cmd, std, job, cfg); err != nil {
+	if err := prepare(cmd, std, job, cfg); err != nil {
 		return broken(ctx, job, agent.ToolBroke, err), err
 	}
 	engine, err := openEngine(ctx, job.Task.Model, out.notice)
@@ -206,7 +211,7 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 }
 
 // prepare sets up what the task needs and the machine does not have yet.
-func (f *runFlags) prepare(cmd *cobra.Command, std streams, job *runtime.Job, cfg configs.Config) error {
+func prepare(cmd *cobra.Command, std streams, job *runtime.Job, cfg configs.Config) error {
 	if b := job.Task.Tools.Browser; b != nil && b.JavaScript {
 		if _, err := browser.FindChromium(); err != nil {
 			return fmt.Errorf("set up the browser: %w", err)

@@ -1,0 +1,77 @@
+package runtime
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"chorale/agent"
+	"chorale/harmony"
+	"chorale/tools"
+)
+
+// Service is a run whose calls another program makes: the same grants, policy,
+// budget of calls, run directory, trace and audit, without a model of ours.
+type Service struct {
+	session *Session
+	dir     folder
+	works   *works
+	guest    *agent.Guest
+	started time.Time
+	stopped context.Context // done when a record cannot be written
+	stop    context.CancelCauseFunc
+	once    sync.Once
+	result  Result
+	err     error
+}
+
+// Serve makes the run directory of a service. The session's Model, Dialect and
+// Vocabulary are not used. The caller must Close.
+func (s *Session) Serve() (*Service, error) {
+	v := &Service{session: s, started: s.Now()}
+	var err error
+	if v.dir, err = newFolder(s.Runs, s.Job.Task.Name, v.started); err != nil {
+		return nil, err
+	}
+	v.stopped, v.stop = context.WithCancelCause(context.Background())
+	if v.works, err = s.open(v.dir, v.stop); err != nil {
+		return nil, err
+	}
+	v.works.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
+	v.guest = v.works.agent.Guest()
+	return v, nil
+}
+
+// Declared are the tools that can be called.
+func (v *Service) Declared() []harmony.Namespace { return v.works.agent.Declared }
+
+// Do carries out a call, named as a model would name it, after the policy's
+// decision. A failed result says what the caller did wrong or may not; an error
+// is ours. Calls are carried out one at a time.
+func (v *Service) Do(ctx context.Context, recipient, args string) (tools.Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(v.stopped, func() { cancel(context.Cause(v.stopped)) })()
+	if err := context.Cause(v.stopped); err != nil {
+		return tools.Result{}, err
+	}
+	return v.guest.Serve(ctx, recipient, args)
+}
+
+// Close ends the tools and writes the result. No call may be under way.
+func (v *Service) Close() (Result, error) {
+	v.once.Do(func() {
+		res, err := v.works.end(v.guest.Close(), nil)
+		v.stop(nil)
+		res.Task, res.Run, res.Dir = v.session.Job.Task.Name, v.dir.id, v.dir.path
+		res.Artifacts, _ = list(v.dir.artifacts()) // what cannot be read is not listed
+		res.ExitCode = ExitCode(res.Status)
+		res.Seconds = math.Round(v.session.Now().Sub(v.started).Seconds()*1000) / 1000
+		if e := v.dir.writeResult(res); err == nil {
+			err = e
+		}
+		v.result, v.err = res, err
+	})
+	return v.result, v.err
+}

@@ -127,11 +127,11 @@ func (m *machine) forget() {
 // of text, which holds the document up to there.
 func (m *machine) step(out []thread, t thread, text []byte) []thread {
 	b := text[len(text)-1]
-	if m.blanks && isBlank(b) {
-		return m.stepBlank(out, t, text)
+	if m.blanks && b == ' ' {
+		return m.stepBlank(out, t)
 	}
-	if t.mode != inString && t.mode != inNumber && t.mode != inLiteral && t.mode != inName && t.mode != inTailKey {
-		t.text.n = t.text.n &^ blankBits
+	if t.mode == atValue || t.mode == atKey {
+		t.text.n = 0
 	}
 	switch t.mode {
 	case atValue:
@@ -247,7 +247,7 @@ func (m *machine) stepNumber(out []thread, t thread, text []byte) []thread {
 	}
 	var buf [2]thread
 	for _, next := range m.complete(buf[:0], t.frame, text, len(text)-1) {
-		if next.mode != atEnd || m.blanks && isBlank(b) {
+		if next.mode != atEnd {
 			out = m.step(out, next, text)
 		}
 	}
@@ -458,52 +458,25 @@ func (m *machine) values(out []thread, t thread) []thread {
 	return out
 }
 
-// isBlank tells the blanks of JSON.
-func isBlank(b byte) bool { return b == ' ' || b == '\n' }
-
-// Blanks so far are kept in textState.n of a thread that is between two parts: 0
-// for none, 1 for a space, and 2 or more for a line break and its indent.
-const (
-	blankBits = 0x7f
-	maxIndent = 40
-)
-
-// stepBlank reads a blank: one space, or a line break and its indent.
-func (m *machine) stepBlank(out []thread, t thread, text []byte) []thread {
-	b := text[len(text)-1]
+// stepBlank reads a space. Between the parts of a document one is allowed behind
+// a comma and behind a colon; textState.n then says that it has come.
+func (m *machine) stepBlank(out []thread, t thread) []thread {
 	switch t.mode {
 	case inString, inTailKey:
-		x, o := stepText(t.strings(), t.text, b)
+		x, o := stepText(t.strings(), t.text, ' ')
 		if o == inside {
 			t.text = x
 			out = append(out, t)
 		}
-		return out
-	case inNumber:
-		if t.node.Number.Label(t.text.s) == 0 {
-			return out
-		}
-		var buf [2]thread
-		for _, next := range m.complete(buf[:0], t.frame, text, len(text)-1) {
-			out = m.stepBlank(out, next, text)
-		}
-		return out
 	case inName:
-		return m.stepName(out, t, b)
-	case inLiteral, atEnd:
-		return out
+		return m.stepName(out, t, ' ')
+	case atValue, atKey:
+		if t.frame != nil && t.text.n == 0 {
+			t.text.n = 1
+			out = append(out, t)
+		}
 	}
-	switch n := t.text.n; {
-	case n == 0 && b == ' ':
-		t.text.n = 1
-	case n == 0:
-		t.text.n = 2
-	case n >= 2 && n < 2+maxIndent && b == ' ':
-		t.text.n++
-	default:
-		return out
-	}
-	return append(out, t)
+	return out
 }
 
 // strings returns the strings that a thread inside of one is reading.

@@ -145,8 +145,8 @@ type Options struct {
 	// End are the tokens that are allowed when the document is complete, and
 	// then only: <|call|>, <|return|>.
 	End []harmony.Token
-	// Blanks allows one space, or a line break with its indent, between the parts
-	// of a document. Otherwise there is none.
+	// Blanks allows one space behind a comma and behind a colon, as models are
+	// used to write. Otherwise there is none.
 	Blanks bool
 	// Lenient leaves out what masks cannot hold; [Schema.Unenforced] lists it,
 	// and whoever reads the document has to check it.

@@ -18,4 +18,12 @@
 // declares them, undeclared keys last. What a mask cannot hold is refused by
 // Compile with the path and the reason, or, if [Options.Lenient] says so, left
 // out and listed by [Schema.Unenforced]. Nothing is ignored in silence.
+//
+// A [Grammar] is the same for all that the model may say in a conversation, from
+// behind <|start|>assistant to its call or answer: headers with declared channels
+// and recipients, free text, and documents in their place. A [Speech] follows it
+// as a matcher follows a document.
+//
+//	g, err := v.Harmony(constrain.Conversation{Tools: tools})
+//	s := g.Start()
 package constrain

@@ -336,5 +336,9 @@ func (p *Parser) Content() string {
 // LastDelta returns the text that the last content token brought.
 func (p *Parser) LastDelta() (string, bool) { return p.delta, p.hasDelta }
 
+// Loose returns the repairs that are in no finished message: those since the last
+// one. After Close they belong to none.
+func (p *Parser) Loose() []Repair { return p.lenient.repairs }
+
 // Messages returns the finished messages.
 func (p *Parser) Messages() []Parsed { return p.messages }

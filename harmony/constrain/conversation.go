@@ -26,9 +26,9 @@ type Conversation struct {
 
 	// Answer is the JSON Schema of the final message; nil leaves its text free.
 	Answer json.RawMessage
-	// LenientAnswer is [Options.Lenient] for it. The arguments of functions are
-	// always compiled leniently: what a mask cannot hold of them is in
-	// [Grammar.Unenforced] and left to whoever runs the function.
+	// LenientAnswer is [Options.Lenient] for it. The schemas of functions are
+	// always taken leniently: what a mask cannot hold of one, all of it if it is
+	// no schema, is in [Grammar.Unenforced] and left to whoever runs the function.
 	LenientAnswer bool
 }
 
@@ -44,7 +44,7 @@ const (
 // Unenforced is a part of a schema that the masks do not hold.
 type Unenforced struct {
 	Tool string // the recipient whose arguments it is about; empty for the answer
-	Err  error  // an *[UnsupportedError]
+	Err  error  // an *[UnsupportedError], or for a tool an *[InvalidError]
 }
 
 // Grammar is everything that the model may say in a conversation. It is safe for
@@ -71,7 +71,8 @@ const blanks = true
 
 // Harmony prepares the grammar of a conversation: which headers, channels and
 // recipients there are, and what may stand in each message. A tool that cannot
-// be named in a header is an error, and so is a schema; see [Vocabulary.Compile].
+// be named in a header is an error, and so is an answer's schema that
+// [Vocabulary.Compile] refuses.
 func (v *Vocabulary) Harmony(c Conversation) (*Grammar, error) {
 	g := &Grammar{vocabulary: v, control: v.enc.Control()}
 	tools, err := g.recipients(c)
@@ -181,8 +182,12 @@ func callables(ns harmony.Namespace) []harmony.Function {
 	return out
 }
 
-// noArguments is the schema of a function that declares no parameters.
-var noArguments = json.RawMessage(`{"type":"object","properties":{},"additionalProperties":false}`)
+var (
+	// noArguments is the schema of a function that declares no parameters.
+	noArguments = json.RawMessage(`{"type":"object","properties":{},"additionalProperties":false}`)
+	// anyArguments takes the place of a schema that is none.
+	anyArguments = json.RawMessage(`{"type":"object"}`)
+)
 
 func (g *Grammar) recipient(ns harmony.Namespace, f harmony.Function) (recipient, error) {
 	r := recipient{name: f.Name, channels: []string{harmony.Analysis, harmony.Commentary}, types: []string{"code", "json"}}
@@ -195,16 +200,25 @@ func (g *Grammar) recipient(ns harmony.Namespace, f harmony.Function) (recipient
 		r.body = g.add(b)
 		return r, nil
 	}
+	var err error
+	if b.schema, err = g.arguments(f); err != nil {
+		return r, err
+	}
+	r.body = g.add(b)
+	return r, nil
+}
+
+func (g *Grammar) arguments(f harmony.Function) (*Schema, error) {
+	o := Options{End: []harmony.Token{g.control.Call}, Blanks: blanks, Lenient: true}
 	schema := f.Parameters
 	if schema == nil {
 		schema = noArguments
 	}
-	s, err := g.vocabulary.Compile(schema, Options{End: []harmony.Token{b.end}, Blanks: blanks, Lenient: true})
+	s, err := g.vocabulary.Compile(schema, o)
 	if err != nil {
-		return r, err
+		g.unenforced = append(g.unenforced, Unenforced{Tool: f.Name, Err: err})
+		return g.vocabulary.Compile(anyArguments, o)
 	}
-	b.schema = s
-	g.note(r.name, s)
-	r.body = g.add(b)
-	return r, nil
+	g.note(f.Name, s)
+	return s, nil
 }

@@ -225,12 +225,10 @@ func TestChoice(t *testing.T) {
 		}
 	}
 	for want, c := range map[string]Conversation{
-		"not among":      {Tools: shop, Only: "functions.never"},
-		"no tools":       {Choice: MustCall},
-		"a name must":    {Tools: []harmony.Namespace{{Name: "a b"}}},
-		"there but once": {Tools: []harmony.Namespace{harmony.Python(), harmony.Python()}},
-		"tool functions.f: schema": {Tools: []harmony.Namespace{{Name: "functions", Functions: []harmony.Function{
-			{Name: "f", Parameters: json.RawMessage(`{"type":"objekt"}`)}}}}},
+		"not among":           {Tools: shop, Only: "functions.never"},
+		"no tools":            {Choice: MustCall},
+		"a name must":         {Tools: []harmony.Namespace{{Name: "a b"}}},
+		"there but once":      {Tools: []harmony.Namespace{harmony.Python(), harmony.Python()}},
 		"the answer's schema": {Answer: json.RawMessage(`{"type":7}`)},
 	} {
 		if _, err := v.Harmony(c); err == nil || !strings.Contains(err.Error(), want) {
@@ -260,6 +258,32 @@ func TestAnswer(t *testing.T) {
 	g = grammarOf(t, v, Conversation{Answer: twice, LenientAnswer: true})
 	if len(g.Unenforced()) != 1 || g.Unenforced()[0].Tool != "" {
 		t.Errorf("left to be checked: %v", g.Unenforced())
+	}
+}
+
+// TestLenientArguments: what a mask cannot hold of a function's schema is listed
+// and left out, the rest is held.
+func TestLenientArguments(t *testing.T) {
+	v := pocket(t)
+	g := grammarOf(t, v, Conversation{Tools: []harmony.Namespace{{Name: "functions", Functions: []harmony.Function{
+		{Name: "half", Parameters: json.RawMessage(`{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"not":{"uniqueItems":true}}},"required":["a"],"additionalProperties":false}`)},
+		{Name: "none", Parameters: json.RawMessage(`{"type":"objekt"}`)},
+	}}}})
+	var tools []string
+	for _, u := range g.Unenforced() {
+		tools = append(tools, u.Tool)
+	}
+	if !slices.Equal(tools, []string{"functions.half", "functions.none"}) {
+		t.Errorf("left to be checked: %v", g.Unenforced())
+	}
+	const call = "<|channel|>commentary to=functions."
+	for text, ok := range map[string]bool{
+		`half<|message|>{"a": [1, 2]}<|call|>`: true, `half<|message|>{"a": "b"`: false, `half<|message|>{}`: false,
+		`none<|message|>{"b": [null]}<|call|>`: true, `none<|message|>[`: false,
+	} {
+		if err := follow(g.Start(), v.enc, call+text); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+const (
+	begin = "<!-- bench-harmony: generated from here -->\n"
+	end   = "<!-- bench-harmony: to here -->\n"
+)
+
+// writeTable replaces the generated section of the file.
+func writeTable(name string, r *results, in *inputs, missing []string) error {
+	page, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(page), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s lacks the lines %q and %q", name, begin, end)
+	}
+	return os.WriteFile(name, []byte(before+begin+"\n"+section(r, in, missing)+"\n"+end+after), 0o644)
+}
+
+func section(r *results, in *inputs, missing []string) string {
+	base := reference
+	if r.median("encode", base) == 0 {
+		base = binding
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s, medians of %d rounds.", cpuModel(), runtime.Version(), r.rounds)
+	if len(missing) > 0 {
+		fmt.Fprintf(&b, " Not built on that machine: %s.", strings.Join(missing, "; "))
+	}
+	b.WriteString("\n")
+	r.encoders(&b, in, base)
+	r.codec(&b, in, base)
+	return b.String()
+}
+
+// encoders writes the table of the libraries that only encode.
+func (r *results) encoders(b *strings.Builder, in *inputs, base string) {
+	fmt.Fprintf(b, "\n| encode | 1 MiB, MB/s | to `%s` | wrong of %d | 100,000 spaces, ms | 100,000 letters, ms | decode 1 MiB, MB/s | load, ms |\n|---|---|---|---|---|---|---|---|\n", base, in.vectors)
+	speed := func(work, library string) string {
+		if s := r.median(work, library); s > 0 {
+			return figure(float64(in.size["encode"]) / s / 1e6)
+		}
+		return "–"
+	}
+	for _, l := range encoders {
+		if r.median("encode", l) == 0 {
+			continue
+		}
+		fmt.Fprintf(b, "| `%s` | %s | **%s** | %d | %s | %s | %s | %s |\n", l,
+			speed("encode", l), figure(r.ratio("encode", base, l)), r.wrong[l],
+			figure(1e3*r.median("spaces", l)), figure(1e3*r.median("letters", l)), speed("decode", l), figure(1e3*r.median("load", l)))
+	}
+}
+
+// codec writes the table of the libraries that know the Harmony format.
+func (r *results) codec(b *strings.Builder, in *inputs, base string) {
+	fmt.Fprintf(b, "\n| a token, ns |")
+	columns := []string{}
+	for _, l := range codecs {
+		if r.median("parse", l) > 0 {
+			columns = append(columns, l)
+			fmt.Fprintf(b, " `%s` |", l)
+		}
+	}
+	fmt.Fprintf(b, " `%s` to `%s` |\n|---%s|---|\n", ours, base, strings.Repeat("|---", len(columns)))
+	for _, w := range works {
+		if w.unit != "token" || w.name == "decode" {
+			continue
+		}
+		fmt.Fprintf(b, "| %s (%d tokens) |", w.title, in.size[w.name])
+		for _, l := range columns {
+			cell := "–"
+			if s := r.median(w.name, l); s > 0 {
+				cell = figure(1e9 * s / float64(in.size[w.name]))
+			}
+			if r.differs[w.name][l] {
+				cell += " (other result)"
+			}
+			fmt.Fprintf(b, " %s |", cell)
+		}
+		fmt.Fprintf(b, " **%s** |\n", figure(r.ratio(w.name, base, ours)))
+	}
+}
+
+// figure prints a number with three digits or so.
+func figure(x float64) string {
+	switch {
+	case x >= 100:
+		return fmt.Sprintf("%.0f", x)
+	case x >= 10:
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.2f", x)
+}
+
+// cpuModel is the processor as the system calls it.
+func cpuModel() string {
+	data, err := os.ReadFile("/proc/cpuinfo")
+	if err == nil {
+		for line := range strings.Lines(string(data)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+				return strings.TrimSpace(value)
+			}
+		}
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return runtime.GOOS + "/" + runtime.GOARCH + " (" + info.GoVersion + ")"
+	}
+	return runtime.GOOS + "/" + runtime.GOARCH
+}

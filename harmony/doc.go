@@ -14,6 +14,11 @@
 //		event, err := p.Push(token)
 //	}
 //
+// Models slip: they forget <|message|>, repeat a channel, write text between
+// messages. A [Lenient] parser never fails and loses no text,
+// whatever the tokens are; each thing that it mends is a [Repair] with its kind and
+// its token. A call goes by its recipient, whatever the channel.
+//
 // Two dialects are known. [Compat] is openai-harmony 0.0.8 token for token, its
 // errors included. [GptOss], the default, is the order that the models emit
 // themselves, as the maintained fork oss-harmony 0.0.11 renders it. The vectors
@@ -23,5 +28,6 @@
 // but the standard library. Text given by anybody (user, page, tool output) is
 // only ever encoded as ordinary text: control tokens come from the renderer and
 // from [Message.Sampled] alone. No input makes it panic, and the work grows with
-// the length of the input, whatever it holds.
+// the length of the input, whatever it holds. Pushing a token that brings no text
+// allocates nothing, and reading the content so far costs nothing.
 package harmony

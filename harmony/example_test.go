@@ -145,3 +145,75 @@ func ExampleReadConversation() {
 	// gptoss <|start|>system<|message|>Reasoning: high<|end|><|start|>user<|message|>hi<|end|>
 	// compat <|start|>system<|message|>Reasoning: high<|end|><|start|>user<|message|>hi<|end|>
 }
+
+// A whole stream at once. The model's tokens begin behind the prompt, which ended
+// in <|start|>assistant.
+func ExampleEncoding_Parse() {
+	e := harmony.O200kHarmony()
+	sampled := e.EncodeWithSpecial("<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>No.<|return|>")
+	messages, err := e.Parse(sampled, harmony.ParseOptions{Role: harmony.Assistant})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, m := range messages {
+		fmt.Println(m.Channel, m.Text(), m.Stop)
+	}
+	// Output:
+	// analysis Easy. end
+	// final No. return
+}
+
+// A lenient parser mends what models get wrong, and says so. Here the channel has
+// a slip in it, and the answer has no <|message|>.
+func ExampleParser_lenient() {
+	e := harmony.O200kHarmony()
+	sampled := e.EncodeWithSpecial("<|channel|>comentary to=functions.f<|message|>{}<|end|>" +
+		"<|start|>assistant<|channel|>final It is cold.<|return|>")
+	p := harmony.NewParser(e, harmony.ParseOptions{Role: harmony.Assistant, Strictness: harmony.Lenient})
+	for _, token := range sampled {
+		event, _ := p.Push(token) // a lenient parser has no errors
+		for _, r := range event.Repairs {
+			fmt.Printf("token %d: %v\n", r.Token, r.Kind)
+		}
+	}
+	_, _ = p.Close()
+	for _, m := range p.Messages() {
+		fmt.Printf("%s (%q) to %q: %q\n", m.Channel, m.RawChannel, m.Recipient, m.Text())
+	}
+	// Output:
+	// token 7: garbled channel
+	// token 18: missing message
+	// commentary ("comentary") to "functions.f": "{}"
+	// final ("final") to "": " It is cold."
+}
+
+// The tokens of a prompt one by one: which are control tokens, which are text.
+func ExampleEncoding_TokenText() {
+	e := harmony.O200kHarmony()
+	tokens, err := e.Render([]harmony.Message{
+		harmony.NewMessage(harmony.User, "Say <|end|>"),
+	}, harmony.RenderOptions{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, t := range tokens {
+		kind := "text"
+		if e.IsSpecial(t) {
+			kind = "control"
+		}
+		fmt.Printf("%d %6d %-7s %q\n", i, t, kind, e.TokenText(t))
+	}
+	// Output:
+	// 0 200006 control "<|start|>"
+	// 1   1428 text    "user"
+	// 2 200008 control "<|message|>"
+	// 3  62316 text    "Say"
+	// 4    464 text    " <"
+	// 5     91 text    "|"
+	// 6    419 text    "end"
+	// 7     91 text    "|"
+	// 8     29 text    ">"
+	// 9 200007 control "<|end|>"
+}

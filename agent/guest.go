@@ -12,8 +12,8 @@ import (
 // Guest takes calls that are not our model's, such as those of another program's
 // over MCP. They come through the same door: the tools are the declared ones,
 // the policy decides on each call, a person may be asked, the budget of calls
-// holds and every call is emitted. Nobody's words stand behind such a call, so
-// none of its values is the user's or the developer's.
+// holds and every call is emitted. What moves the other model is not known, so
+// only what the task itself says has the user's or the developer's authority.
 //
 // Model, Encoding and Dialect of the agent are not used.
 type Guest struct {
@@ -21,9 +21,11 @@ type Guest struct {
 	run *run
 }
 
-// Guest opens the agent's tools to a guest.
-func (a *Agent) Guest() *Guest {
+// Guest opens the agent's tools to a guest. The conversation is what the task
+// says; the guest is not shown it.
+func (a *Agent) Guest(conversation []harmony.Message) *Guest {
 	r := newRun(a)
+	r.remember(conversation)
 	r.origin = harmony.Tool
 	return &Guest{run: r}
 }

@@ -39,7 +39,7 @@ func (s *Session) Serve() (*Service, error) {
 		return nil, err
 	}
 	v.works.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
-	v.guest = v.works.agent.Guest()
+	v.guest = v.works.agent.Guest(s.conversation())
 	return v, nil
 }
 

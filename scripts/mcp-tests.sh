@@ -24,4 +24,7 @@ echo "Installing the MCP servers of the tests into $dir"
 mkdir -p "$dir"
 cp package.json package-lock.json "$dir"
 (cd "$dir" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error)
+# The inspector's command line asks for its version where the whole inspector,
+# with its web pages, would have it.
+(cd "$dir/node_modules/@modelcontextprotocol" && cp inspector-cli/package.json .)
 : >"$dir/done"

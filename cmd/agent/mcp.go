@@ -24,7 +24,8 @@ import (
 const mcpHelp = `Offer tools to another program's model, as an MCP server on standard input and
 output. Without a task file that is the sandboxed Python; with one, the tools
 that the task names: what "agent run TASK.yaml" would let its model do, the other
-model may do, under the same policies and limits. The task's prompt is not used.
+model may do, under the same policies and limits. The task's prompt is not shown
+to the other model, but the names and addresses in it count as the user's words.
 
 Each call goes through the policy's decision and is kept, as in a run, in a run's
 folder. Nobody is asked: what a policy wants asked is denied.`

@@ -18,7 +18,13 @@ import (
 	"chorale/tools/python"
 )
 
+// asAgent makes this test binary the program itself.
+const asAgent = "AGENT_TEST_AS_AGENT"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asAgent) != "" {
+		main()
+	}
 	testscript.Main(m, map[string]func(){"agent": main})
 }
 

@@ -31,8 +31,9 @@ type Started struct {
 type Delta struct{ Text string }
 
 // Sampled is a whole message of the model, with its tokens exactly as they came
-// and what the parser had to mend in it. Forced of the tokens were not sampled:
-// the constraint left no choice.
+// and what the parser had to mend in it: the place of a repair is one of Tokens,
+// or len(Tokens) if the next message's first token told. Forced of the tokens were
+// not sampled: the constraint left no choice.
 type Sampled struct {
 	Turn    int
 	Message harmony.Message

@@ -46,25 +46,29 @@ func (r *run) listen(ctx context.Context) (saying, error) {
 	tokens := slices.Clone(r.history[start:])
 	r.used.Tokens += len(tokens)
 	r.used.Forced += rein.forced
-	r.report(said.messages, tokens, rein.forced, turn)
+	r.report(said.messages, tokens, ear.parser.Loose(), rein.forced, turn)
 	return said, nil
 }
 
-// report emits each message with its tokens, those between two messages with
-// the later one. There is one where tokens were forced: a constraint has the
-// model stop between two.
-func (r *run) report(messages []harmony.Parsed, tokens []harmony.Token, forced, turn int) {
-	if len(messages) == 0 {
-		r.emit(Sampled{Turn: turn, Message: harmony.Message{Role: harmony.Assistant}, Tokens: tokens, Forced: forced})
+// report emits each message with its tokens and repairs, those between two
+// messages with the later one, and the loose ones, behind the last, with that.
+// There is one message where tokens were forced: a constraint has the model stop
+// between two.
+func (r *run) report(messages []harmony.Parsed, tokens []harmony.Token, loose []harmony.Repair, forced, turn int) {
+	if len(messages) == 0 { // it said nothing
+		messages = []harmony.Parsed{{Message: harmony.Message{Role: harmony.Assistant}}}
 	}
 	from := 0
 	for i, m := range messages {
-		end := m.End
+		end, repairs := m.End, slices.Clone(m.Repairs)
 		if i == len(messages)-1 {
-			end = len(tokens)
+			end, repairs = len(tokens), append(repairs, loose...)
 		}
-		r.used.Repaired += len(m.Repairs)
-		r.emit(Sampled{Turn: turn, Message: m.Message, Tokens: tokens[from:end], Forced: forced, Repairs: m.Repairs})
+		for k := range repairs {
+			repairs[k].Token -= from
+		}
+		r.used.Repaired += len(repairs)
+		r.emit(Sampled{Turn: turn, Message: m.Message, Tokens: tokens[from:end], Forced: forced, Repairs: repairs})
 		from, forced = end, 0
 	}
 }

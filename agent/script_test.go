@@ -88,7 +88,7 @@ func play(t *testing.T, ar *txtar.Archive) string {
 				history = append(history, ev.Tokens...)
 				log.WriteString("⟦" + shown(e, ev.Tokens) + "⟧")
 				for _, repair := range ev.Repairs {
-					fmt.Fprintf(&log, "(mended: %v)", repair.Kind)
+					fmt.Fprintf(&log, "(mended: %v@%d)", repair.Kind, repair.Token)
 				}
 				log.WriteString("\n")
 			case Trouble:

@@ -33,8 +33,14 @@ type Record struct {
 	Ran       *bool           `json:"ran,omitempty"`       // tool.result: did the tool run at all
 	Artifacts []string        `json:"artifacts,omitempty"` // tool.result: names as the model knows them
 	Forced    int             `json:"forced,omitempty"`    // message: how many of its tokens the grammar left no choice about
-	Mended    []string        `json:"mended,omitempty"`    // message: faults that the parser mended
+	Mended    []Mended        `json:"mended,omitempty"`    // message: faults that the parser mended
 	Result    *Result         `json:"result,omitempty"`    // run.finished
+}
+
+// Mended is a fault in a message of the model that the parser put right.
+type Mended struct {
+	Kind  string `json:"kind"`  // as harmony.RepairKind has it
+	Token int    `json:"token"` // of the record's tokens, at which it was known
 }
 
 // Message is a message of the model, as the trace shows it.
@@ -100,7 +106,7 @@ func (r *recorder) of(e agent.Event) Record {
 		r.turn = e.Turn
 		rec.Kind, rec.Tokens, rec.Forced, rec.Message = KindMessage, e.Tokens, e.Forced, message(e.Message)
 		for _, m := range e.Repairs {
-			rec.Mended = append(rec.Mended, m.Kind.String())
+			rec.Mended = append(rec.Mended, Mended{m.Kind.String(), m.Token})
 		}
 	case agent.Decided:
 		rec.Kind, rec.Call, rec.Decision = KindPolicy, call(e.Call), decision(e)

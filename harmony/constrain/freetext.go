@@ -18,16 +18,16 @@ type freeText struct {
 type charState uint8
 
 const (
-	whole     charState = iota // none: the last one is complete
-	one                        // one more byte must come, 80..BF
-	two                        // two more
-	three                      // three more
-	two0                       // two more, the first A0..BF: shorter forms are not UTF-8
-	two9                       // two more, the first 80..9F: surrogates are not
-	three0                     // three more, the first 90..BF
-	three8                     // three more, the first 80..8F: up to U+10FFFF
-	halves                     // the number of states
-	malformed charState = 0xFF
+	whole      charState = iota // none: the last one is complete
+	oneMore                     // one more byte must come, 80..BF
+	twoMore                     // two more
+	threeMore                   // three more
+	twoMore0                    // two more, the first A0..BF: shorter forms are not UTF-8
+	twoMore9                    // two more, the first 80..9F: surrogates are not
+	threeMore0                  // three more, the first 90..BF
+	threeMore8                  // three more, the first 80..8F: up to U+10FFFF
+	halves                      // the number of states
+	malformed  charState = 0xFF
 )
 
 // newFreeText takes the tokens of a vocabulary whose text and trie are there.
@@ -37,7 +37,7 @@ func newFreeText(v *Vocabulary) *freeText {
 		f.masks[s] = make(Mask, len(v.text))
 	}
 	f.walk(v.all, whole, func(id harmony.Token, after charState) { f.after[id] = after })
-	for s := one; s < halves; s++ {
+	for s := oneMore; s < halves; s++ {
 		f.walk(v.all, s, func(harmony.Token, charState) {})
 	}
 	return f
@@ -89,18 +89,18 @@ func (s charState) next(b byte) charState {
 	switch s {
 	case whole:
 		return begin(b)
-	case two:
-		then = one
-	case two0:
-		low, then = 0xA0, one
-	case two9:
-		high, then = 0x9F, one
-	case three:
-		then = two
-	case three0:
-		low, then = 0x90, two
-	case three8:
-		high, then = 0x8F, two
+	case twoMore:
+		then = oneMore
+	case twoMore0:
+		low, then = 0xA0, oneMore
+	case twoMore9:
+		high, then = 0x9F, oneMore
+	case threeMore:
+		then = twoMore
+	case threeMore0:
+		low, then = 0x90, twoMore
+	case threeMore8:
+		high, then = 0x8F, twoMore
 	}
 	if b < low || b > high {
 		return malformed
@@ -116,17 +116,17 @@ func begin(b byte) charState {
 	case b < 0xC2 || b > 0xF4:
 		return malformed
 	case b < 0xE0:
-		return one
+		return oneMore
 	case b == 0xE0:
-		return two0
+		return twoMore0
 	case b == 0xED:
-		return two9
+		return twoMore9
 	case b < 0xF0:
-		return two
+		return twoMore
 	case b == 0xF0:
-		return three0
+		return threeMore0
 	case b == 0xF4:
-		return three8
+		return threeMore8
 	}
-	return three
+	return threeMore
 }

@@ -7,6 +7,7 @@ package configs
 import (
 	_ "embed"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,10 +61,22 @@ type file struct {
 
 // Check refuses values that no command could use.
 func (f *file) Check() error {
-	if f.Approve != "" && f.Approve != "ask" && f.Approve != "deny" {
-		return strictyaml.At("approve", fmt.Errorf("%q is neither ask nor deny", f.Approve))
+	switch f.Approve {
+	case "", "ask", "deny", ApproveWait:
+		return nil
 	}
-	return nil
+	return strictyaml.At("approve", fmt.Errorf("%q is neither ask nor deny nor wait", f.Approve))
+}
+
+// ApproveWait lets questions wait for `agent approve`.
+const ApproveWait = "wait"
+
+// IsWebhook reports whether questions go to a server. A flag or the environment
+// can say so, and no file: one that comes with a project could name a server
+// that always says yes.
+func IsWebhook(approve string) bool {
+	u, err := url.Parse(approve)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1"))
 }
 
 // Keys are the configuration's keys. Each is also a flag where a command has
@@ -121,7 +134,7 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), Runs: s.merged.GetString("runs"),
 		Approve: s.merged.GetString("approve"), PythonIndex: s.merged.GetString("pythonIndex"), Policies: s.policies(),
 	}
-	if err := (&file{Approve: c.Approve}).Check(); err != nil {
+	if err := (&file{Approve: c.Approve}).Check(); err != nil && !IsWebhook(c.Approve) {
 		_, from := s.Explain("approve")
 		return Config{}, nil, fmt.Errorf("%s: %w", from, err)
 	}

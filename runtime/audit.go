@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"chorale/agent"
@@ -177,4 +179,29 @@ func VerifyAudit(r io.Reader, last string) ([]AuditEntry, error) {
 		return out, errors.New("the end is missing: the result names another last line")
 	}
 	return out, nil
+}
+
+// ReadAudit verifies the chain of the run in a folder. Ended says whether the
+// run has a result, which names the chain's end.
+func ReadAudit(runDir string) (entries []AuditEntry, ended bool, err error) {
+	f, err := os.Open(filepath.Join(runDir, "audit.jsonl"))
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	var res Result
+	switch b, e := os.ReadFile(filepath.Join(runDir, "result.json")); {
+	case errors.Is(e, fs.ErrNotExist):
+	case e != nil:
+		return nil, false, e
+	default:
+		if ended = true; json.Unmarshal(b, &res) != nil {
+			return nil, true, errors.New("result.json cannot be read")
+		}
+	}
+	entries, err = VerifyAudit(f, res.Audit)
+	if err == nil && ended && res.Audit == "" && len(entries) > 0 {
+		err = errors.New("the result names no end of the chain")
+	}
+	return entries, ended, err
 }

@@ -114,7 +114,7 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 	return &works{session: s, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
-		Manifest: s.manifest(), Gate: grantGate{s.Gate, box}, Approver: s.Approver,
+		Manifest: s.manifest(), Gate: grantGate{s.Gate, box}, Approver: s.approver(dir),
 		Budget: s.budget(),
 		Emit: func(e agent.Event) {
 			log.write(log.of(e))

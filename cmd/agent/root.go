@@ -100,7 +100,7 @@ tools and the policies run in one process, and nothing leaves the machine.
 	root.SetErr(std.err)
 	root.SetIn(std.in)
 	root.AddCommand(
-		newRun(std), newTask(std), newEval(std), newSetup(std),
+		newRun(std), newApprove(std), newPolicy(std), newTask(std), newEval(std), newSetup(std),
 		newMCP(std), newHarmony(std), newDevice(std), newConfig(std), newVersion(std),
 	)
 	return root

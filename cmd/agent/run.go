@@ -48,6 +48,9 @@ type runFlags struct {
 	maxTurns    int
 	timeout     time.Duration
 	output      string
+
+	answers        string // who answers questions, as configured
+	approveTimeout time.Duration
 }
 
 func newRun(std streams) *cobra.Command {
@@ -67,7 +70,8 @@ func newRun(std streams) *cobra.Command {
 	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of the sampler")
 	flags.StringArray("policy", nil, "one more policy `file`; it can only narrow")
-	flags.String("approve", "", "who decides what a policy wants asked: `ask|deny`")
+	flags.String("approve", "", "who decides what a policy wants asked: `ask|deny|wait`, or the https address of a webhook")
+	flags.DurationVar(&f.approveTimeout, "approve-timeout", 10*time.Minute, "how long wait and a webhook have for an answer")
 	flags.IntVar(&f.maxTurns, "max-turns", 0, "calls and answers of the model")
 	flags.DurationVar(&f.timeout, "timeout", 0, "wall time of the run")
 	flags.String("run-dir", "", "`folder` that runs are kept in")
@@ -150,7 +154,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	out.head(job.Task.Name, engine.String(), toolWords(granted))
 	s := &runtime.Session{
 		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
-		Vocabulary: vocabulary, Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out),
+		Vocabulary: vocabulary, Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out), Wait: f.wait(job),
 		Runs: cfg.Runs, Now: time.Now, Watch: out.watch, Version: version, Engine: engine.String(),
 	}
 	return s.Run(ctx)
@@ -185,6 +189,7 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 	}
 	choose("model", &t.Model.Ref, cfg.Model)
 	choose("device", &t.Model.Device, cfg.Device)
+	f.answers = cfg.Approve
 	if cfg.Approve == runtime.DenyApproval {
 		t.Approvals.Mode = runtime.DenyApproval // nobody can be made to ask by a task
 	}
@@ -223,12 +228,27 @@ func prepare(cmd *cobra.Command, std streams, job *runtime.Job, cfg configs.Conf
 	return preparePython(cmd, std, python.PrepareOptions{Index: cfg.PythonIndex})
 }
 
-// approver is the person at the terminal, if there is one and may be asked.
+// approver is who may be asked: a webhook, or the person at the terminal, if
+// there is one.
 func (f *runFlags) approver(std streams, job *runtime.Job, out presenter) agent.Approver {
-	if v, ok := out.(*view); ok && std.answers && job.Task.Approvals.Mode == runtime.AskApproval {
+	switch {
+	case job.Task.Approvals.Mode != runtime.AskApproval || f.answers == configs.ApproveWait:
+		return nil
+	case configs.IsWebhook(f.answers):
+		return runtime.Webhook{URL: f.answers, Wait: f.approveTimeout}
+	}
+	if v, ok := out.(*view); ok && std.answers {
 		return newApprover(std.in, v)
 	}
 	return nil
+}
+
+// wait is how long questions lie in the run's folder for agent approve.
+func (f *runFlags) wait(job *runtime.Job) time.Duration {
+	if f.answers != configs.ApproveWait || job.Task.Approvals.Mode != runtime.AskApproval {
+		return 0
+	}
+	return f.approveTimeout
 }
 
 func toolWords(granted []runtime.Grant) string {

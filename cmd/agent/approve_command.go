@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chorale/runtime"
+)
+
+const approveHelp = `Answer what a run that was started with --approve wait asks. Without --yes or --no
+the questions are shown, with the origin of each value.`
+
+func newApprove(std streams) *cobra.Command {
+	var yes, no bool
+	cmd := &cobra.Command{
+		Use: "approve RUN [CALL]", Short: "Answer the questions of a run that waits", Long: approveHelp, Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := findRun(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			pending, err := runtime.Pending(dir)
+			switch {
+			case err != nil:
+				return err
+			case len(pending) == 0:
+				return &exitError{code: runtime.ExitNoAnswer, err: errors.New("the run asks nothing")}
+			case !yes && !no:
+				return printQuestions(std.out, pending)
+			}
+			q := pending[0]
+			if len(args) > 1 {
+				if q, err = findQuestion(pending, args[1]); err != nil {
+					return err
+				}
+			} else if len(pending) > 1 {
+				return fmt.Errorf("the run asks about %d calls; name one of them", len(pending))
+			}
+			return runtime.Answer(dir, q, yes)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "let the call run")
+	cmd.Flags().BoolVar(&no, "no", false, "deny the call")
+	cmd.Flags().String("run-dir", "", "`folder` that runs are kept in")
+	cmd.MarkFlagsMutuallyExclusive("yes", "no")
+	return cmd
+}
+
+func findQuestion(pending []runtime.Question, call string) (runtime.Question, error) {
+	for _, q := range pending {
+		if q.Call == call {
+			return q, nil
+		}
+	}
+	return runtime.Question{}, fmt.Errorf("the run asks nothing about %s", call)
+}
+
+func printQuestions(out io.Writer, pending []runtime.Question) error {
+	for _, q := range pending {
+		fmt.Fprintf(out, "%s  %s %s\n  %s\n", q.Call, show(q.Tool), show(q.Args), show(strings.TrimSpace(q.Rule+"  "+q.Reason)))
+		for _, v := range q.Values {
+			line := fmt.Sprintf("  %s %s: %s", v.Arg, quoted(v.Value), v.Label)
+			if v.Source != "" {
+				line += ", " + v.Source
+			}
+			fmt.Fprintln(out, show(line))
+			if v.Quote != "" {
+				fmt.Fprintf(out, "     “… %s …”\n", show(strings.Join(strings.Fields(v.Quote), " ")))
+			}
+		}
+		if _, err := fmt.Fprintf(out, "  until %s\n", q.Expires.Local().Format("15:04:05")); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"chorale/agent"
+)
+
+// A run that waits for approvals lays each question into approvals/ of its
+// folder, as CALL.json, and takes the answer from CALL.yes or CALL.no beside it.
+// No answer in time is a no.
+
+// Question is a call that waits for a person, as the file says it.
+type Question struct {
+	Call    string    `json:"call"`
+	Tool    string    `json:"tool"`
+	Args    string    `json:"args"`
+	Rule    string    `json:"rule,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Values  []Asked   `json:"values"`
+	Expires time.Time `json:"expires"`
+}
+
+// Asked is a value of the call, and where it came from.
+type Asked struct {
+	Arg    string `json:"arg"`
+	Value  string `json:"value"`
+	Class  string `json:"class"`
+	Label  string `json:"label"`
+	Source string `json:"source,omitempty"`
+	Quote  string `json:"quote,omitempty"` // the untrusted text around it
+}
+
+// NewQuestion is a question as other processes are told of it.
+func NewQuestion(q agent.Question, expires time.Time) Question {
+	out := Question{Call: q.Call.ID, Tool: q.Call.Name(), Args: q.Call.Args, Rule: q.Decision.Rule, Reason: q.Decision.Reason, Values: []Asked{}, Expires: expires}
+	for _, l := range q.Leaves {
+		out.Values = append(out.Values, Asked{l.Arg, l.Text, l.Class.String(), l.Label.String(), l.Source, l.Quote})
+	}
+	return out
+}
+
+// desk is where a run lays its questions.
+type desk struct {
+	dir  string
+	wait time.Duration
+}
+
+// approver is who answers in a run: whoever the session names, or else a person
+// elsewhere, for whom the questions lie in the run's folder.
+func (s *Session) approver(dir folder) agent.Approver {
+	if s.Approver == nil && s.Wait > 0 {
+		return desk{dir.file("approvals"), s.Wait}
+	}
+	return s.Approver
+}
+
+const deskPoll = 200 * time.Millisecond
+
+// Approve implements agent.Approver.
+func (d desk) Approve(ctx context.Context, q agent.Question) (bool, error) {
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return false, err
+	}
+	expires := time.Now().Add(d.wait)
+	b, err := json.MarshalIndent(NewQuestion(q, expires), "", "  ")
+	if err != nil {
+		return false, err
+	}
+	name := filepath.Join(d.dir, q.Call.ID)
+	if err := writeFile(name+".json", append(b, '\n')); err != nil {
+		return false, err
+	}
+	defer os.Remove(name + ".json")
+	tick := time.NewTicker(deskPoll)
+	defer tick.Stop()
+	for time.Now().Before(expires) {
+		for _, answer := range []string{".no", ".yes"} {
+			if _, err := os.Lstat(name + answer); err == nil {
+				return answer == ".yes", nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+	return false, nil
+}
+
+// Pending are the questions of a run that wait for an answer.
+func Pending(runDir string) ([]Question, error) {
+	entries, err := os.ReadDir(filepath.Join(runDir, "approvals"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []Question
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".json") || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(runDir, "approvals", e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // answered meanwhile
+		}
+		var q Question
+		if err == nil {
+			err = json.Unmarshal(b, &q)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("question %s: %w", e.Name(), err)
+		}
+		out = append(out, q)
+	}
+	slices.SortFunc(out, func(a, b Question) int { return a.Expires.Compare(b.Expires) })
+	return out, err
+}
+
+// Answer answers a question that Pending gave.
+func Answer(runDir string, q Question, yes bool) error {
+	if q.Call == "" || filepath.Base(q.Call) != q.Call {
+		return fmt.Errorf("%q names no question", q.Call)
+	}
+	ending := ".no"
+	if yes {
+		ending = ".yes"
+	}
+	return writeFile(filepath.Join(runDir, "approvals", q.Call+ending), nil)
+}

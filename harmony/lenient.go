@@ -1,6 +1,7 @@
 package harmony
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -383,6 +384,7 @@ func (p *Parser) readLenient() *lenientHeader {
 		given: p.nextRole, implied: p.lenient.implied,
 	}
 	h.text = joinText(h.segments)
+	h.channelFollows = slices.ContainsFunc(segments, func(s segment) bool { return s.marker == p.enc.control.Channel })
 	for _, t := range p.pending {
 		switch c := &p.enc.control; {
 		case t == c.Channel, t == c.Constrain:

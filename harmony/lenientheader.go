@@ -15,6 +15,8 @@ type lenientHeader struct {
 	given    Role // the author, if the prompt named it
 	implied  bool // the header began without <|start|>
 	text     string
+	// channelFollows says that some segment is behind <|channel|>.
+	channelFollows bool
 
 	message    Message
 	rawChannel string
@@ -246,7 +248,7 @@ func (h *lenientHeader) takeWord(w string) {
 		h.setRecipient(to)
 	case addressed:
 		h.repair(ExtraWords)
-	case isChannel(w) && h.rawChannel == "" && !h.channelFollows():
+	case isChannel(w) && h.rawChannel == "" && !h.channelFollows:
 		h.rawChannel = w
 		h.repair(MissingChannel)
 	case m.Recipient == "" && isToolName(w):
@@ -265,10 +267,6 @@ func (h *lenientHeader) setRecipient(to string) {
 	}
 	h.message.Recipient = name
 	h.needTo = name == ""
-}
-
-func (h *lenientHeader) channelFollows() bool {
-	return slices.ContainsFunc(h.segments[1:], func(s segment) bool { return s.marker == h.control.Channel })
 }
 
 // takeStart reads what stands at the start of a header that never ended and

@@ -17,7 +17,7 @@ type Service struct {
 	session *Session
 	dir     folder
 	works   *works
-	guest    *agent.Guest
+	guest   *agent.Guest
 	started time.Time
 	stopped context.Context // done when a record cannot be written
 	stop    context.CancelCauseFunc

@@ -265,4 +265,3 @@ func TestPin(t *testing.T) {
 		t.Errorf("a changed server: %d, %s", code, out)
 	}
 }
-

@@ -157,6 +157,9 @@ func CheckTemplate(text string, declared map[string]Source) error {
 	return nil
 }
 
+// Get is the value of a secret; empty if there is none of the name.
+func (v Values) Get(name string) string { return v.named[name] }
+
 // Expand puts the values into a template, in one pass.
 func (v Values) Expand(text string) string {
 	return reference.ReplaceAllStringFunc(text, func(m string) string {

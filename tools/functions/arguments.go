@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -23,6 +24,19 @@ import (
 type arguments struct {
 	values map[string]any
 	json   string // an object without repeated keys, in the model's order
+
+	key   string         // of the call, equal in all its tries
+	retry *time.Duration // set by a try whose failure may pass: how long to wait, 0 if that is not known
+}
+
+// again says of a try that its failure may pass.
+func (a arguments) again() { a.after(0) }
+
+// after is again, with what the other side says of the time.
+func (a arguments) after(d time.Duration) {
+	if a.retry != nil {
+		*a.retry = d
+	}
 }
 
 // read parses and checks the model's text. The error is for the model.
@@ -45,7 +59,7 @@ func (s *schema) read(text string) (arguments, error) {
 	if err := json.Compact(&b, []byte(text)); err != nil {
 		return arguments{}, fmt.Errorf("the arguments are not valid JSON: %w", err)
 	}
-	args := arguments{values, b.String()}
+	args := arguments{values: values, json: b.String()}
 	for _, name := range slices.Sorted(maps.Keys(s.properties)) {
 		if err := args.fill(name, s.properties[name].fallback); err != nil {
 			return arguments{}, err

@@ -24,6 +24,8 @@ type command struct {
 	dir     string    // where it runs
 	base    string    // what relative paths of the program start from
 	env     []string  // names taken over from our own environment
+
+	idempotency string // variable that bears the call's key; empty: none
 }
 
 // element is one argument of the vector: literals and placeholders.
@@ -95,16 +97,25 @@ func (s *schema) fits(name string) error {
 	if !ok {
 		return fmt.Errorf("placeholder {{%s}} names no argument of parameters", name)
 	}
+	if err := s.scalar(name); err != nil {
+		return err
+	}
+	if p.fallback == nil && !slices.Contains(s.required, name) {
+		return fmt.Errorf("placeholder {{%s}}: list the argument in required, or give it a default", name)
+	}
+	return nil
+}
+
+// scalar checks that an argument can stand in a text.
+func (s *schema) scalar(name string) error {
+	p := s.properties[name]
 	for _, t := range p.types {
 		if t == "object" || t == "array" || t == "null" {
-			return fmt.Errorf("placeholder {{%s}}: an argument of type %s cannot stand in a command; read it from standard input", name, t)
+			return fmt.Errorf("placeholder {{%s}}: an argument of type %s cannot stand in a text; a command finds it on standard input", name, t)
 		}
 	}
 	if len(p.types) == 0 {
 		return fmt.Errorf("placeholder {{%s}}: the argument has no type", name)
-	}
-	if p.fallback == nil && !slices.Contains(s.required, name) {
-		return fmt.Errorf("placeholder {{%s}}: list the argument in required, or give it a default", name)
 	}
 	return nil
 }
@@ -169,10 +180,13 @@ func (c *command) find() (string, error) {
 	return filepath.Abs(file)
 }
 
-// environment is all that the program sees of ours: where programs lie, and
-// what the developer lists.
-func (c *command) environment() []string {
+// environment is all that the program sees of ours: where programs lie, what
+// the developer lists, and the key of the call.
+func (c *command) environment(key string) []string {
 	env := []string{"LANG=C.UTF-8"}
+	if c.idempotency != "" {
+		env = append(env, c.idempotency+"="+key)
+	}
 	for _, name := range append([]string{"PATH"}, c.env...) {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
@@ -180,6 +194,9 @@ func (c *command) environment() []string {
 	}
 	return env
 }
+
+// exitTemporary is EX_TEMPFAIL of sysexits.h: the command may be tried again.
+const exitTemporary = 75
 
 // maxStderr bounds what a failed program may tell the model of its reasons.
 const maxStderr = 2 << 10
@@ -195,7 +212,7 @@ func (c *command) run(ctx context.Context, args arguments, l tools.Limits) (tool
 	}
 	stdout, stderr := sandbox.NewCapture(l.Output), sandbox.NewCapture(min(l.Output, maxStderr))
 	p, err := sandbox.Start(ctx, sandbox.Command{
-		Path: file, Args: argv, Dir: c.dir, Env: c.environment(), Stdin: strings.NewReader(args.json),
+		Path: file, Args: argv, Dir: c.dir, Env: c.environment(args.key), Stdin: strings.NewReader(args.json),
 		Stdout: stdout, Stderr: stderr, Memory: l.Memory, Time: l.Time,
 	})
 	if err != nil {
@@ -208,6 +225,9 @@ func (c *command) run(ctx context.Context, args arguments, l tools.Limits) (tool
 	text := strings.TrimRight(stdout.String(), "\r\n")
 	if code == 0 {
 		return tools.Result{Text: text}, nil
+	}
+	if code == exitTemporary {
+		args.again()
 	}
 	if reason := strings.TrimSpace(stderr.String()); reason != "" {
 		text = reason

@@ -8,12 +8,14 @@ import (
 	"regexp"
 	"strconv"
 
+	"chorale/internal/secret"
 	"chorale/internal/strictyaml"
 )
 
 // document is a functions file as it is written.
 type document struct {
-	Functions []*declaration `yaml:"functions,required"`
+	Secrets   map[string]secret.Source `yaml:"secrets"` // for http functions, by name
+	Functions []*declaration           `yaml:"functions,required"`
 }
 
 type declaration struct {
@@ -21,9 +23,13 @@ type declaration struct {
 	Description string              `yaml:"description,required"`
 	Parameters  parameters          `yaml:"parameters"`
 	SideEffect  *bool               `yaml:"sideEffect"` // true unless stated
-	Command     []string            `yaml:"command,required"`
+	Result      *parameters         `yaml:"result"`     // schema of the result, which is JSON then
+	Command     []string            `yaml:"command"`
+	HTTP        *httpRequest        `yaml:"http"`
 	Timeout     strictyaml.Duration `yaml:"timeout"`
 	Output      strictyaml.Size     `yaml:"output"`
+	Retries     int                 `yaml:"retries"`     // after failures that may pass
+	Idempotency string              `yaml:"idempotency"` // header or variable that bears a key, equal in all tries of a call
 	Env         []string            `yaml:"env"`
 	Workdir     string              `yaml:"workdir"`
 
@@ -41,9 +47,14 @@ func (p *parameters) DecodeNode(n strictyaml.Node) error {
 		return err
 	}
 	var err error
-	if p.compiled, err = compileSchema(p.raw); err == nil {
-		return nil
+	if p.compiled, err = compileSchema(p.raw); err != nil {
+		return placed(err)
 	}
+	return nil
+}
+
+// placed puts a schema's fault at its place in the file.
+func placed(err error) error {
 	var at *schemaError
 	if !errors.As(err, &at) {
 		return err
@@ -72,6 +83,20 @@ func (d *declaration) Check() (err error) {
 			return err
 		}
 	}
+	switch {
+	case (d.Command != nil) == (d.HTTP != nil):
+		return errors.New("give exactly one of command and http")
+	case d.Retries < 0 || d.Retries > maxRetries:
+		return strictyaml.At("retries", fmt.Errorf("must be 0 to %d", maxRetries))
+	case d.Retries > 0 && d.Idempotency == "" && (d.SideEffect == nil || *d.SideEffect):
+		return strictyaml.At("retries", errors.New("a function with side effects is tried again only with an idempotency key; name its header or variable under idempotency"))
+	}
+	if d.HTTP != nil {
+		return d.checkHTTP()
+	}
+	if d.Idempotency != "" && !envPattern.MatchString(d.Idempotency) {
+		return strictyaml.At("idempotency", fmt.Errorf("%q is no name of a variable", d.Idempotency))
+	}
 	if d.command, err = parseCommand(d.Command, d.Parameters.compiled); err != nil {
 		return strictyaml.At("command", err)
 	}
@@ -86,6 +111,12 @@ func (d *document) Check() error {
 			return strictyaml.At("functions", strictyaml.At(strconv.Itoa(i), strictyaml.At("name", fmt.Errorf("function %q is declared twice", f.Name))))
 		}
 		seen[f.Name] = true
+		if f.HTTP == nil {
+			continue
+		}
+		if err := f.HTTP.bind(f.Parameters.compiled, d.Secrets); err != nil {
+			return strictyaml.At("functions", strictyaml.At(strconv.Itoa(i), strictyaml.At("http", err)))
+		}
 	}
 	return nil
 }
@@ -106,17 +137,28 @@ func Parse(name string, src []byte, dir string) (*Set, error) {
 }
 
 func (d *declaration) function(dir string) Function {
-	d.command.base, d.command.dir, d.command.env = dir, filepath.Join(dir, d.Workdir), d.Env
-	if filepath.IsAbs(d.Workdir) {
-		d.command.dir = d.Workdir
-	}
-	return Function{
+	f := Function{
 		name: d.Name, description: d.Description, parameters: d.Parameters.raw,
 		readOnly: d.SideEffect != nil && !*d.SideEffect,
 		timeout:  d.Timeout.Std(), output: int(d.Output),
-		schema: d.Parameters.compiled, run: d.command.run,
-		ready: func() error { _, err := d.command.find(); return err },
+		schema: d.Parameters.compiled,
 	}
+	if d.HTTP != nil {
+		d.HTTP.idempotency = d.Idempotency
+		f.run, f.ready = d.HTTP.run, d.HTTP.ready
+	} else {
+		d.command.base, d.command.dir, d.command.env = dir, filepath.Join(dir, d.Workdir), d.Env
+		d.command.idempotency = d.Idempotency
+		if filepath.IsAbs(d.Workdir) {
+			d.command.dir = d.Workdir
+		}
+		f.run, f.ready = d.command.run, func() error { _, err := d.command.find(); return err }
+	}
+	f.run = retrying(f.run, d.Retries)
+	if d.Result != nil {
+		f.run = checking(f.run, d.Result.compiled)
+	}
+	return f
 }
 
 // Load is Parse for a file on disk.

@@ -467,3 +467,35 @@ func TestDocs(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// A command that says that its failure may pass (EX_TEMPFAIL) is tried again,
+// with the same key.
+func TestCommandRetries(t *testing.T) {
+	dir := t.TempDir()
+	set, err := functions.Parse("f.yaml", []byte(`
+apiVersion: agent/v1
+kind: Functions
+functions:
+- name: book
+  description: Books.
+  retries: 2
+  idempotency: BOOKING_KEY
+  command: [sh, -c, 'echo "$BOOKING_KEY" >>keys; [ "$(wc -l <keys)" -ge 3 ] || exit 75']
+- {name: give-up, description: Fails., retries: 2, sideEffect: false, command: [sh, -c, 'echo x >>tries; exit 1']}
+`), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool := open(t, set)
+	if r := try(t, tool, "book", in{}); r.Failed {
+		t.Errorf("got %+v", r)
+	}
+	keys, err := os.ReadFile(filepath.Join(dir, "keys"))
+	if lines := strings.Fields(string(keys)); err != nil || len(lines) != 3 || lines[0] != lines[1] || lines[1] != lines[2] {
+		t.Errorf("the keys were %q, %v", keys, err)
+	}
+	try(t, tool, "give-up", in{})
+	if tries, err := os.ReadFile(filepath.Join(dir, "tries")); err != nil || string(tries) != "x\n" {
+		t.Errorf("%q, %v", tries, err)
+	}
+}

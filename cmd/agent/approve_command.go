@@ -64,7 +64,7 @@ func printQuestions(out io.Writer, pending []runtime.Question) error {
 		fmt.Fprintf(out, "%s  %s %s\n  %s\n", q.Call, show(q.Tool), show(q.Args), show(strings.TrimSpace(q.Rule+"  "+q.Reason)))
 		for _, v := range q.Values {
 			line := fmt.Sprintf("  %s %s: %s", v.Arg, quoted(v.Value), v.Label)
-			if v.Source != "" {
+			if v.Source != "" && v.Source != v.Label {
 				line += ", " + v.Source
 			}
 			fmt.Fprintln(out, show(line))

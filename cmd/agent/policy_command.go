@@ -143,7 +143,7 @@ func newPolicyAudit(std streams) *cobra.Command {
 			if !ended {
 				note = "; the run has no result yet, so its end is not known"
 			}
-			_, err = fmt.Fprintf(std.out, "%s, whole%s\n", count(len(entries), "entry"), note)
+			_, err = fmt.Fprintf(std.out, "%s, whole%s\n", count(len(entries), "line"), note)
 			return err
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/fstest"
 
 	"chorale/harmony"
+	"chorale/policies/provenance"
 )
 
 // The examples of docs/policy.md are real: a developer's policy, an owner's, a
@@ -21,7 +22,7 @@ func TestDocs(t *testing.T) {
 		block, _, _ := strings.Cut(part, "```")
 		blocks = append(blocks, block)
 	}
-	if len(blocks) != 4 {
+	if len(blocks) != 5 {
 		t.Fatalf("%d examples", len(blocks))
 	}
 	for i, from := range []harmony.Role{harmony.Developer, harmony.System, harmony.User} {
@@ -29,7 +30,17 @@ func TestDocs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	n, failures, err := RunCases(fstest.MapFS{"policy.yaml": {Data: []byte(blocks[0])}, "tests.yaml": {Data: []byte(blocks[3])}}, ".")
+	if _, err := provenance.Parse("docs/policy.md", []byte(blocks[3])); err != nil {
+		t.Error(err)
+	}
+	_, formulas, _ := strings.Cut(string(doc), "```cel\n")
+	formulas, _, _ = strings.Cut(formulas, "```")
+	for _, line := range strings.Split(strings.TrimSpace(formulas), "\n") {
+		if err := new(formula).UnmarshalText([]byte(line)); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	n, failures, err := RunCases(fstest.MapFS{"policy.yaml": {Data: []byte(blocks[0])}, "tests.yaml": {Data: []byte(blocks[4])}}, ".")
 	if err != nil || n != 1 || len(failures) > 0 {
 		t.Errorf("%d tests, %q, %v", n, failures, err)
 	}

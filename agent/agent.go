@@ -61,6 +61,7 @@ type Agent struct {
 	Declared []harmony.Namespace              // what the prompt tells the model it has
 	Effect   func(tools.Call) policies.Effect // what a declared call can do; nil: unknown
 	Manifest *provenance.Manifest             // what the tools mean; nil: all output is untrusted
+	Mark     func(text string) string         // how untrusted output is shown to the model; nil: as it is
 	Gate     Gate
 	Approver Approver // nil: there is nobody to ask, and asking is denying
 

@@ -9,6 +9,7 @@ import (
 
 	"chorale/harmony"
 	"chorale/policies"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
@@ -27,7 +28,15 @@ func (r *run) serve(ctx context.Context, m *harmony.Parsed) error {
 	if err != nil {
 		return err
 	}
-	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(m.Channel), result.Text))
+	return r.tell(harmony.NewToolResult(call.Name(), replyChannel(m.Channel), r.marked(call, result.Text)))
+}
+
+// marked is a tool's output as the model is shown it.
+func (r *run) marked(call tools.Call, text string) string {
+	if r.Mark == nil || r.Manifest != nil && r.Manifest.Tools[call.Name()].Output != provenance.Untrusted {
+		return text
+	}
+	return r.Mark(text)
 }
 
 // perform counts a call, carries it out if it may be, and puts it on record.

@@ -47,7 +47,14 @@ func (r *run) remember(conversation []harmony.Message) {
 		case harmony.User:
 			r.ledger.UserSaid(m.Text())
 		case harmony.Developer:
-			r.ledger.DeveloperSaid(m.Text())
+			for _, part := range m.Content {
+				switch part := part.(type) {
+				case harmony.Text:
+					r.ledger.DeveloperSaid(string(part))
+				case *harmony.DeveloperContent: // what tools say of themselves is not the developer's word
+					r.ledger.DeveloperSaid(part.Instructions)
+				}
+			}
 		}
 	}
 }

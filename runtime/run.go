@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"chorale/agent"
@@ -36,6 +37,8 @@ type Session struct {
 	Runs     string           // the folder that run directories are made in
 	Now      func() time.Time // the clock, also of the prompt's date
 	Watch    func(Record)     // sees every record as it happens; may be nil
+
+	spotlight spotlight // made when the run begins
 
 	Version string // of the program, for the lock
 	Engine  string // model and device in words, for the lock
@@ -109,12 +112,13 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 	if err != nil {
 		return nil, errors.Join(err, trace.close())
 	}
+	s.spotlight = newSpotlight(s.Job.Task.Spotlight)
 	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: stop}
 	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
 	return &works{session: s, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
-		Manifest: s.manifest(), Gate: grantGate{s.Gate, box}, Approver: s.approver(dir),
+		Manifest: s.manifest(), Mark: s.spotlight.mark(), Gate: grantGate{s.Gate, box}, Approver: s.approver(dir),
 		Budget: s.budget(),
 		Emit: func(e agent.Event) {
 			log.write(log.of(e))
@@ -213,8 +217,12 @@ func (s *Session) conversation() []harmony.Message {
 func (s *Session) developer(functions []harmony.Function) harmony.Message {
 	m := harmony.Message{Role: harmony.Developer}
 	t := &s.Job.Task
-	if t.Developer.Text != "" || len(functions) > 0 {
-		m = harmony.NewDeveloperContent(t.Developer.Text, functions...).Message()
+	text := t.Developer.Text
+	if note := s.spotlight.note(); note != "" {
+		text = strings.TrimSpace(text + "\n\n" + note)
+	}
+	if text != "" || len(functions) > 0 {
+		m = harmony.NewDeveloperContent(text, functions...).Message()
 	}
 	if f := s.Job.form; f != nil {
 		m.Content = append(m.Content, f.part(t.Name, len(m.Content) > 0))

@@ -22,6 +22,7 @@ type Task struct {
 	Tools       ToolSpec         `yaml:"tools,omitempty"`     // the grant: what is not named does not exist for the model
 	Policies    []string         `yaml:"policies,omitempty"`  // developer layer; they only narrow
 	Manifests   []string         `yaml:"manifests,omitempty"` // what the functions' arguments and outputs mean
+	Spotlight   string           `yaml:"spotlight,omitempty"` // how untrusted output is shown to the model: off, delimit, mark
 	Approvals   Approvals        `yaml:"approvals,omitempty"`
 	Limits      Limits           `yaml:"limits,omitempty"`
 	Output      Output           `yaml:"output,omitempty"`

@@ -49,6 +49,9 @@ func (t *Task) Check() error {
 			return strictyaml.At("policies", err)
 		}
 	}
+	if err := oneOf(t.Spotlight, SpotlightOff, SpotlightDelimit, SpotlightMark); err != nil {
+		return strictyaml.At("spotlight", err)
+	}
 	for _, p := range t.Manifests {
 		if err := localPath(cmp.Or(p, ".")); err != nil {
 			return strictyaml.At("manifests", err)

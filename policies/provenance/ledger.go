@@ -130,8 +130,8 @@ func (l *Ledger) records(n *record, t Tool, from string) {
 	})
 }
 
-// maxLeaves bounds the values of one call that are looked at; a call with more
-// of them has the rest as composed values of the strictest class.
+// maxLeaves bounds the values of one call that are looked at; nobody vouches for
+// the rest.
 const maxLeaves = 1000
 
 // Leaves says of every scalar in a call's arguments where it came from. Source
@@ -147,20 +147,29 @@ func (l *Ledger) Leaves(c tools.Call) []Leaf {
 	v, err := strictjson.Parse(c.Args)
 	args, ok := v.(map[string]any)
 	if err != nil || !ok {
-		return []Leaf{{Arg: "$", Text: c.Args, Class: strictest(t.Args), Label: Composed}}
+		return unread(t)
 	}
 	w := walker{ledger: l}
 	for _, name := range sortedKeys(args) {
 		w.arg, w.class = name, t.Args[name]
 		w.walk(name, args[name])
 	}
+	if w.full {
+		return append(w.out, unread(t)...)
+	}
 	return w.out
 }
 
-func strictest(classes map[string]Class) Class {
-	out := Value
-	for _, c := range classes {
-		out = max(out, c)
+// unread stands for values that were not looked at: one of each class that the
+// tool has, which nobody vouches for.
+func unread(t Tool) []Leaf {
+	out := []Leaf{{Arg: "$"}}
+	for _, name := range sortedKeys(t.Args) {
+		leaf := Leaf{Arg: name, Class: t.Args[name]}
+		if leaf.Class == URL || leaf.Class == Text {
+			leaf.Links = []Link{{}}
+		}
+		out = append(out, leaf)
 	}
 	return out
 }
@@ -171,10 +180,12 @@ type walker struct {
 	arg    string
 	class  Class
 	out    []Leaf
+	full   bool // there were more values than are looked at
 }
 
 func (w *walker) walk(key string, v any) {
-	if len(w.out) > maxLeaves {
+	if len(w.out) >= maxLeaves {
+		w.full = true
 		return
 	}
 	switch v := v.(type) {
@@ -207,11 +218,7 @@ func (w *walker) leaf(key, text string) {
 		class = Value // says what sort of thing the selector beside it names
 	}
 	leaf := Leaf{Arg: w.arg, Text: text, Class: class}
-	if len(w.out) == maxLeaves {
-		leaf.Class = strictest(w.ledger.manifest.Tools[""].Args)
-	} else {
-		w.ledger.trace(&leaf)
-	}
+	w.ledger.trace(&leaf)
 	w.out = append(w.out, leaf)
 }
 

@@ -17,6 +17,9 @@ type MCPSpec struct {
 	Env      []string                 `yaml:"env,omitempty"`      // names of variables that the program gets
 	Headers  map[string]string        `yaml:"headers,omitempty"`  // of each request to the address
 	Secrets  map[string]secret.Source `yaml:"secrets,omitempty"`  // for headers, or the program's variables
+	Read     []string                 `yaml:"read,omitempty"`     // files and folders that the program reads besides the task's folder
+	Write    []string                 `yaml:"write,omitempty"`    // and those that it changes
+	Network  bool                     `yaml:"network,omitempty"`  // whether the program has the network
 	Timeout  strictyaml.Duration      `yaml:"timeout,omitempty"`  // of one call
 	Output   strictyaml.Size          `yaml:"output,omitempty"`   // of one call
 	Memory   strictyaml.Size          `yaml:"memory,omitempty"`   // of the program

@@ -79,6 +79,9 @@ func serveMCP(cmd *cobra.Command, std streams, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, text := range unconfined(job) {
+		std.log.Info(text)
+	}
 	if err := prepare(cmd, std, job, cfg); err != nil {
 		return &exitError{code: runtime.ExitTool, err: err}
 	}

@@ -135,6 +135,9 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err != nil {
 		return runtime.Result{}, err
 	}
+	for _, text := range unconfined(job) {
+		out.notice(text)
+	}
 	if err := prepare(cmd, std, job, cfg); err != nil {
 		return broken(ctx, job, agent.ToolBroke, err), err
 	}

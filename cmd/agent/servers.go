@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"chorale/agent"
+	"chorale/internal/sandbox/confine"
 	"chorale/runtime"
 	"chorale/tools/functions"
 	"chorale/tools/mcp"
@@ -19,8 +20,9 @@ func mcpServers(job *runtime.Job) ([]mcp.Server, error) {
 	seen := map[string]bool{}
 	for i, m := range job.Task.Tools.MCP {
 		s := mcp.Server{
-			Name: m.Name, Command: m.Command, URL: m.URL, Only: m.Only, Read: m.ReadOnly, Env: m.Env, Headers: m.Headers,
+			Name: m.Name, Command: m.Command, URL: m.URL, Only: m.Only, ReadOnly: m.ReadOnly, Env: m.Env, Headers: m.Headers,
 			Secrets: m.Secrets, Timeout: m.Timeout.Std(), Output: int(m.Output), Memory: int64(m.Memory), Dir: job.Path("."),
+			Read: m.Read, Write: m.Write, Network: m.Network,
 		}
 		err := s.Check()
 		if err == nil && seen[s.Name] {
@@ -100,4 +102,13 @@ func readPins(job *runtime.Job) (mcp.Pins, error) {
 		return nil, err
 	}
 	return mcp.ParsePins(job.Path(mcp.PinsFile), src)
+}
+
+// unconfined says what this system cannot keep a task's programs from.
+func unconfined(job *runtime.Job) []string {
+	t := job.Task.Tools
+	if len(t.Functions) == 0 && len(t.MCP) == 0 {
+		return nil
+	}
+	return confine.Missing()
 }

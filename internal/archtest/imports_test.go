@@ -22,6 +22,7 @@ const (
 var rawAccess = map[string]bool{
 	"inference/internal/vk":      true, // the Vulkan binding
 	"inference/internal/weights": true, // mmap
+	"internal/sandbox/confine":   true, // Landlock and seccomp take pointers
 }
 
 // aloneWith are the packages that someone can take into another program and

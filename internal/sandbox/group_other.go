@@ -6,11 +6,15 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+
+	"chorale/internal/sandbox/confine"
 )
 
 const supported = false
 
-func isolate(*exec.Cmd) {}
+func isolate(*exec.Cmd, *confine.Box) {}
+
+func firstThread() bool { return false }
 
 func restrict(int, Command) {}
 

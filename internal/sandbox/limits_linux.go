@@ -1,17 +1,25 @@
 package sandbox
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"chorale/internal/sandbox/confine"
 )
 
-func isolate(cmd *exec.Cmd) {
+func isolate(cmd *exec.Cmd, box *confine.Box) {
 	// A session of its own: a group to kill, and no terminal to read from.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if box != nil {
+		cmd.SysProcAttr.Cloneflags = confine.Namespaces(*box)
+	}
 }
+
+func firstThread() bool { return unix.Gettid() == os.Getpid() }
 
 // restrict sets what the program and all it starts may use, each. RLIMIT_DATA
 // counts what can be written to; RLIMIT_AS would also count address space that

@@ -5,9 +5,13 @@ package sandbox
 import (
 	"os/exec"
 	"syscall"
+
+	"chorale/internal/sandbox/confine"
 )
 
-func isolate(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
+func firstThread() bool { return false }
+
+func isolate(cmd *exec.Cmd, _ *confine.Box) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
 // restrict does nothing: other systems set limits only from within the program.
 func restrict(int, Command) {}

@@ -3,8 +3,8 @@
 // full, and without ever going through a shell. On Linux the program also dies
 // if we are killed.
 //
-// It bounds time, memory and output. It does not hide the host's files or
-// network from the program: who declares a command trusts it.
+// It bounds time, memory and output, and with a Box also the files, the network
+// and the other processes that the program can reach, as far as the system can.
 package sandbox
 
 import (
@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"runtime"
 	"time"
+
+	"chorale/internal/sandbox/confine"
 )
 
 // Command is a program to run. Nothing is inherited from this process but what
@@ -29,6 +31,7 @@ type Command struct {
 	Stderr io.Writer
 	Memory int64         // bytes of data that a process may hold (Linux)
 	Time   time.Duration // of the processor that a process may use (Linux)
+	Box    *confine.Box  // what else it may use; nil: all that we may
 }
 
 // pipeGrace is how long the pipes stay open when the program has ended but a
@@ -56,17 +59,21 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 	cmd.Dir, cmd.Env = c.Dir, append([]string{}, c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
 	cmd.WaitDelay = pipeGrace
-	isolate(cmd)
+	isolate(cmd, c.Box)
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 
 	p := &Proc{done: make(chan struct{})}
 	started := make(chan error)
-	go func() {
+	go onThread(func() {
 		defer close(p.done)
 		// The kernel ends the program when the thread that started it ends, so
 		// that it cannot outlive us (see isolate); the thread is kept till then.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		if c.Box != nil {
+			if err := confine.Thread(*c.Box); err != nil {
+				started <- fmt.Errorf("run %s: %w", c.Path, err)
+				return
+			}
+		}
 		if err := cmd.Start(); err != nil {
 			started <- fmt.Errorf("run %s: %w", c.Path, err)
 			return
@@ -75,11 +82,28 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 		p.pid = cmd.Process.Pid
 		started <- nil
 		p.code, p.err = wait(ctx, cmd)
-	}()
+	})
 	if err := <-started; err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// onThread runs f on a thread that ends with it, for f may confine the thread.
+// The process's first thread cannot end, so it is kept out of the way.
+func onThread(f func()) {
+	runtime.LockOSThread()
+	if !firstThread() {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		onThread(f)
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }
 
 // Wait gives the program's exit code, 128 plus the signal's number if a signal

@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"chorale/internal/sandbox"
+	"chorale/internal/sandbox/confine"
 	"chorale/tools"
 )
 
@@ -24,6 +26,8 @@ type command struct {
 	dir     string    // where it runs
 	base    string    // what relative paths of the program start from
 	env     []string  // names taken over from our own environment
+
+	box confine.Box // what it may use besides its own folder, its program and a folder for scratch
 
 	idempotency string // variable that bears the call's key; empty: none
 }
@@ -181,9 +185,9 @@ func (c *command) find() (string, error) {
 }
 
 // environment is all that the program sees of ours: where programs lie, what
-// the developer lists, and the key of the call.
-func (c *command) environment(key string) []string {
-	env := []string{"LANG=C.UTF-8"}
+// the developer lists, the key of the call, and a folder of its own.
+func (c *command) environment(key, scratch string) []string {
+	env := []string{"LANG=C.UTF-8", "HOME=" + scratch, "TMPDIR=" + scratch}
 	if c.idempotency != "" {
 		env = append(env, c.idempotency+"="+key)
 	}
@@ -210,10 +214,18 @@ func (c *command) run(ctx context.Context, args arguments, l tools.Limits) (tool
 	if err != nil {
 		return tools.Result{}, err
 	}
+	scratch, err := os.MkdirTemp("", "chorale-command-")
+	if err != nil {
+		return tools.Result{}, err
+	}
+	defer os.RemoveAll(scratch)
+	box := c.box
+	box.Read = slices.Concat(c.box.Read, []string{cmp.Or(c.base, "."), file})
+	box.Write = slices.Concat(c.box.Write, []string{scratch})
 	stdout, stderr := sandbox.NewCapture(l.Output), sandbox.NewCapture(min(l.Output, maxStderr))
 	p, err := sandbox.Start(ctx, sandbox.Command{
-		Path: file, Args: argv, Dir: c.dir, Env: c.environment(args.key), Stdin: strings.NewReader(args.json),
-		Stdout: stdout, Stderr: stderr, Memory: l.Memory, Time: l.Time,
+		Path: file, Args: argv, Dir: c.dir, Env: c.environment(args.key, scratch), Stdin: strings.NewReader(args.json),
+		Stdout: stdout, Stderr: stderr, Memory: l.Memory, Time: l.Time, Box: &box,
 	})
 	if err != nil {
 		return tools.Result{}, err

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 
+	"chorale/internal/sandbox/confine"
 	"chorale/internal/secret"
 	"chorale/internal/strictyaml"
 )
@@ -32,6 +33,9 @@ type declaration struct {
 	Idempotency string              `yaml:"idempotency"` // header or variable that bears a key, equal in all tries of a call
 	Env         []string            `yaml:"env"`
 	Workdir     string              `yaml:"workdir"`
+	Read        []string            `yaml:"read"`    // files and folders that the command reads besides its own folder
+	Write       []string            `yaml:"write"`   // and those that it changes
+	Network     bool                `yaml:"network"` // whether it has the network
 
 	command *command
 }
@@ -152,6 +156,7 @@ func (d *declaration) function(dir string) Function {
 		if filepath.IsAbs(d.Workdir) {
 			d.command.dir = d.Workdir
 		}
+		d.command.box = confine.Box{Read: below(dir, d.Read), Write: below(dir, d.Write), Network: d.Network}
 		f.run, f.ready = d.command.run, func() error { _, err := d.command.find(); return err }
 	}
 	f.run = retrying(f.run, d.Retries)
@@ -159,6 +164,18 @@ func (d *declaration) function(dir string) Function {
 		f.run = checking(f.run, d.Result.compiled)
 	}
 	return f
+}
+
+// below are the paths, those that are relative starting from dir.
+func below(dir string, paths []string) []string {
+	var out []string
+	for _, p := range paths {
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(dir, p)
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // Load is Parse for a file on disk.

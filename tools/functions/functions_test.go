@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"chorale/harmony"
+	"chorale/internal/sandbox/confine"
 	"chorale/tools"
 	"chorale/tools/functions"
 )
@@ -244,7 +245,7 @@ func TestCommand(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script(t, dir, "env.sh", `env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^PATH= | sort; [ -n "$PATH" ] && echo path`)
+	script(t, dir, "env.sh", `env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^PATH= -e ^HOME= -e ^TMPDIR= | sort; [ -n "$PATH" ] && : >"$HOME/x" && rm "$TMPDIR/x" && echo path`)
 	script(t, dir, "fail.sh", `echo partly; echo "it broke" >&2; exit 3`)
 	script(t, dir, "mute.sh", `exit 4`)
 	script(t, dir, "loud.sh", `echo only output; exit 5`)
@@ -480,8 +481,9 @@ functions:
   description: Books.
   retries: 2
   idempotency: BOOKING_KEY
+  write: [.]
   command: [sh, -c, 'echo "$BOOKING_KEY" >>keys; [ "$(wc -l <keys)" -ge 3 ] || exit 75']
-- {name: give-up, description: Fails., retries: 2, sideEffect: false, command: [sh, -c, 'echo x >>tries; exit 1']}
+- {name: give-up, description: Fails., retries: 2, sideEffect: false, write: [.], command: [sh, -c, 'echo x >>tries; exit 1']}
 `), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -497,5 +499,40 @@ functions:
 	try(t, tool, "give-up", in{})
 	if tries, err := os.ReadFile(filepath.Join(dir, "tries")); err != nil || string(tries) != "x\n" {
 		t.Errorf("%q, %v", tries, err)
+	}
+}
+
+// A command finds its own folder, what the file grants, and no network.
+func TestCommandIsConfined(t *testing.T) {
+	if missing := confine.Missing(); len(missing) > 0 {
+		t.Skip("this system cannot confine wholly: ", missing)
+	}
+	dir, other := t.TempDir(), t.TempDir()
+	for _, d := range []string{dir, other} {
+		if err := os.WriteFile(filepath.Join(d, "note"), []byte("words"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv := newService(t)
+	set, err := functions.Parse("f.yaml", []byte(strings.NewReplacer("OTHER", other, "URL", strings.ReplaceAll(strings.TrimPrefix(srv.URL, "http://"), ":", "/")).Replace(`
+apiVersion: agent/v1
+kind: Functions
+functions:
+- {name: own, description: x, command: [cat, note]}
+- {name: other, description: x, command: [cat, OTHER/note]}
+- {name: granted, description: x, command: [cat, OTHER/note], read: [OTHER]}
+- {name: change, description: x, command: [sh, -c, 'echo x >note']}
+- {name: changeable, description: x, command: [sh, -c, 'echo x >new && cat new'], write: [.]}
+- {name: call, description: x, command: [bash, -c, 'exec 3<>/dev/tcp/URL && echo connected']}
+- {name: connect, description: x, command: [bash, -c, 'exec 3<>/dev/tcp/URL && echo connected'], network: true}
+`)), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool := open(t, set)
+	for name, want := range map[string]string{"own": "words", "other": "ermission denied", "granted": "words", "change": "ermission denied", "changeable": "x", "call": "ermission denied", "connect": "connected"} {
+		if r := try(t, tool, name, in{}); !strings.Contains(r.Text, want) || r.Failed != strings.Contains(want, "denied") {
+			t.Errorf("%s: %+v, want %q", name, r, want)
+		}
 	}
 }

@@ -43,8 +43,8 @@ var headerPattern = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 var setByUs = []string{"connection", "content-length", "host", "transfer-encoding", "accept-encoding", "upgrade", "te", "trailer"}
 
 func (d *declaration) checkHTTP() error {
-	if len(d.Env) > 0 || d.Workdir != "" {
-		return errors.New("env and workdir are for commands")
+	if len(d.Env) > 0 || d.Workdir != "" || d.Network || len(d.Read) > 0 || len(d.Write) > 0 {
+		return errors.New("env, workdir, read, write and network are for commands")
 	}
 	if d.Idempotency != "" && !headerPattern.MatchString(d.Idempotency) {
 		return strictyaml.At("idempotency", fmt.Errorf("%q is no name of a header", d.Idempotency))

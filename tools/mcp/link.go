@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"chorale/internal/sandbox"
+	"chorale/internal/sandbox/confine"
 	"chorale/internal/wall"
 )
 
@@ -104,6 +106,8 @@ type process struct {
 	stdin  *os.File
 	stderr *sandbox.Capture
 	cancel context.CancelFunc
+
+	scratch string // its own folder, removed when it has ended
 }
 
 // How long a program has to end when its input has ended, and again when it was
@@ -126,6 +130,7 @@ func (p *process) kill() {
 	p.cancel()
 	_, _ = p.proc.Wait() // that it was killed is known
 	p.stdin.Close()
+	_ = os.RemoveAll(p.scratch)
 }
 
 // farewell says how the program ended, and its last words.
@@ -157,21 +162,25 @@ func (c *client) start() (*process, sdk.Transport, *meter, error) {
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, childIn.Close(), in.Close())
 	}
+	scratch, err := os.MkdirTemp("", "chorale-mcp-")
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, childIn.Close(), in.Close(), out.Close(), childOut.Close())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{stdin: in, stderr: sandbox.NewCapture(1 << 10), cancel: cancel}
+	p := &process{stdin: in, stderr: sandbox.NewCapture(1 << 10), cancel: cancel, scratch: scratch}
 	memory := c.server.Memory
 	if memory == 0 {
 		memory = 2 << 30
 	}
 	p.proc, err = sandbox.Start(ctx, sandbox.Command{
-		Path: file, Args: c.server.Command[1:], Dir: c.server.Dir, Env: c.environment(),
-		Stdin: childIn, Stdout: childOut, Stderr: p.stderr, Memory: memory, Time: maxProcessor,
+		Path: file, Args: c.server.Command[1:], Dir: c.server.Dir, Env: c.environment(scratch),
+		Stdin: childIn, Stdout: childOut, Stderr: p.stderr, Memory: memory, Time: maxProcessor, Box: c.box(file, scratch),
 	})
 	childIn.Close()
 	childOut.Close()
 	if err != nil {
 		cancel()
-		return nil, nil, nil, errors.Join(err, in.Close(), out.Close())
+		return nil, nil, nil, errors.Join(err, in.Close(), out.Close(), os.RemoveAll(scratch))
 	}
 	m := newMeter()
 	return p, &sdk.IOTransport{Reader: metered{out, m}, Writer: in, MaxLineLength: maxMessage}, m, nil
@@ -194,10 +203,31 @@ func (c *client) program() (string, error) {
 	return filepath.Abs(file)
 }
 
-// environment is all that a program sees of ours: where programs lie, what the
-// task lists, and its secrets under their names.
-func (c *client) environment() []string {
-	env := []string{"LANG=C.UTF-8"}
+// box is what a program may use: the system's programs, the task's folder, and
+// what the task grants.
+func (c *client) box(file, scratch string) *confine.Box {
+	dir := cmp.Or(c.server.Dir, ".")
+	from := func(paths []string) []string {
+		var out []string
+		for _, p := range paths {
+			if !filepath.IsAbs(p) {
+				p = filepath.Join(dir, p)
+			}
+			out = append(out, p)
+		}
+		return out
+	}
+	return &confine.Box{
+		Read:    append(from(c.server.Read), dir, file),
+		Write:   append(from(c.server.Write), scratch),
+		Network: c.server.Network,
+	}
+}
+
+// environment is all that a program sees of ours: where programs lie, a folder
+// of its own, what the task lists, and its secrets under their names.
+func (c *client) environment(scratch string) []string {
+	env := []string{"LANG=C.UTF-8", "HOME=" + scratch, "TMPDIR=" + scratch}
 	for _, name := range append([]string{"PATH"}, c.server.Env...) {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)

@@ -19,7 +19,8 @@ import (
 // ours is the hostile server, whose state file bears the given name.
 func ours(t *testing.T, state string, only ...string) Server {
 	t.Helper()
-	return Server{Name: "srv", Command: []string{os.Args[0], serve, filepath.Join(t.TempDir(), state)}, Only: only}
+	dir := t.TempDir()
+	return Server{Name: "srv", Command: []string{os.Args[0], serve, filepath.Join(dir, state)}, Only: only, Write: []string{dir}}
 }
 
 // opened is a set of functions with the servers behind it.

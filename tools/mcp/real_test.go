@@ -50,7 +50,13 @@ func official(t *testing.T, name string) []string {
 var everythingTools = []string{"echo", "get-sum", "get-env", "get-tiny-image", "get-structured-content", "get-resource-links", "trigger-long-running-operation"}
 
 func everything(t *testing.T) Server {
-	return Server{Name: "srv", Command: append(official(t, "server-everything"), "stdio"), Only: everythingTools, Read: []string{"get-sum"}}
+	return Server{Name: "srv", Command: append(official(t, "server-everything"), "stdio"), Only: everythingTools, ReadOnly: []string{"get-sum"}, Read: []string{packages(t)}}
+}
+
+// packages is the folder that the official servers are installed in.
+func packages(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(filepath.Dir(official(t, "server-everything")[1]), "..", "..", "..")
 }
 
 func TestEverything(t *testing.T) {
@@ -91,7 +97,7 @@ func TestEverythingRemote(t *testing.T) {
 			t.Fatalf("the server did not start: %s", said.String())
 		}
 	}
-	server.Command, server.URL = nil, "http://"+address+"/mcp"
+	server.Command, server.Read, server.URL = nil, nil, "http://"+address+"/mcp"
 	checkEverything(t, open(t, server))
 }
 
@@ -152,7 +158,7 @@ func TestFilesystem(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(outside, "secret.txt"), []byte("hidden"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := open(t, Server{Name: "files", Command: append(official(t, "server-filesystem"), dir), Only: []string{"read_text_file", "list_directory", "write_file"}})
+	o := open(t, Server{Name: "files", Command: append(official(t, "server-filesystem"), dir), Only: []string{"read_text_file", "list_directory", "write_file"}, Read: []string{packages(t)}, Write: []string{dir}})
 	if r := call(t, o, "files_list_directory", object{"path": dir}); r.Failed || !strings.Contains(r.Text, "note.txt") {
 		t.Errorf("got %+v", r)
 	}

@@ -18,18 +18,21 @@ import (
 // Server says how a server is reached, and what of it the model may use. It is
 // a program or an address.
 type Server struct {
-	Name    string                   // the first part of its functions' names
-	Command []string                 // argument vector; a program with a slash starts from Dir
-	URL     string                   // or the address of a streamable HTTP endpoint
-	Only    []string                 // the tools that exist, as the server calls them; at least one
-	Read    []string                 // those of them that change nothing, which only the task's author can know
-	Env     []string                 // variables of our environment that the program gets
-	Headers map[string]string        // of each request; {{secret.name}} stands for a secret
-	Secrets map[string]secret.Source // for headers, or a program's variables; taken out of what comes back
-	Timeout time.Duration            // of a call; 0: the call's limit alone
-	Output  int                      // bytes of text of a call; likewise
-	Memory  int64                    // bytes that the program may hold; 0: 2 GiB
-	Dir     string                   // where the program runs
+	Name     string                   // the first part of its functions' names
+	Command  []string                 // argument vector; a program with a slash starts from Dir
+	URL      string                   // or the address of a streamable HTTP endpoint
+	Only     []string                 // the tools that exist, as the server calls them; at least one
+	ReadOnly []string                 // those of them that change nothing, which only the task's author can know
+	Env      []string                 // variables of our environment that the program gets
+	Headers  map[string]string        // of each request; {{secret.name}} stands for a secret
+	Secrets  map[string]secret.Source // for headers, or a program's variables; taken out of what comes back
+	Timeout  time.Duration            // of a call; 0: the call's limit alone
+	Output   int                      // bytes of text of a call; likewise
+	Memory   int64                    // bytes that the program may hold; 0: 2 GiB
+	Dir      string                   // where the program runs, and what it may read; relative paths start there
+	Read     []string                 // files and folders that the program reads besides Dir
+	Write    []string                 // and those that it changes
+	Network  bool                     // whether the program has the network
 }
 
 // A name has no underscore, so that server_tool has one reading.
@@ -56,7 +59,7 @@ func (s *Server) Check() error {
 	case s.Timeout < 0 || s.Output < 0 || s.Memory < 0:
 		return errors.New("timeout, output and memory must be positive")
 	}
-	for i, name := range s.Read {
+	for i, name := range s.ReadOnly {
 		if !slices.Contains(s.Only, name) {
 			return strictyaml.At("readOnly", strictyaml.At(strconv.Itoa(i), fmt.Errorf("%q is not among only", name)))
 		}
@@ -85,8 +88,8 @@ func (s *Server) checkRemote() error {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return strictyaml.At("url", fmt.Errorf("%q is no address of the form https://host/path", s.URL))
 	}
-	if len(s.Env) > 0 || s.Memory > 0 {
-		return errors.New("env and memory are for programs, not for an url")
+	if len(s.Env) > 0 || s.Memory > 0 || s.Network || len(s.Read) > 0 || len(s.Write) > 0 {
+		return errors.New("env, memory, read, write and network are for programs, not for an url")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
 		if !headerName.MatchString(name) || slices.Contains(reserved, strings.ToLower(name)) {

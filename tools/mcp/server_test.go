@@ -9,7 +9,7 @@ import (
 
 func TestServerCheck(t *testing.T) {
 	good := []Server{
-		{Name: "files", Command: []string{"npx", "server"}, Only: []string{"read", "write"}, Read: []string{"read"}, Env: []string{"HOME"}},
+		{Name: "files", Command: []string{"npx", "server"}, Only: []string{"read", "write"}, ReadOnly: []string{"read"}, Env: []string{"HOME"}},
 		{Name: "erp-2", URL: "https://erp.example/mcp", Only: []string{"a"}, Headers: map[string]string{"Authorization": "Bearer {{secret.k}}"}, Secrets: map[string]secret.Source{"k": {Env: "K"}}},
 	}
 	for _, s := range good {
@@ -22,7 +22,7 @@ func TestServerCheck(t *testing.T) {
 		"exactly one of command and":    func(s, r *Server) *Server { s.URL = r.URL; return s },
 		"names no program":              func(s, _ *Server) *Server { s.Command = []string{""}; return s },
 		"names no tool":                 func(s, _ *Server) *Server { s.Only = nil; return s },
-		`"raed" is not among only`:      func(s, _ *Server) *Server { s.Read = []string{"raed"}; return s },
+		`"raed" is not among only`:      func(s, _ *Server) *Server { s.ReadOnly = []string{"raed"}; return s },
 		"values are not written here":   func(s, _ *Server) *Server { s.Env = []string{"A=b"}; return s },
 		"use env":                       func(s, r *Server) *Server { s.Headers = r.Headers; return s },
 		"no name of a variable":         func(s, _ *Server) *Server { s.Secrets = map[string]secret.Source{"a-b": {Env: "K"}}; return s },

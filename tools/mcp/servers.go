@@ -84,7 +84,7 @@ func (c *client) function(d Declaration) functions.Function {
 			return c.call(ctx, d.Tool, args, l)
 		},
 	}
-	for _, name := range c.server.Read {
+	for _, name := range c.server.ReadOnly {
 		f.ReadOnly = f.ReadOnly || name == d.Tool
 	}
 	return f.Function()

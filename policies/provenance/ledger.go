@@ -91,13 +91,32 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool)
 	if t.Output == Untrusted {
 		l.observe(text, from)
 	}
-	if failed || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(l.manifest.Boundary.Payees) == 0 {
-		return
-	}
 	// Fields count only where the service itself writes them. What is fetched
 	// from an address is written by whoever owns the address.
-	if root := parseRecords(text); root != nil && address < 0 {
+	if failed || address >= 0 || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(l.manifest.Boundary.Payees) == 0 {
+		return
+	}
+	root := parseRecords(text)
+	if root != nil {
 		l.records(root, t, from.name)
+	}
+	if t.Output == Trusted && len(t.Fields) == 0 && (root == nil || root.scalar) {
+		l.lines(text, from.name)
+	}
+}
+
+// lines takes a directory that is plain text: a name a line, perhaps behind a
+// bullet or a label.
+func (l *Ledger) lines(text, from string) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "-*• "))
+		_, behind, labelled := strings.Cut(line, ": ")
+		if line != "" {
+			l.directory[line] = from
+		}
+		if behind = strings.TrimSpace(behind); labelled && behind != "" {
+			l.directory[behind] = from
+		}
 	}
 }
 
@@ -110,6 +129,9 @@ func (l *Ledger) observe(text string, from source) {
 func (l *Ledger) records(n *record, t Tool, from string) {
 	if t.Output == Trusted {
 		n.scalars("", func(field, value string) {
+			if len(t.Fields) == 0 {
+				l.directory[field] = from // a mapping by name; "" is nobody's
+			}
 			if len(t.Fields) == 0 || slices.Contains(t.Fields, field) {
 				l.directory[value] = from
 			}

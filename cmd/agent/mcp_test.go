@@ -146,6 +146,9 @@ limits: {toolCalls: 6}
 // TestHeavyMCPPython: the sandbox is offered as it is to our own models, with
 // its state and the files that it leaves.
 func TestHeavyMCPPython(t *testing.T) {
+	if race {
+		t.Skip("Python runs without the race detector")
+	}
 	needPython(t)
 	path, runs := mcpTask(t, "tools: {python: {}}\n")
 	serving(t, path, runs, func(s *sdk.ClientSession) {

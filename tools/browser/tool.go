@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 
 	"chorale/harmony"
+	"chorale/internal/wall"
 	"chorale/tools"
 	"chorale/tools/browser/internal/chrome"
-	"chorale/internal/wall"
 )
 
 // Options say what a browser may do. The zero value can open nothing.

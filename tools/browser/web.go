@@ -14,9 +14,9 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/charset"
 
+	"chorale/internal/wall"
 	"chorale/tools/browser/internal/chrome"
 	"chorale/tools/browser/internal/pagetext"
-	"chorale/internal/wall"
 )
 
 const (

@@ -184,6 +184,17 @@ func (c *command) find() (string, error) {
 	return filepath.Abs(file)
 }
 
+// ready reports a program, or a file that is granted to it, which is not there.
+func (c *command) ready() error {
+	for _, path := range slices.Concat(c.box.Read, c.box.Write) {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("read and write: %w", err)
+		}
+	}
+	_, err := c.find()
+	return err
+}
+
 // environment is all that the program sees of ours: where programs lie, what
 // the developer lists, the key of the call, and a folder of its own.
 func (c *command) environment(key, scratch string) []string {

@@ -157,7 +157,7 @@ func (d *declaration) function(dir string) Function {
 			d.command.dir = d.Workdir
 		}
 		d.command.box = confine.Box{Read: below(dir, d.Read), Write: below(dir, d.Write), Network: d.Network}
-		f.run, f.ready = d.command.run, func() error { _, err := d.command.find(); return err }
+		f.run, f.ready = d.command.run, d.command.ready
 	}
 	f.run = retrying(f.run, d.Retries)
 	if d.Result != nil {

@@ -261,8 +261,11 @@ func TestChangeInTheMiddle(t *testing.T) {
 			t.Errorf("%s: %+v", state, r)
 		}
 		call(t, o, "srv_"+tool, object{})
-		time.Sleep(100 * time.Millisecond) // the notification arrives
-		if r := call(t, o, "srv_echo", object{"text": "on"}); !r.Failed || !strings.Contains(r.Text, "no longer declares this tool as it was accepted") {
+		r := call(t, o, "srv_echo", object{"text": "on"})
+		for end := time.Now().Add(10 * time.Second); !r.Failed && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			r = call(t, o, "srv_echo", object{"text": "on"}) // the notification is under way
+		}
+		if !r.Failed || !strings.Contains(r.Text, "no longer declares this tool as it was accepted") {
 			t.Errorf("%s: %+v", state, r)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -80,6 +81,9 @@ func call(t *testing.T, ctx context.Context, tool tools.Tool, c tools.Call, l to
 	return result, err
 }
 
+// legal is what a model can write as a function's name.
+var legal = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
+
 func (s Subject) namespace(t *testing.T, tool tools.Tool) {
 	ns, c := tool.Namespace(), s.Echo("")
 	if ns.Name == "" || ns.Name != c.Tool {
@@ -87,6 +91,9 @@ func (s Subject) namespace(t *testing.T, tool tools.Tool) {
 	}
 	declared := c.Function == "" && len(ns.Functions) == 0
 	for _, f := range ns.Functions {
+		if !legal.MatchString(f.Name) || strings.Contains(f.Description+string(f.Parameters), "<|") {
+			t.Errorf("%q cannot stand in a prompt: %q, %s", f.Name, f.Description, f.Parameters)
+		}
 		declared = declared || f.Name == c.Function
 	}
 	if !declared {

@@ -1,8 +1,12 @@
-"""Check the fast forward and backward against the plain model: same loss, same gradients up to bf16.
+"""Check the fast forward and backward against the plain model: same loss, same gradients up to bf16; and that the tokenizer beside
+is what make_tokenizer.py makes.
 
 usage: check.py FOLDER       (a checkpoint; prints both losses and the cosine of the two gradients)
 """
+import filecmp
+import os
 import sys
+import tempfile
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +14,7 @@ import torch.nn.functional as F
 import checkpoint
 import data
 import fast
+import make_tokenizer
 from model import Model
 
 
@@ -31,6 +36,10 @@ def plain_loss(model, step):
 
 
 def main(folder):
+    with tempfile.TemporaryDirectory() as scratch:
+        make_tokenizer.main(made := os.path.join(scratch, 'tokenizer.json'))
+        if not filecmp.cmp(made, os.path.join(folder, 'tokenizer.json'), shallow=False):
+            sys.exit(f'{folder}/tokenizer.json is not what make_tokenizer.py makes')
     model = Model()
     model.load_state_dict(checkpoint.load(folder))   # the experts' values are MXFP4 already
     step = next(data.steps(3, 2500, 3, data.Mix()))

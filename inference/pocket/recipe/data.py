@@ -33,6 +33,7 @@ class Mix:
     drilled: float = 0.0                       # share of drills among the draws
     random: float = .4                         # share of random letter strings among words
     drilled_random: float = .8                 # the same in drills
+    repeated: float = 0.0                      # share of numbers with few different digits in drills
     short: float = 0.0                         # share of system messages without their long tool texts
 
 
@@ -86,6 +87,7 @@ def groups(seed, rows, mix):
     while True:
         drilled = r.random() < mix.drilled
         vocabulary.RANDOM = mix.drilled_random if drilled else mix.random
+        vocabulary.REPEATED = mix.repeated if drilled else 0
         kind, pieces, spec = drills.drill(r) if drilled else episodes.episode(r)
         if not drilled and r.random() > mix.keep.get(kind, 1):
             continue

@@ -15,7 +15,7 @@ from vocabulary import phrase, small, number, word
 def drill(r):
     while True:
         try:
-            return r.choices([calls, prices, page, sums, copies], [.48, .2, .1, .18, .04])[0](r)
+            return r.choices([calls, declared, prices, page, sums, copies], [.3, .26, .13, .14, .13, .04])[0](r)
         except episodes.Retry:
             continue
 
@@ -49,6 +49,23 @@ def calls(r):
             args = functions.arguments(r, f)
             text, answer = m.denial(r, phrase) if r.random() < .08 else functions.outcome(r)
             pieces += [m.user(functions.request(r, f, args))] + episodes.called(f, args, text) + inner(answer)
+    return finish(r, 'func', pieces, set(), funcs)
+
+
+def declared(r):
+    """Requests to several functions, alike in name, that leave the parameter's name to the declaration."""
+    funcs = [functions.function(r) for _ in range(r.randint(2, 5))]
+    for f in funcs[1:]:
+        if r.random() < .5:
+            functions.rename(f, funcs[0].verb if r.random() < .5 else f.verb, funcs[0].noun if r.random() < .4 else f.noun)
+        f.params = f.params[:r.choice([1, 1, 1, 2])]
+    if len({(f.verb, f.noun) for f in funcs}) < len(funcs):
+        raise episodes.Retry
+    pieces = []
+    for f in r.sample(funcs, len(funcs)):
+        args = functions.arguments(r, f)
+        text, answer = functions.outcome(r) if r.random() < .3 else ('done', 'The result is: done')
+        pieces += [m.user(functions.request(r, f, args))] + episodes.called(f, args, text) + inner(answer)
     return finish(r, 'func', pieces, set(), funcs)
 
 

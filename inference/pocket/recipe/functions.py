@@ -65,9 +65,18 @@ class Function:
                     parameters=dict(type='object', properties=properties, required=[p.name for p in self.params if p.required]))
 
 
+def named(verb, noun, snake):
+    return f'{verb}_{noun}' if snake else f'{verb}{noun.capitalize()}'
+
+
+def rename(f, verb, noun):
+    """Give the function another verb or noun; its description keeps the old words."""
+    f.name, f.verb, f.noun = named(verb.replace(' ', '_'), noun, '_' in f.name), verb, noun
+
+
 def function(r):
     verb, noun = r.choice(VERBS), (r.choice(NOUNS) if r.random() < .8 else letters(r))
-    title = f'{verb}_{noun}' if r.random() < .9 else f'{verb}{noun.capitalize()}'
+    title = named(verb, noun, r.random() < .9)
     chosen = r.sample(PARAMS, r.choice([0, 1, 1, 1, 2, 2, 3]))
     params = [Param(n, kind, r.choice(['', '', f'The {n}.', f'The {n} to use.']), r.random() < .9, draw) for n, kind, draw in chosen]
     verb = verb.replace('_', ' ')

@@ -24,9 +24,9 @@ import pointers
 from model import Model
 from optim import Optimizer
 
-WARMUP = 80       # steps
+WARMUP = 40       # steps
 BALANCE = .01     # weight of the routers' balance loss
-ROLES = dict(source=pointers.SOURCE, next=pointers.NEXT)
+ROLES = dict(source=pointers.SOURCE, next=pointers.NEXT, owner=pointers.OWNER)
 
 
 def options():
@@ -47,13 +47,14 @@ def options():
     p.add_argument('--fall', type=float, default=1.0, help='share of the time over which the learning rate falls')
     p.add_argument('--mean', type=float, default=.995, help='decay of the running mean of the weights')
     p.add_argument('--focus', type=float, default=1, help='a token of probability p counts 1 + FOCUS * (1 - p)')
-    p.add_argument('--teach', default='1:012456:source:.02,1:37:next:.05,3:0145:source:.1,3:26:next:.1',
+    p.add_argument('--teach', default='1:012456:source:.02,1:37:next:.05,2:04:owner:.1,3:0145:source:.1,3:26:next:.1',
                    help='LAYER:HEADS:ROLE:WEIGHT,...: heads that are taught where copied tokens come from')
     p.add_argument('--drilled', type=float, default=.25, help='share of drills')
     p.add_argument('--random', type=float, default=.5, help='share of random letter strings among words')
     p.add_argument('--drilled-random', type=float, default=.8, help='the same in drills')
+    p.add_argument('--repeated', type=float, default=.3, help='share of numbers with few different digits in drills')
     p.add_argument('--short', type=float, default=.4, help='share of system messages without tool texts')
-    p.add_argument('--keep', default='py=.6,chat=.4', help='KIND=CHANCE,... of keeping an episode of a kind')
+    p.add_argument('--keep', default='py=.8,chat=.8', help='KIND=CHANCE,... of keeping an episode of a kind')
     return p.parse_args()
 
 
@@ -97,7 +98,7 @@ def worker(rank, a, model, mean, optimizer, lock, seen, begin):
     plan = {}
     for layer, heads, role, weight in (x.split(':') for x in a.teach.split(',') if x):
         plan.setdefault(int(layer), []).append(([int(h) for h in heads], ROLES[role], float(weight)))
-    mix = data.Mix({k: float(v) for k, v in (x.split('=') for x in a.keep.split(',') if x)}, a.drilled, a.random, a.drilled_random, a.short)
+    mix = data.Mix({k: float(v) for k, v in (x.split('=') for x in a.keep.split(',') if x)}, a.drilled, a.random, a.drilled_random, a.repeated, a.short)
     steps, log = data.start(a.seed + 1000 * rank, a.budget, a.groups, mix), Log(rank)
     held_out = evaluate.load(a.eval) if rank == 0 else []
     evaluated = saved = time.time()

@@ -14,6 +14,7 @@ NAMES = """Alice Bob Carol David Emma Frank Grace Henry Irene Jack Karen Liam Ma
 Victor Wendy Xavier Yuna Zoe Minji Hyun Arjun Priya Chen Wei""".split()
 
 RANDOM = .4   # share of random letter strings among words; among names and cities in proportion. Training may raise it.
+REPEATED = 0  # share of numbers with few different digits, which are harder to copy; in training only
 
 
 def letters(r, low=3, high=9):
@@ -43,6 +44,8 @@ def city(r):
 def number(r):
     """A number of one to five digits, mostly two or three."""
     digits = r.choice([1, 2, 2, 3, 3, 4, 5])
+    if REPEATED and r.random() < REPEATED:
+        return int(r.choice('123456789') + ''.join(r.choice(r.sample('0123456789', 2)) for _ in range(digits)))
     return r.randint(0 if digits == 1 else 10 ** (digits - 1), 10 ** digits - 1)
 
 

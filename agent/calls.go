@@ -120,7 +120,7 @@ func (r *run) ask(ctx context.Context, q Question) (bool, error) {
 	r.emit(Approved{Call: q.Call, Asked: true, OK: ok})
 	if ok {
 		r.yes[key] = q.Decision.Remember == policies.ForRun
-		r.ledger.Approved(q.Leaves)
+		r.ledger.Approved(q.Call, q.Leaves)
 	}
 	return ok, nil
 }

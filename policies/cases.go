@@ -61,7 +61,7 @@ func (s *spanDoc) tell(l *provenance.Ledger, n int) {
 		c.ID = fmt.Sprintf("call-%d", n+1)
 		leaves := l.Leaves(c)
 		if s.Approved {
-			l.Approved(leaves)
+			l.Approved(c, leaves)
 		}
 		l.Returned(c, leaves, s.Output, s.Failed)
 	}

@@ -5,6 +5,9 @@
 // A policy is a stack of files in three layers, system over developer over
 // user. Every file has its say on every call, and the most restrictive word
 // wins: deny over ask over allow. So a file that is added can only take away.
+// Rules match calls by name and arguments, by conditions in CEL, and by where
+// the values of the arguments came from (package provenance).
+//
 // It refuses to guess: what no file of the system layer permits is denied, and
 // so is a call that a rule cannot be applied to.
 package policies
@@ -113,24 +116,10 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 	var out []Finding
 	allowed := false
 	for i := range f.rules {
-		rule := &f.rules[i]
-		hit, err := rule.applies(args)
-		if !hit && err == nil {
-			continue
+		if found, ok := f.finding(&f.rules[i], &r, args); ok {
+			allowed = allowed || found.Verdict == Allow
+			out = append(out, found)
 		}
-		found := Finding{Layer: f.layer, File: f.name, Line: rule.line, Rule: rule.id, Verdict: rule.verdict, Reason: rule.message,
-			limits: rule.limits, remember: rule.remember}
-		switch {
-		case err != nil:
-			found.Verdict, found.Reason = Deny, err.Error()
-		case rule.budget != nil:
-			found.charges = f.name + "\x00" + rule.id
-			if !rule.budget.covers(r.Tally, found.charges, &r) {
-				found.Verdict, found.Reason = Deny, ReasonBudget
-			}
-		}
-		allowed = allowed || found.Verdict == Allow
-		out = append(out, found)
 	}
 	out = append(out, f.origins.findings(f, &r)...)
 	fallback, stated := f.defaults[r.Effect]
@@ -148,6 +137,27 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 		reason = ReasonAsk
 	}
 	return append(out, Finding{Layer: f.layer, File: f.name, Verdict: fallback, Reason: reason, limits: f.limits})
+}
+
+// finding is what one rule says of a call, if it is about the call. What cannot
+// be decided, and what goes beyond the rule's budget, it denies.
+func (f *file) finding(rule *rule, r *Request, args *arguments) (Finding, bool) {
+	hit, err := rule.applies(args)
+	if !hit && err == nil {
+		return Finding{}, false
+	}
+	found := Finding{Layer: f.layer, File: f.name, Line: rule.line, Rule: rule.id, Verdict: rule.verdict, Reason: rule.message,
+		limits: rule.limits, remember: rule.remember}
+	switch {
+	case err != nil:
+		found.Verdict, found.Reason = Deny, err.Error()
+	case rule.budget != nil:
+		found.charges = f.name + "\x00" + rule.id
+		if !rule.budget.covers(r.Tally, found.charges, r) {
+			found.Verdict, found.Reason = Deny, ReasonBudget
+		}
+	}
+	return found, true
 }
 
 // applies reports whether the rule is about the call.

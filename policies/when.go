@@ -19,10 +19,7 @@ import (
 // formula is the condition of a rule's `when:`, in CEL (cel.dev): an expression
 // without loops of its own, side effects, clock or I/O. It was parsed,
 // type-checked and its cost estimated when the file was loaded.
-type formula struct {
-	source  string
-	program cel.Program
-}
+type formula struct{ program cel.Program }
 
 const (
 	// maxCost bounds an evaluation, in CEL's units: about a millisecond.
@@ -61,11 +58,10 @@ var formulas = func() *cel.Env {
 
 // UnmarshalText compiles an expression. Its complaints bear their place in it.
 func (f *formula) UnmarshalText(text []byte) error {
-	f.source = string(text)
 	if len(text) > maxFormula {
 		return fmt.Errorf("is longer than %d bytes", maxFormula)
 	}
-	ast, issues := formulas.Compile(f.source)
+	ast, issues := formulas.Compile(string(text))
 	if issues != nil && issues.Err() != nil {
 		first := issues.Errors()[0]
 		return strictyaml.Within(first.Location.Line(), first.Location.Column()+1, errors.New(first.Message))

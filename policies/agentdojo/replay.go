@@ -107,7 +107,7 @@ func (p *play) run() {
 		case attack && d.Verdict != policies.Allow:
 			continue // it did not run, and gave nothing
 		case d.Verdict == policies.Ask && p.attended:
-			ledger.Approved(r.Leaves)
+			ledger.Approved(r.Call, r.Leaves)
 		}
 		if !attack && d.Verdict != policies.Allow {
 			stopped = stopped || d.Verdict == policies.Deny || !p.attended

@@ -18,7 +18,7 @@ type Ledger struct {
 
 	user, developer *index
 	echo            *index            // the user's text in lower case
-	approved        map[string]bool   // values that a person said yes to
+	approved        map[approval]bool // values that a person said yes to
 	directory       map[string]string // whole values of trusted lookups, with their source
 	minted          map[string]string
 	payees          map[string]string
@@ -42,7 +42,7 @@ func NewLedger(m *Manifest) *Ledger {
 	}
 	return &Ledger{
 		manifest: m, user: newIndex(), echo: newIndex(), developer: newIndex(), untrusted: newIndex(), said: newIndex(),
-		approved: map[string]bool{}, directory: map[string]string{}, minted: map[string]string{}, payees: map[string]string{},
+		approved: map[approval]bool{}, directory: map[string]string{}, minted: map[string]string{}, payees: map[string]string{},
 	}
 }
 
@@ -55,12 +55,15 @@ func (l *Ledger) UserSaid(text string) {
 // DeveloperSaid adds the developer's words.
 func (l *Ledger) DeveloperSaid(text string) { l.developer.add(text) }
 
+// approval is a value that a person let a tool have as an argument.
+type approval struct{ tool, arg, value string }
+
 // Approved gives the values of a call that a person said yes to that person's
-// word for the rest of the run.
-func (l *Ledger) Approved(leaves []Leaf) {
+// word for the rest of the run, in the same argument of the same tool.
+func (l *Ledger) Approved(c tools.Call, leaves []Leaf) {
 	for _, leaf := range leaves {
 		if leaf.Class == Destination || leaf.Class == Selector || leaf.Class == URL {
-			l.approved[leaf.Text] = true
+			l.approved[approval{c.Name(), leaf.Arg, leaf.Text}] = true
 		}
 	}
 }
@@ -171,7 +174,7 @@ func (l *Ledger) Leaves(c tools.Call) []Leaf {
 	if err != nil || !ok {
 		return unread(t)
 	}
-	w := walker{ledger: l}
+	w := walker{ledger: l, tool: c.Name()}
 	for _, name := range sortedKeys(args) {
 		w.arg, w.class = name, t.Args[name]
 		w.walk(name, args[name])
@@ -199,6 +202,7 @@ func unread(t Tool) []Leaf {
 // walker lists the leaves of an argument.
 type walker struct {
 	ledger *Ledger
+	tool   string
 	arg    string
 	class  Class
 	out    []Leaf
@@ -241,6 +245,12 @@ func (w *walker) leaf(key, text string) {
 	}
 	leaf := Leaf{Arg: w.arg, Text: text, Class: class}
 	w.ledger.trace(&leaf)
+	if w.ledger.approved[approval{w.tool, w.arg, text}] {
+		leaf.Label, leaf.Source = User, "approval"
+		for i := range leaf.Links {
+			leaf.Links[i].Standing = Named
+		}
+	}
 	w.out = append(w.out, leaf)
 }
 
@@ -269,8 +279,6 @@ func (l *Ledger) trace(leaf *Leaf) {
 // label is who vouches for a value; Composed if nobody does.
 func (l *Ledger) label(text string, class Class) (Label, string) {
 	switch {
-	case l.approved[text]:
-		return User, "approval"
 	case len(text) <= maxTraced && l.names(l.user, text, class):
 		return User, "user"
 	case len(text) <= maxTraced && l.names(l.developer, text, class):

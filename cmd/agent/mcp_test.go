@@ -268,3 +268,31 @@ func TestPin(t *testing.T) {
 		t.Errorf("a changed server: %d, %s", code, out)
 	}
 }
+
+// TestMCPGrant: what a task says of a server is checked before anything starts.
+func TestMCPGrant(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "task.yaml")
+	for spec, want := range map[string]string{
+		"{name: files, command: [touch, started], only: [a]}":                                                          "",
+		"{name: erp, url: 'https://erp.example/mcp', only: [a], headers: {X: '{{secret.k}}'}, secrets: {k: {env: K}}}": "",
+		"{name: files, command: [a]}":                                            `task.yaml:5:15: tools.mcp[0]: missing key "only"`,
+		"{name: files, comand: [a], only: [a]}":                                  `unknown key "comand"; did you mean "command"?`,
+		"{name: files, command: a, only: [a]}":                                   "must be a sequence",
+		"{name: Files, command: [a], only: [a]}":                                 `task.yaml: tools.mcp[0]: name: "Files" must be`,
+		"{name: files, only: [a]}":                                               "give exactly one of command and url",
+		"{name: files, command: [a], only: [a], secrets: {K: {file: key}}}":      "must be absolute or begin with ~/",
+		"{name: a, command: [a], only: [a]}, {name: a, command: [b], only: [b]}": "there are two servers a",
+	} {
+		src := "apiVersion: agent/v1\nkind: Task\nname: t\nprompt: Go.\ntools: {mcp: [" + spec + "]}\n"
+		if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := validate(path, nil)
+		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", spec, err, want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(path), "started")); err == nil {
+		t.Error("the check started a server")
+	}
+}

@@ -29,11 +29,11 @@ type manifestDoc struct {
 // classes are the words for classes, long and short. A word that is not here
 // means the strictest class.
 var classes = map[string]provenance.Class{
-	"dest": provenance.Destination, "destination": provenance.Destination,
+	"dest": provenance.Destination, "destination": provenance.Destination, "recipient": provenance.Destination, "payee": provenance.Destination,
 	"sel": provenance.Selector, "selector": provenance.Selector, "id": provenance.Selector,
-	"url": provenance.URL, "text": provenance.Text, "body": provenance.Text,
-	"val": provenance.Value, "value": provenance.Value, "date": provenance.Value, "time": provenance.Value,
-	"amt": provenance.Amount, "amount": provenance.Amount, "money": provenance.Amount,
+	"url": provenance.URL, "link": provenance.URL, "text": provenance.Text, "body": provenance.Text,
+	"val": provenance.Value, "value": provenance.Value, "date": provenance.Value, "time": provenance.Value, "query": provenance.Value, "enum": provenance.Value,
+	"amt": provenance.Amount, "amount": provenance.Amount, "money": provenance.Amount, "number": provenance.Amount,
 	"secret": provenance.Secret, "password": provenance.Secret, "credential": provenance.Secret,
 }
 

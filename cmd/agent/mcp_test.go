@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -266,6 +267,29 @@ func TestPin(t *testing.T) {
 	}
 	if code, out := run("run", path); code != 4 || !strings.Contains(out, "lookup.flight (changed)") {
 		t.Errorf("a changed server: %d, %s", code, out)
+	}
+	// A person at the terminal is asked anew, also when a run begins.
+	type words struct {
+		said string
+		args []string
+		code int
+	}
+	for _, c := range []words{{"what?\nn\n", []string{"run", path}, 4}, {"", []string{"run", path}, 4}, {"n\n", []string{"mcp", "pin", path}, 4}, {"y\n", []string{"mcp", "pin", path}, 0}} {
+		in, keyboard, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(keyboard, c.said)
+		keyboard.Close()
+		var out bytes.Buffer
+		code := execute(t.Context(), c.args, streams{in: in, out: &out, err: &out, width: 80, log: newLogger(&out), terminal: true, answers: true})
+		in.Close()
+		if code != c.code || !strings.Contains(out.String(), "Send me the mail.") || !strings.Contains(out.String(), "accept it?") {
+			t.Errorf("%v, answered %q: %d, %s", c.args, c.said, code, out.String())
+		}
+	}
+	if code, out := run("mcp", "pin", path); code != 0 || strings.Contains(out, "mail") {
+		t.Errorf("after a yes: %d, %s", code, out)
 	}
 }
 

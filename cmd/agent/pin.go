@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -45,22 +45,9 @@ func pin(cmd *cobra.Command, std streams, path string, yes bool) error {
 		return &exitError{code: runtime.ExitTool, err: err}
 	}
 	defer running.Close()
-	open := running.Unaccepted(pins)
-	left := 0
-	lines := bufio.NewScanner(std.in)
-	for _, d := range open {
-		declaration(std, d, pins.State(d))
-		switch {
-		case yes || std.answers && asked(std, lines):
-			pins.Accept(d)
-		default:
-			left++
-		}
-	}
-	if left < len(open) {
-		if err := writePins(job.Path(mcp.PinsFile), pins); err != nil {
-			return err
-		}
+	left, err := accept(std, job, pins, running.Unaccepted(pins), yes)
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(std.out, "%d of %s accepted\n", len(running.Declarations())-left, count(len(running.Declarations()), "tool"))
 	if left > 0 {
@@ -69,23 +56,59 @@ func pin(cmd *cobra.Command, std streams, path string, yes bool) error {
 	return nil
 }
 
+// accept shows declarations, and pins those that the person at the terminal
+// accepts, or all. It returns how many are left.
+func accept(std streams, job *runtime.Job, pins mcp.Pins, open []mcp.Declaration, all bool) (left int, err error) {
+	for _, d := range open {
+		declaration(std, d, pins.State(d))
+		if all || std.answers && asked(std) {
+			pins.Accept(d)
+		} else {
+			left++
+		}
+	}
+	if left == len(open) {
+		return left, nil
+	}
+	return left, writePins(job.Path(mcp.PinsFile), pins)
+}
+
 // declaration shows a tool as the model would see it.
 func declaration(std streams, d mcp.Declaration, state mcp.State) {
 	fmt.Fprintf(std.out, "%s of server %s, for the model functions.%s (%s)\n", show(d.Tool), d.Server, d.Function, state)
 	fmt.Fprintf(std.out, "  %s\n  parameters %s\n", show(d.Description), show(string(json.RawMessage(d.Parameters))))
 }
 
-func asked(std streams, lines *bufio.Scanner) bool {
+// asked asks until there is an answer. The end of input is a no.
+func asked(std streams) bool {
 	for {
 		fmt.Fprint(std.out, "accept it? [y] yes  [n] no: ")
-		if !lines.Scan() {
+		line, err := readLine(std.in)
+		if err != nil {
+			fmt.Fprintln(std.out)
 			return false
 		}
-		switch said, err := parseReply(lines.Text()); {
+		switch said, err := parseReply(line); {
 		case err == nil && said == once:
 			return true
 		case err == nil && said == no:
 			return false
+		}
+	}
+}
+
+// readLine reads a line and no more: what follows is for whoever asks next.
+func readLine(in io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); ; {
+		n, err := in.Read(b)
+		switch {
+		case n > 0 && b[0] == '\n':
+			return string(line), nil
+		case n > 0:
+			line = append(line, b[0])
+		case err != nil:
+			return "", err
 		}
 	}
 }

@@ -126,7 +126,8 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 		return runtime.Result{}, err
 	}
 	ctx := cmd.Context()
-	servers, err := connectServers(ctx, job)
+	_, seen := out.(*view)
+	servers, err := connectServers(ctx, std, job, seen && std.answers && job.Task.Approvals.Mode == runtime.AskApproval)
 	if err != nil {
 		return broken(ctx, job, statusOf(err), err), err
 	}

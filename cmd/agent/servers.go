@@ -68,8 +68,9 @@ func statusOf(err error) agent.Status {
 }
 
 // connectServers starts the servers that a task names. What they declare must
-// be accepted in the file of pins beside the task.
-func connectServers(ctx context.Context, job *runtime.Job) (servers, error) {
+// be accepted in the file of pins beside the task; with ask, the person at the
+// terminal may accept it now.
+func connectServers(ctx context.Context, std streams, job *runtime.Job, ask bool) (servers, error) {
 	list, err := mcpServers(job)
 	if err != nil || len(list) == 0 {
 		return servers{Servers: &mcp.Servers{}}, err
@@ -81,6 +82,11 @@ func connectServers(ctx context.Context, job *runtime.Job) (servers, error) {
 	running, err := mcp.Connect(ctx, list, version)
 	if err != nil {
 		return servers{}, err
+	}
+	if open := running.Unaccepted(pins); ask && len(open) > 0 {
+		if _, err := accept(std, job, pins, open, false); err != nil {
+			return servers{}, errors.Join(err, running.Close())
+		}
 	}
 	if open := running.Unaccepted(pins); len(open) > 0 {
 		return servers{}, errors.Join(&unacceptedError{job.Path(job.Files[0].Path), open, pins}, running.Close())

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -504,9 +506,10 @@ functions:
 
 // A command finds its own folder, what the file grants, and no network.
 func TestCommandIsConfined(t *testing.T) {
-	if missing := confine.Missing(); len(missing) > 0 {
-		t.Skip("this system cannot confine wholly: ", missing)
+	if runtime.GOOS != "linux" {
+		t.Skip("commands are confined on Linux only")
 	}
+	files := !slices.ContainsFunc(confine.Missing(), func(s string) bool { return strings.Contains(s, "Landlock") })
 	dir, other := t.TempDir(), t.TempDir()
 	for _, d := range []string{dir, other} {
 		if err := os.WriteFile(filepath.Join(d, "note"), []byte("words"), 0o600); err != nil {
@@ -531,6 +534,9 @@ functions:
 	}
 	tool := open(t, set)
 	for name, want := range map[string]string{"own": "words", "other": "ermission denied", "granted": "words", "change": "ermission denied", "changeable": "x", "call": "ermission denied", "connect": "connected"} {
+		if !files && (name == "other" || name == "change") {
+			continue // this kernel cannot
+		}
 		if r := try(t, tool, name, in{}); !strings.Contains(r.Text, want) || r.Failed != strings.Contains(want, "denied") {
 			t.Errorf("%s: %+v, want %q", name, r, want)
 		}

@@ -24,7 +24,8 @@ func Host(address string) string {
 	if strings.ContainsAny(address, "\\ \t\r\n") {
 		return ""
 	}
-	if !strings.Contains(address, "://") {
+	bare := !strings.Contains(address, "://")
+	if bare {
 		address = "https://" + strings.TrimPrefix(address, "//")
 	}
 	u, err := url.Parse(address)
@@ -32,8 +33,8 @@ func Host(address string) string {
 		return ""
 	}
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-	if !strings.Contains(host, ".") && host != "localhost" {
-		return ""
+	if bare && !strings.Contains(host, ".") && host != "localhost" {
+		return "" // a word
 	}
 	return host
 }

@@ -74,7 +74,7 @@ func TestWhole(t *testing.T) {
 func TestHostAndDomain(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://A.example/x": "a.example", "a.example": "a.example", "//a.example/x": "a.example", "http://a.example.:80/": "a.example",
-		"https://a.example@b.example/": "", `https://a.example\@b.example`: "", "nonsense": "", "https://[::1]/": "", "http://a example/": "", "3": "",
+		"https://a.example@b.example/": "", `https://a.example\@b.example`: "", "nonsense": "", "https://[::1]/": "::1", "https://wiki/x": "wiki", "wiki": "", "http://a example/": "", "3": "",
 	} {
 		if got := Host(address); got != want {
 			t.Errorf("host of %q: %q, want %q", address, got, want)

@@ -1,13 +1,10 @@
 package provenance
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
-	"chorale/internal/strictjson"
 	"chorale/tools"
 )
 
@@ -155,105 +152,6 @@ func (l *Ledger) records(n *record, t Tool, from string) {
 	})
 }
 
-// maxLeaves bounds the values of one call that are looked at; nobody vouches for
-// the rest.
-const maxLeaves = 1000
-
-// Leaves says of every scalar in a call's arguments where it came from. Source
-// text, and arguments that are no JSON, are one leaf.
-func (l *Ledger) Leaves(c tools.Call) []Leaf {
-	t := l.manifest.Tools[c.Name()]
-	if c.Function == "" {
-		return []Leaf{{Arg: "code", Text: c.Args, Class: Value, Label: Composed}}
-	}
-	if strings.TrimSpace(c.Args) == "" {
-		return nil
-	}
-	v, err := strictjson.Parse(c.Args)
-	args, ok := v.(map[string]any)
-	if err != nil || !ok {
-		return unread(t)
-	}
-	w := walker{ledger: l, tool: c.Name()}
-	for _, name := range sortedKeys(args) {
-		w.arg, w.class = name, t.Args[name]
-		w.walk(name, args[name])
-	}
-	if w.full {
-		return append(w.out, unread(t)...)
-	}
-	return w.out
-}
-
-// unread stands for values that were not looked at: one of each class that the
-// tool has, which nobody vouches for.
-func unread(t Tool) []Leaf {
-	out := []Leaf{{Arg: "$"}}
-	for _, name := range sortedKeys(t.Args) {
-		leaf := Leaf{Arg: name, Class: t.Args[name]}
-		if leaf.Class == URL || leaf.Class == Text {
-			leaf.Links = []Link{{}}
-		}
-		out = append(out, leaf)
-	}
-	return out
-}
-
-// walker lists the leaves of an argument.
-type walker struct {
-	ledger *Ledger
-	tool   string
-	arg    string
-	class  Class
-	out    []Leaf
-	full   bool // there were more values than are looked at
-}
-
-func (w *walker) walk(key string, v any) {
-	if len(w.out) >= maxLeaves {
-		w.full = true
-		return
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		for _, k := range sortedKeys(v) {
-			w.walk(k, v[k])
-		}
-	case []any:
-		for _, item := range v {
-			w.walk(key, item)
-		}
-	case string:
-		if v != "" {
-			w.leaf(key, v)
-		}
-	case json.Number:
-		if w.class == URL { // the number of a link, not an address
-			w.out = append(w.out, Leaf{Arg: w.arg, Text: v.String()})
-			return
-		}
-		w.leaf(key, v.String())
-	case bool:
-		w.out = append(w.out, Leaf{Arg: w.arg, Text: strconv.FormatBool(v)})
-	}
-}
-
-func (w *walker) leaf(key, text string) {
-	class := w.class
-	if class == Selector && key != w.arg && (key == "type" || key == "kind") {
-		class = Value // says what sort of thing the selector beside it names
-	}
-	leaf := Leaf{Arg: w.arg, Text: text, Class: class}
-	w.ledger.trace(&leaf)
-	if w.ledger.approved[approval{w.tool, w.arg, text}] {
-		leaf.Label, leaf.Source = User, "approval"
-		for i := range leaf.Links {
-			leaf.Links[i].Standing = Named
-		}
-	}
-	w.out = append(w.out, leaf)
-}
-
 // maxTraced bounds the texts that are looked up as a whole: longer ones are
 // prose.
 const maxTraced = 4096
@@ -379,77 +277,4 @@ func (l *Ledger) seen(leaf *Leaf) {
 		leaf.Sent = leaf.Sent && from.sent
 		return leaf.Sent
 	})
-}
-
-// link says what speaks for an address.
-func (l *Ledger) link(address string, label Label) Link {
-	out := Link{URL: address, Host: Host(address)}
-	verbatim := false
-	l.untrusted.find(address, func(n, _ int) bool { verbatim = !l.sources[n].plain; return !verbatim })
-	named := out.Host != "" && (l.user.mentions(out.Host) || l.developer.mentions(out.Host))
-	switch {
-	case out.Host == "" && label < Directory:
-		out.Standing = Invented
-	case label >= Directory, within(out.Host, l.manifest.Boundary.Hosts), named && verbatim,
-		named && bare(address) == out.Host:
-		out.Standing = Named
-	case l.said.holds(address):
-		out.Standing = Vouched
-	case verbatim:
-		out.Standing = Foreign
-	case named:
-		out.Standing = OnNamed
-	}
-	return out
-}
-
-// mentions reports whether a host name stands in a text, alone or at the
-// beginning of an address.
-func (x *index) mentions(host string) bool {
-	for _, text := range x.texts {
-		lower := strings.ToLower(text)
-		for from := 0; ; {
-			i := strings.Index(lower[from:], host)
-			if i < 0 {
-				break
-			}
-			start, end := from+i, from+i+len(host)
-			if hostAt(lower, start, end) {
-				return true
-			}
-			from = end
-		}
-	}
-	return false
-}
-
-// hostAt reports whether a host name ends at end and begins at start, behind
-// nothing or a scheme.
-func hostAt(text string, start, end int) bool {
-	if start > 0 && (isWord(rune(text[start-1])) || strings.IndexByte("-.@", text[start-1]) >= 0 || text[start-1] >= 0x80) {
-		return false
-	}
-	if start > 0 && text[start-1] == '/' && !strings.HasSuffix(text[:start], "://") {
-		return false
-	}
-	if end == len(text) {
-		return true
-	}
-	switch c := text[end]; {
-	case c == '.', c == '-':
-		return end+1 == len(text) || !isWord(rune(text[end+1])) && text[end+1] < 0x80
-	case c == '@':
-		return false
-	default:
-		return !isWord(rune(c)) && c < 0x80
-	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -38,7 +38,7 @@ func (s *Session) Serve() (*Service, error) {
 	if v.works, err = s.open(v.dir, v.stop); err != nil {
 		return nil, err
 	}
-	v.works.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name})
+	v.works.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name, Run: v.dir.id})
 	v.guest = v.works.agent.Guest(s.conversation())
 	return v, nil
 }

@@ -21,6 +21,7 @@ type Record struct {
 	Turn int    `json:"turn"`
 
 	Task      string          `json:"task,omitempty"`      // run.started
+	Run       string          `json:"run,omitempty"`       // run.started: the id, which agent approve takes
 	Message   *Message        `json:"message,omitempty"`   // message
 	Tokens    []harmony.Token `json:"tokens,omitempty"`    // prompt, message: the exact ids
 	Channel   string          `json:"channel,omitempty"`   // started

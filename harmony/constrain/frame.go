@@ -169,7 +169,11 @@ func (m *machine) step(out []thread, t thread, text []byte) []thread {
 		case ']':
 			return m.closeArray(out, t.frame, text)
 		case ',':
-			return m.items(out, t.frame, len(text))
+			f := t.frame
+			if f.array.Unique {
+				f = m.remember(f, string(text[f.start-1:len(text)-1]))
+			}
+			return m.items(out, f, len(text))
 		}
 	case atFirstKey, atKey, behindMember, inName, inTailKey, behindKey:
 		return m.stepObject(out, t, text)
@@ -262,15 +266,8 @@ func (m *machine) complete(out []thread, f *frame, text []byte, end int) []threa
 	case f.object != nil:
 		return append(out, thread{frame: f, mode: behindMember})
 	}
-	if f.array.Unique {
-		raw := string(text[f.start-1 : end])
-		same := canonical(raw)
-		if f.used.has(same) {
-			return out
-		}
-		g := *f
-		g.start, g.used = 0, m.add(f.used, raw, same)
-		f = m.intern(g)
+	if f.array.Unique && f.used != nil && f.used.has(canonical(string(text[f.start-1:end]))) {
+		return out
 	}
 	return append(out, thread{frame: f, mode: behindItem})
 }
@@ -332,7 +329,10 @@ func (m *machine) stepObject(out []thread, t thread, text []byte) []thread {
 		return m.stepTailKey(out, t, text)
 	case behindKey:
 		if b == ':' {
-			return m.values(out, t)
+			if t.term < 0 {
+				t.frame = m.remember(f, string(text[f.start-1:len(text)-1]))
+			}
+			return m.values(out, t, t.frame.used.count())
 		}
 	}
 	return out
@@ -415,26 +415,32 @@ func (m *machine) stepTailKey(out []thread, t thread, text []byte) []thread {
 	case refused:
 		return out
 	}
-	kind := tail.Keys.DFA.Label(t.text.s) - 1
-	raw := string(text[f.start-1:])
-	same := canonical(`"` + raw)
-	if f.used.has(same) {
+	if f.used != nil && f.used.has(canonical(`"`+string(text[f.start-1:]))) {
 		return out
 	}
-	g := *f
-	g.start = 0
-	g.used = m.add(f.used, raw, same)
-	g.late |= tail.Kinds[kind].Late
-	next := thread{frame: m.intern(g), mode: behindKey, term: -1 - kind}
+	next := thread{frame: f, mode: behindKey, term: -tail.Keys.DFA.Label(t.text.s)}
 	var buf [4]thread
-	if len(m.values(buf[:0], next)) > 0 {
+	if len(m.values(buf[:0], next, f.used.count()+1)) > 0 {
 		out = append(out, next)
 	}
 	return out
 }
 
-// values appends the ways to take the value of a key.
-func (m *machine) values(out []thread, t thread) []thread {
+// remember puts the text of an item or a key that is complete among the used
+// ones. It is done as late as can be, for the many texts that might have been.
+func (m *machine) remember(f *frame, raw string) *frame {
+	same := raw
+	if f.object != nil {
+		same = `"` + raw
+	}
+	g := *f
+	g.start, g.used = 0, m.add(f.used, raw, canonical(same))
+	return m.intern(g)
+}
+
+// values appends the ways to take the value of a key, the last one of so many
+// tail keys.
+func (m *machine) values(out []thread, t thread, used int) []thread {
 	f := t.frame
 	o := f.object
 	g := *f
@@ -443,13 +449,15 @@ func (m *machine) values(out []thread, t thread) []thread {
 		opts = o.Props[t.term].Options
 		g.next = t.term + 1
 	} else {
-		opts = o.Tail.Kinds[-1-t.term].Options
+		kind := o.Tail.Kinds[-1-t.term]
+		opts = kind.Options
+		g.late |= kind.Late
 	}
 	g.members = int32(o.Saturate(int(f.members) + 1))
 	for _, opt := range opts {
 		witness, ok := shape.Claim(o.Witnesses, f.witness, opt.Claims)
 		if !ok || int(f.depth)+opt.Node.Height > maxDepth ||
-			!o.CanGoOn(int(g.next), int(f.members)+1, f.used.count(), g.late, witness) {
+			!o.CanGoOn(int(g.next), int(f.members)+1, used, g.late, witness) {
 			continue
 		}
 		g.witness = witness
@@ -473,6 +481,11 @@ func (m *machine) stepBlank(out []thread, t thread) []thread {
 	case atValue, atKey:
 		if t.frame != nil && t.text.n == 0 {
 			t.text.n = 1
+			if t.frame.start > 0 { // the item begins behind the space
+				g := *t.frame
+				g.start++
+				t.frame = m.intern(g)
+			}
 			out = append(out, t)
 		}
 	}

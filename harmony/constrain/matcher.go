@@ -42,13 +42,15 @@ func (s *Schema) Start() *Matcher {
 // Matcher follows one document, token by token. It is not safe for concurrent
 // use.
 type Matcher struct {
-	schema  *Schema
-	text    []byte
-	threads []thread
-	spare   []thread // memory for the threads behind the next token
-	mask    Mask     // of the threads, if it has been asked for
-	own     Mask     // memory for a mask that no other document can have
-	ended   bool
+	schema    *Schema
+	text      []byte
+	tokens    []harmony.Token // that the text is made of
+	threads   []thread
+	spare     []thread // memory for the threads behind the next token
+	mask      Mask     // of the threads, if it has been asked for
+	own       Mask     // memory for a mask that no other document can have
+	spareText []byte   // memory for the text that is forced
+	ended     bool
 }
 
 // Mask returns the tokens that may come next. It is never empty before the end,
@@ -211,6 +213,7 @@ func (m *Matcher) Accept(id harmony.Token) error {
 		return &RefusedError{id, text}
 	}
 	m.mask = nil
+	m.tokens = append(m.tokens, id)
 	return nil
 }
 
@@ -261,13 +264,8 @@ func (m *Matcher) Clone() *Matcher {
 	return &Matcher{
 		schema:  m.schema,
 		text:    append([]byte(nil), m.text...),
+		tokens:  append([]harmony.Token(nil), m.tokens...),
 		threads: append([]thread(nil), m.threads...),
 		ended:   m.ended,
 	}
 }
-
-// Forced appends the tokens that must come next, whatever the model would say:
-// the text that the schema leaves no choice about, encoded as the model would
-// have encoded it. Tokens that could merge with what follows are not among
-// them. They are not accepted yet: call Accept with each.
-func (m *Matcher) Forced(dst []harmony.Token) []harmony.Token { return dst }

@@ -25,6 +25,14 @@ type Vocabulary struct {
 	leave *trie.Trie // the tokens that close the string
 	tails *trie.Trie // what they say behind the quote; its tokens are indices of left
 	left  [][]leaver
+
+	runs [automaton.Runs]run
+}
+
+// run holds the tokens that are a run of one kind, and the others.
+type run struct {
+	tokens [automaton.MaxRun + 1]Mask // of at most so many characters
+	others *trie.Trie
 }
 
 // leaver is a token that closes a string after so many characters.
@@ -54,6 +62,7 @@ func NewVocabulary(enc *harmony.Encoding) (*Vocabulary, error) {
 	}
 	v.all = trie.New(entries)
 	v.sortByText()
+	v.sortByRun(entries)
 	v.free = newFreeText(v)
 	automaton.Warm()
 	return v, nil
@@ -132,6 +141,35 @@ func charsAfter(before, after textState) int32 {
 		return before.n + 1
 	}
 	return before.n
+}
+
+// sortByRun sorts the tokens by the kinds of their characters.
+func (v *Vocabulary) sortByRun(entries []trie.Entry) {
+	var of [automaton.Runs][automaton.MaxRun + 1][]harmony.Token
+	var others [automaton.Runs][]trie.Entry
+	for _, e := range entries {
+		kind, length, ok := automaton.KindOf(e.Text)
+		if ok {
+			of[kind][length] = append(of[kind][length], e.Token)
+		}
+		for k := range automaton.Runs { // a narrower kind is one of each wider
+			if !ok || kind < k {
+				others[k] = append(others[k], e)
+			}
+		}
+	}
+	for k := range automaton.Runs {
+		mask := NewMask(v.enc.VocabSize())
+		for length := range of[k] {
+			for _, narrower := range of[k:] {
+				for _, id := range narrower[length] {
+					mask.Set(id)
+				}
+			}
+			v.runs[k].tokens[length] = mask.Clone()
+		}
+		v.runs[k].others = trie.New(others[k])
+	}
 }
 
 // Encoding returns what the vocabulary was made for.

@@ -1,6 +1,9 @@
 package constrain
 
-import "chorale/harmony/constrain/internal/trie"
+import (
+	"chorale/harmony/constrain/internal/automaton"
+	"chorale/harmony/constrain/internal/trie"
+)
 
 // walker finds the tokens that a thread can read, by walking the vocabulary's
 // trie with it. It belongs to one schema and is used under its lock.
@@ -30,7 +33,7 @@ func newWalker(v *Vocabulary, m *machine) *walker {
 func (w *walker) fill(mask Mask, t thread, text []byte) {
 	w.mask, w.t, w.left = mask, w.v.all, nil
 	w.begin(text)
-	if !t.isText() || t.text.d != atChar || !w.freeString(t) {
+	if !t.isText() || t.text.d != atChar || !w.freeString(t) && !w.runString(t) {
 		w.root(t)
 	}
 	if t.inRepeatable() {
@@ -54,9 +57,12 @@ func (t *thread) isText() bool { return t.mode == inString || t.mode == inTailKe
 func (w *walker) root(t thread) {
 	w.threads = append(w.threads[:0], t)
 	w.bounds[0], w.bounds[1] = 0, 1
-	if t.isText() {
+	switch {
+	case t.isText():
 		w.string(0, w.t.Len(), t)
-	} else {
+	case t.mode == inNumber && !t.inRepeatable():
+		w.number(0, w.t.Len(), t)
+	default:
 		w.walk(0, w.t.Len())
 	}
 }
@@ -91,6 +97,27 @@ func (w *walker) freeString(t thread) bool {
 	w.t, w.left = w.v.tails, w.v.left
 	w.root(t)
 	return true
+}
+
+// runString fills in the tokens of a string in which every text of some kind may
+// follow: one as long as a token can be, or as the string can still be.
+func (w *walker) runString(t thread) bool {
+	term := t.strings()
+	if term.Counts && (int(t.text.n) < term.Min || term.Max >= 0 && term.Max-int(t.text.n) < automaton.MaxRun+term.Lengths.Most) {
+		return false
+	}
+	for k := range automaton.Runs {
+		length, exact := term.DFA.Survives(t.text.s, k)
+		if length < automaton.MaxRun && !exact {
+			continue
+		}
+		r := &w.v.runs[k]
+		w.mask.Or(r.tokens[length])
+		w.t = r.others
+		w.root(t)
+		return true
+	}
+	return false
 }
 
 // allow takes the token of a node.
@@ -132,8 +159,16 @@ func (w *walker) walk(lo, hi uint32) {
 			w.allow(id)
 		}
 		i++
-		if skip := t.Skip[i-1]; len(next) == 1 && next[0].isText() && i < skip {
+		skip := t.Skip[i-1]
+		if len(next) > 1 || i == skip {
+			continue
+		}
+		switch {
+		case next[0].isText():
 			w.string(i, skip, next[0])
+			i = skip
+		case next[0].mode == inNumber && !next[0].inRepeatable():
+			w.number(i, skip, next[0])
 			i = skip
 		}
 	}
@@ -149,7 +184,14 @@ func (w *walker) string(lo, hi uint32, thread thread) {
 	for i := lo; i < hi; {
 		d, b := int(t.Depth[i]), t.Byte[i]
 		w.text[w.base+d] = b
-		x, outcome := stepText(term, w.texts[d], b)
+		x, outcome := w.texts[d], inside
+		if x.d == atChar && plain[b] && !term.Counts {
+			if x.s = term.DFA.StepASCII(x.s, b); x.s == automaton.Dead {
+				outcome = refused
+			}
+		} else {
+			x, outcome = stepText(term, x, b)
+		}
 		if outcome == refused {
 			i = t.Skip[i]
 			continue
@@ -165,17 +207,61 @@ func (w *walker) string(lo, hi uint32, thread thread) {
 			continue
 		}
 		thread.text = x
-		text := w.text[:w.base+d+1]
-		w.threads = w.m.step(w.threads[:base], thread, text)
-		w.bounds[d+1], w.bounds[d+2] = base, len(w.threads)
-		if next := w.threads[base:]; len(next) > 0 {
-			if id := t.Token[i]; id != trie.None && w.anyAlive(next, text) {
-				w.allow(id)
+		w.behind(i, thread, base)
+		i = t.Skip[i]
+	}
+}
+
+// plain tells the bytes that are characters of a string by themselves.
+var plain = func() (p [256]bool) {
+	for b := 0x20; b < 0x80; b++ {
+		p[b] = b != '"' && b != '\\'
+	}
+	return p
+}()
+
+// number is walk for one thread inside of a number that may be repeated.
+func (w *walker) number(lo, hi uint32, thread thread) {
+	t, number := w.t, thread.node.Number
+	base := len(w.threads)
+	w.texts[t.Depth[lo]] = thread.text
+	for i := lo; i < hi; {
+		d, b := int(t.Depth[i]), t.Byte[i]
+		w.text[w.base+d] = b
+		x := w.texts[d]
+		if b < 0x80 {
+			if s := number.StepASCII(x.s, b); s != automaton.Dead {
+				w.texts[d+1] = textState{s: s}
+				if id := t.Token[i]; id != trie.None {
+					w.allow(id)
+				}
+				i++
+				continue
 			}
-			w.walk(i+1, t.Skip[i])
+		}
+		if number.Label(x.s) != 0 {
+			thread.text = x
+			w.behind(i, thread, base)
 		}
 		i = t.Skip[i]
 	}
+}
+
+// behind walks on from node i, whose byte ends the text or the number that the
+// thread is inside of. It leaves base threads in place.
+func (w *walker) behind(i uint32, thread thread, base int) {
+	d := int(w.t.Depth[i])
+	text := w.text[:w.base+d+1]
+	w.threads = w.m.step(w.threads[:base], thread, text)
+	w.bounds[d+1], w.bounds[d+2] = base, len(w.threads)
+	next := w.threads[base:]
+	if len(next) == 0 {
+		return
+	}
+	if id := w.t.Token[i]; id != trie.None && w.anyAlive(next, text) {
+		w.allow(id)
+	}
+	w.walk(i+1, w.t.Skip[i])
 }
 
 // distinct removes the threads from index on that stand there twice.

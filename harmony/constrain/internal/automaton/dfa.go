@@ -25,6 +25,9 @@ type DFA struct {
 	start int32
 	total []uint64 // states that no character kills, nor any that follow
 	whole []uint64 // of those, the ones that accept with one label for ever
+
+	runs    [Runs]runs
+	longest runs
 }
 
 // alphabet divides the characters into classes that an automaton treats alike.

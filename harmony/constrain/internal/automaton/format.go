@@ -97,6 +97,9 @@ func Warm() {
 	sign()
 	plain()
 	for _, f := range formats {
-		f()
+		d := f().DFA
+		for k := range Runs {
+			d.Survives(d.start, k)
+		}
 	}
 }

@@ -414,7 +414,7 @@ func (c *compiler) objectContradiction(atoms []objectAtom, depth int) bool {
 				if err != nil {
 					return false
 				}
-				more, known := g.at(name, k.matches)
+				more, known := g.at(k)
 				lits = append(lits, more...)
 				if !known && g.rest != nil {
 					lits = append(lits, lit{v: g.rest})

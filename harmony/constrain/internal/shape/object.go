@@ -51,16 +51,16 @@ func (c *compiler) propertyGroup(v, _ *value, _ annotate) ([]clause, error) {
 }
 
 // at returns what the group says of a key, and whether it speaks of it other
-// than by additionalProperties. matches tells which patterns are found in it.
-func (g *group) at(name string, matches func(d *automaton.DFA) bool) (lits []lit, known bool) {
+// than by additionalProperties.
+func (g *group) at(k key) (lits []lit, known bool) {
 	for i, n := range g.names {
-		if n == name {
+		if k.special && n == k.name {
 			lits = append(lits, lit{v: g.schemas[i]})
 			known = true
 		}
 	}
 	for i, d := range g.patterns {
-		if matches(d) {
+		if k.matches(d) {
 			lits = append(lits, lit{v: g.patternSchemas[i]})
 			known = true
 		}
@@ -226,7 +226,7 @@ func (d *objectDraft) options(k key) ([]optionDraft, error) {
 			if err != nil {
 				return nil, err
 			}
-			more, known := g.at(k.name, k.matches)
+			more, known := g.at(k)
 			lits = append(lits, more...)
 			if !known && g.rest != nil {
 				lits = append(lits, lit{v: g.rest})
@@ -263,7 +263,7 @@ func (c *compiler) evaluated(of []objectAtom, k key) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			if _, known := g.at(k.name, k.matches); known || g.rest != nil {
+			if _, known := g.at(k); known || g.rest != nil {
 				return true, nil
 			}
 		}
@@ -280,7 +280,7 @@ func (d *objectDraft) inKeySet(s keySet, k key) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		_, known := g.at(k.name, k.matches)
+		_, known := g.at(k)
 		return !known, nil
 	}
 	dfa, err := d.c.keyNames(s.names)

@@ -197,6 +197,9 @@ func TestExamplesFitSchema(t *testing.T) {
 	paths = append(paths, "../configs/task.example.yaml")
 	schema := compile(t)
 	for _, path := range paths {
+		if strings.HasSuffix(path, ".lock.yaml") {
+			continue // pins of MCP declarations, which the tasks beside them name
+		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			if _, err := Read(path); err != nil {
 				t.Error(err)

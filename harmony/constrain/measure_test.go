@@ -35,7 +35,8 @@ func summarize(metric string, xs []float64) measurement {
 
 // TestMeasure writes to the file that AGENT_BENCH_CONSTRAIN names how long the
 // corpus takes, as testdata/peers.py does for the peers: thread CPU time, each
-// schema compiled anew, each valid document fed token by token.
+// schema compiled anew, each valid document fed token by token. What the peers
+// are fed goes to the file that AGENT_BENCH_PEERS names.
 func TestMeasure(t *testing.T) {
 	name := os.Getenv("AGENT_BENCH_CONSTRAIN")
 	if name == "" {
@@ -84,6 +85,9 @@ func TestMeasure(t *testing.T) {
 			t.Logf("slow: %s compiles in %.1f ms", c.Name, x)
 		}
 	}
+	if name := os.Getenv("AGENT_BENCH_PEERS"); name != "" {
+		writePeers(t, v, name)
+	}
 	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
@@ -99,4 +103,40 @@ func TestMeasure(t *testing.T) {
 		}
 	}
 	t.Logf("%d masks of %d have one token", len(single), len(masks))
+}
+
+// writePeers writes what testdata/peers.py reads: the vocabulary, and each schema
+// with the tokens of its valid documents.
+func writePeers(t *testing.T, v *Vocabulary, name string) {
+	type peerCase struct {
+		Schema json.RawMessage   `json:"schema"`
+		Tokens [][]harmony.Token `json:"tokens"`
+	}
+	var input struct {
+		Vocabulary [][]byte   `json:"vocabulary"` // nothing for a token without text
+		End        uint32     `json:"end"`
+		Cases      []peerCase `json:"cases"`
+	}
+	for id := range harmony.Token(v.enc.VocabSize()) {
+		var text []byte
+		if v.text.Has(id) {
+			text = []byte(v.enc.TokenText(id))
+		}
+		input.Vocabulary = append(input.Vocabulary, text)
+	}
+	input.End = v.enc.Control().Call
+	for _, c := range readCases(t, "testdata/schemas/schemas.jsonl") {
+		p := peerCase{Schema: c.Schema}
+		for _, doc := range c.Valid {
+			p.Tokens = append(p.Tokens, v.enc.Encode(compact(t, doc)))
+		}
+		input.Cases = append(input.Cases, p)
+	}
+	data, err := json.Marshal(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -2,11 +2,7 @@ package automaton
 
 import "testing"
 
-func TestScratch(t *testing.T) {
-	for n, f := range formats {
-		d := f().DFA
-		t.Log(n, d.States(), d.classes)
-	}
+func TestLabels(t *testing.T) {
 	check := func(d *DFA, s string, want int32) {
 		t.Helper()
 		st := d.Start()
@@ -74,29 +70,4 @@ func TestScratch(t *testing.T) {
 		}
 		check(d, c.s, c.want)
 	}
-}
-
-func BenchmarkWarm(b *testing.B) {
-	for n, f := range formats {
-		_ = f
-		_ = n
-	}
-	b.Run("compare", func(b *testing.B) {
-		d, _ := ParseDecimal("180")
-		for b.Loop() {
-			Compare(d)
-		}
-	})
-	b.Run("pattern", func(b *testing.B) {
-		for b.Loop() {
-			Pattern("^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}$")
-		}
-	})
-	b.Run("or", func(b *testing.B) {
-		d, _ := ParseDecimal("180")
-		x, _ := Compare(d)
-		for b.Loop() {
-			And(Integer(), sign(), x)
-		}
-	})
 }

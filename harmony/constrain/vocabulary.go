@@ -41,7 +41,7 @@ type leaver struct {
 	chars int32
 }
 
-// NewVocabulary prepares an encoding, in some tenths of a second for 200,000 tokens.
+// NewVocabulary prepares an encoding, in some 100 ms for 200,000 tokens.
 // Special tokens have no text here: no document spells one.
 func NewVocabulary(enc *harmony.Encoding) (*Vocabulary, error) {
 	v := &Vocabulary{enc: enc, text: NewMask(enc.VocabSize())}

@@ -47,7 +47,7 @@ heavy: ## the numeric goldens and the replay of held-out episodes, at full speed
 fuzz: ## the properties of Harmony's codec and grammar on random input, one core each
 	@grep -Ero '^func Fuzz\w+' --include='*_test.go' harmony | sed 's|/[^/]*:func||' | \
 	xargs -P "$$(getconf _NPROCESSORS_ONLN)" -n 2 sh -c \
-	'GOMAXPROCS=1 $(GO) test -buildvcs=false -run "^$$" -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -parallel 1 "./$$1"' fuzz
+	'GOMAXPROCS=1 $(GO) test -buildvcs=false -run "^$$" -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s -parallel 1 "./$$1"' fuzz
 
 bench-harmony: ## the codec beside its peers, built from their packages; rewrites docs/benchmarks.md
 	$(GO) run -buildvcs=false ./internal/bench/harmony

@@ -10,8 +10,10 @@ import (
 
 // What is rendered parses to what was rendered: parse(render(x)) = x.
 //
-// That holds for the contents of every conversation there is, in both dialects,
-// when the parser is lenient. It holds for the headers too where the format can
+// That holds for the contents of every conversation whose headers are made of
+// single words, in both dialects, when the parser is lenient: a header that runs
+// on may be text behind a forgotten marker (what is lost then is nothing, see
+// FuzzParser). It holds for the headers too where the format can
 // carry them (see carried), and then strictly as well and without repairs but of bytes that are no UTF-8.
 func FuzzRenderParse(f *testing.F) {
 	f.Add("user", "", "hi", []byte{2, 0, 0, 0, 0, 0})
@@ -28,7 +30,8 @@ func FuzzRenderParse(f *testing.F) {
 			}
 			want := readBack(t, messages, d)
 			for _, s := range []Strictness{Strict, Relaxed, Lenient} {
-				if s != Lenient && slices.ContainsFunc(messages, func(m Message) bool { return !m.carried(s) }) {
+				unsure := func(m Message) bool { return s != Lenient && !m.carried(s) || m.runsOn() }
+				if slices.ContainsFunc(messages, unsure) {
 					continue
 				}
 				got, err := e.Parse(tokens, ParseOptions{Dialect: d, Strictness: s})
@@ -134,6 +137,13 @@ func (m *Message) carried(s Strictness) bool {
 	}
 	kind, _ := strings.CutPrefix(m.ContentType, constrainName)
 	return m.ContentType == "" || isContentType(kind) && (s == Lenient || to != "")
+}
+
+// runsOn reports whether a field of the header is more than one word.
+func (m *Message) runsOn() bool {
+	return slices.ContainsFunc([]string{m.Name, m.Recipient, m.Channel, m.ContentType}, func(w string) bool {
+		return len(strings.Fields(w)) > 1
+	})
 }
 
 func asJSON(v any) string {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -139,10 +140,10 @@ func (m *Message) carried(s Strictness) bool {
 	return m.ContentType == "" || isContentType(kind) && (s == Lenient || to != "")
 }
 
-// runsOn reports whether a field of the header is more than one word.
+// runsOn reports whether a field of the header has blanks, which part its words.
 func (m *Message) runsOn() bool {
 	return slices.ContainsFunc([]string{m.Name, m.Recipient, m.Channel, m.ContentType}, func(w string) bool {
-		return len(strings.Fields(w)) > 1
+		return strings.ContainsFunc(w, unicode.IsSpace)
 	})
 }
 

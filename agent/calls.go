@@ -13,9 +13,19 @@ import (
 	"chorale/tools"
 )
 
-// DenialPrefix begins what the model is told of a denied call; the reason
-// follows.
+// DenialPrefix begins what the model is told of a denied call; the rule's message
+// follows, and on a line of its own the rule's id.
 const DenialPrefix = "Denied by policy: "
+
+// denial is what the model is told of a denied call. It holds what the author of
+// the rule wrote for it to read, and nothing of what the rule compares with.
+func denial(d policies.Decision) string {
+	text := DenialPrefix + d.Reason
+	if d.Rule != "" {
+		text += "\nRule: " + d.Rule
+	}
+	return text
+}
 
 // serve answers one call: whatever becomes of it, the model is told. An error
 // means that a sandbox broke, and ends the run.
@@ -81,7 +91,7 @@ func (r *run) attempt(ctx context.Context, call tools.Call) (result tools.Result
 	}
 	if decision.Verdict != policies.Allow {
 		r.denied(call, couldAsk)
-		return tools.Result{Failed: true, Text: DenialPrefix + decision.Reason}, false, nil
+		return tools.Result{Failed: true, Text: denial(decision)}, false, nil
 	}
 	r.tally.Charge(decision, request)
 	call.Limits = decision.Limits

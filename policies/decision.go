@@ -82,7 +82,7 @@ type Request struct {
 	Tally        *Tally            // what the run has spent so far; nil: nothing
 }
 
-// Decision is what the layers say of a request. Rule and Reason may be told to
+// Decision is what the layers say of a request. Rule and Reason are told to
 // the model; they hold no thresholds, lists or secrets unless the author of
 // the rule wrote them into its message.
 type Decision struct {

@@ -52,6 +52,19 @@ func compileForeign(raw json.RawMessage) (*schema, error) {
 	if !ok || root["type"] != "object" {
 		return nil, &schemaError{msg: `must be a JSON Schema with "type": "object"`}
 	}
+	compiled, err := compileLoosely(v)
+	if err != nil {
+		return nil, err
+	}
+	s := &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}
+	for name, p := range s.properties {
+		s.properties[name] = property{types: p.types}
+	}
+	return s, nil
+}
+
+// compileLoosely reads a schema as its owner means it.
+func compileLoosely(v any) (*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(noLoader{})
@@ -63,11 +76,27 @@ func compileForeign(raw json.RawMessage) (*schema, error) {
 	if err != nil {
 		return nil, compileError(err)
 	}
-	s := &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}
-	for name, p := range s.properties {
-		s.properties[name] = property{types: p.types}
+	return compiled, nil
+}
+
+// ForeignCheck reads a schema of another program's, as Function does, to hold
+// what that program gives against it.
+func ForeignCheck(raw json.RawMessage) (func(value json.RawMessage) error, error) {
+	v, err := strictjson.Parse(string(raw))
+	if err != nil {
+		return nil, &schemaError{msg: err.Error()}
 	}
-	return s, nil
+	compiled, err := compileLoosely(v)
+	if err != nil {
+		return nil, err
+	}
+	return func(value json.RawMessage) error {
+		v, err := strictjson.Parse(string(value))
+		if err != nil {
+			return err
+		}
+		return compiled.Validate(v)
+	}, nil
 }
 
 // anyText is a pattern that we cannot read.

@@ -268,8 +268,8 @@ func await[R any](ctx context.Context, l *link, request func() (R, error)) (R, e
 }
 
 // call makes one call. What goes wrong at the server is told to the model.
-func (c *client) call(ctx context.Context, tool string, args json.RawMessage, l tools.Limits) (tools.Result, error) {
-	link, changed, err := c.connected(ctx, tool)
+func (c *client) call(ctx context.Context, d Declaration, args json.RawMessage, l tools.Limits) (tools.Result, error) {
+	link, changed, err := c.connected(ctx, d.Tool)
 	switch {
 	case ctx.Err() != nil:
 		return tools.Result{}, context.Cause(ctx)
@@ -282,7 +282,7 @@ func (c *client) call(ctx context.Context, tool string, args json.RawMessage, l 
 	}
 	link.meter.refill()
 	result, err := await(ctx, link, func() (*sdk.CallToolResult, error) {
-		return link.session.CallTool(ctx, &sdk.CallToolParams{Name: tool, Arguments: args})
+		return link.session.CallTool(ctx, &sdk.CallToolParams{Name: d.Tool, Arguments: args})
 	})
 	var refused *jsonrpc.Error
 	switch {
@@ -295,7 +295,7 @@ func (c *client) call(ctx context.Context, tool string, args json.RawMessage, l 
 		link.kill() // so that the next call finds it gone
 		return c.failed("the server %s broke off (%s); whether it did what was asked is not known", c.server.Name, why), nil
 	}
-	return c.read(result), nil
+	return c.read(d, result), nil
 }
 
 // why says what became of a connection that broke.

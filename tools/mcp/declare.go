@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"chorale/tools/functions"
 )
 
 // Declaration is one tool of a server, as the model would see it.
@@ -25,7 +27,8 @@ type Declaration struct {
 	Parameters  json.RawMessage // cleaned
 	Hash        string          // of what the server said, before it was cleaned
 
-	schema json.RawMessage // the parameters as the server wrote them
+	schema json.RawMessage             // the parameters as the server wrote them
+	gives  func(json.RawMessage) error // refuses a structured result that is not as declared; nil: none is declared
 }
 
 // What a declaration may take of the prompt.
@@ -48,6 +51,9 @@ func declare(server string, t *sdk.Tool) (Declaration, error) {
 	if err != nil {
 		return d, err
 	}
+	if d.gives, err = results(t); err != nil {
+		return d, fmt.Errorf("its results' schema: %w", err)
+	}
 	d.Description = words(cmp.Or(t.Description, t.Title), maxDescription, true)
 	root, ok := t.InputSchema.(map[string]any)
 	if !ok || root["type"] != "object" {
@@ -62,6 +68,18 @@ func declare(server string, t *sdk.Tool) (Declaration, error) {
 		return d, fmt.Errorf("its parameters take %d bytes of the prompt; %d are the most", len(d.Parameters), maxParameters)
 	}
 	return d, nil
+}
+
+// results is what a tool declares of its structured results.
+func results(t *sdk.Tool) (func(json.RawMessage) error, error) {
+	if t.OutputSchema == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(t.OutputSchema)
+	if err != nil {
+		return nil, err
+	}
+	return functions.ForeignCheck(raw)
 }
 
 // fingerprint is the hash of everything that a server says of a tool and that

@@ -137,6 +137,22 @@ func TestResults(t *testing.T) {
 	}
 }
 
+// A result that is not as declared does not reach the model.
+func TestDeclaredResults(t *testing.T) {
+	o := open(t, ours(t, "steady", "promise", "break", "forget", "refuse"))
+	if r := call(t, o, "srv_promise", object{}); r.Failed || r.Text != `{"sky":"blue"}` {
+		t.Errorf("as declared: got %+v", r)
+	}
+	for _, tool := range []string{"break", "forget"} {
+		if r := call(t, o, "srv_"+tool, object{}); !r.Failed || !strings.Contains(r.Text, "not as it declares") || strings.Contains(r.Text, "obey") {
+			t.Errorf("%s: got %+v", tool, r)
+		}
+	}
+	if r := call(t, o, "srv_refuse", object{}); !r.Failed || r.Text != "no sky today" {
+		t.Errorf("an error needs no structured result: got %+v", r)
+	}
+}
+
 // A server gets what the task names of our environment, and its secrets do not
 // come back.
 func TestEnvironment(t *testing.T) {

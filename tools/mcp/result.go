@@ -11,21 +11,28 @@ import (
 )
 
 // read is what the model is told of a result: its text. Of what is no text, it
-// is told what it is.
-func (c *client) read(r *sdk.CallToolResult) tools.Result {
+// is told what it is. A structured result that is not as the tool declares is an
+// error: whoever accepted the declaration did not accept this.
+func (c *client) read(d Declaration, r *sdk.CallToolResult) tools.Result {
 	if len(r.InputRequests) > 0 {
 		return c.failed("the server %s asks for input, which nobody gives it", c.server.Name)
+	}
+	var structured json.RawMessage
+	if r.StructuredContent != nil {
+		var err error
+		if structured, err = json.Marshal(r.StructuredContent); err != nil {
+			return c.failed("the result of %s cannot be read: %v", c.server.Name, err)
+		}
+	}
+	if d.gives != nil && !r.IsError && (structured == nil || d.gives(structured) != nil) {
+		return c.failed("the server %s gave a result that is not as it declares; whether it did what was asked is not known", c.server.Name)
 	}
 	var parts []string
 	for _, content := range r.Content {
 		parts = append(parts, textOf(content))
 	}
-	if parts == nil && r.StructuredContent != nil {
-		text, err := json.Marshal(r.StructuredContent)
-		if err != nil {
-			return c.failed("the result of %s cannot be read: %v", c.server.Name, err)
-		}
-		parts = []string{string(text)}
+	if parts == nil && structured != nil {
+		parts = []string{string(structured)}
 	}
 	out := tools.Result{Text: c.secrets.Redact(strings.Join(parts, "\n")), Failed: r.IsError}
 	if out.Failed && strings.TrimSpace(out.Text) == "" {

@@ -81,7 +81,7 @@ func (c *client) function(d Declaration) functions.Function {
 		Name: d.Function, Description: d.Description, Shown: d.Parameters, Checked: d.schema,
 		Timeout: c.server.Timeout, Output: c.server.Output,
 		Run: func(ctx context.Context, args json.RawMessage, l tools.Limits) (tools.Result, error) {
-			return c.call(ctx, d.Tool, args, l)
+			return c.call(ctx, d, args, l)
 		},
 	}
 	for _, name := range c.server.ReadOnly {

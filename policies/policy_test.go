@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -274,9 +275,16 @@ func BenchmarkDecide(b *testing.B) {
 	ledger.Returned(tools.Call{Tool: "functions", Function: "read"}, nil, page.String(), false)
 	call := tools.Call{Tool: "functions", Function: "order", Args: `{"to": "orders@shop.example", "amount": 12, "note": "hello, a long page speaks of it", "ref": "https://shop77.example/x"}`}
 	b.ReportAllocs()
+	var took []time.Duration
 	for b.Loop() {
-		if d := p.Decide(Request{Call: call, Effect: Read, Leaves: ledger.Leaves(call)}); d.Verdict != Allow {
+		start := time.Now()
+		d := p.Decide(Request{Call: call, Effect: Read, Leaves: ledger.Leaves(call)})
+		took = append(took, time.Since(start))
+		if d.Verdict != Allow {
 			b.Fatalf("%+v", d)
 		}
 	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2])/1e3, "µs-p50")
+	b.ReportMetric(float64(took[len(took)*95/100])/1e3, "µs-p95")
 }

@@ -18,13 +18,14 @@ func main() {
 		return
 	}
 	rounds := flag.Int("rounds", 5, "how often everything is measured; the table has medians")
+	schemas := flag.Int("schemas", 3, "how often the schemas of constrained generation are gone through; 0 leaves that out")
 	seconds := flag.Float64("seconds", 0.2, "CPU `seconds` for each measurement")
 	table := flag.String("o", "docs/benchmarks.md", "the `file` whose generated section is replaced")
 	flag.Parse()
-	check(run(*rounds, *seconds, *table))
+	check(run(*rounds, *schemas, *seconds, *table))
 }
 
-func run(rounds int, seconds float64, table string) error {
+func run(rounds, schemas int, seconds float64, table string) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return err
@@ -42,7 +43,11 @@ func run(rounds int, seconds float64, table string) error {
 	if err != nil {
 		return err
 	}
-	return writeTable(table, results, in, missing)
+	constrained, err := measureConstrained(cache, schemas)
+	if err != nil {
+		return fmt.Errorf("constrained generation: %w", err)
+	}
+	return writeTable(table, results, constrained, in, missing)
 }
 
 func check(err error) {

@@ -69,7 +69,8 @@ func build(cache string) (programs []*program, missing []string, err error) {
 			continue
 		}
 		folder := filepath.Join(cache, b.folder)
-		if err := buildOnce(b.folder, folder, b.make); err != nil {
+		source := filepath.Join(filepath.FromSlash(peersSource), b.folder)
+		if err := buildOnce(b.folder, source, folder, b.make); err != nil {
 			return nil, nil, fmt.Errorf("build the %s peers in %s: %w (on Debian: %s)", b.folder, folder, err, b.install)
 		}
 		p := &program{libraries: b.libraries}
@@ -86,9 +87,8 @@ func build(cache string) (programs []*program, missing []string, err error) {
 
 // buildOnce copies a peer's source to the folder and builds it there, unless
 // that is what was built last.
-func buildOnce(name, folder string, build func(string) error) error {
-	source := os.DirFS(filepath.Join(filepath.FromSlash(peersSource), name))
-	hash := sha256.New()
+func buildOnce(name, from, folder string, build func(string) error) error {
+	hash, source := sha256.New(), os.DirFS(from)
 	err := fs.WalkDir(source, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -123,7 +123,7 @@ func buildGo(folder string) error { return inFolder(folder, "go", "build", "-o",
 
 func buildPython(folder string) error {
 	return errors.Join(
-		inFolder(folder, "python3", "-m", "venv", "--clear", "venv"),
+		inFolder(folder, "python3", "-m", "venv", "venv"),
 		inFolder(folder, "venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"),
 	)
 }

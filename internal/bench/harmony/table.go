@@ -14,7 +14,7 @@ const (
 )
 
 // writeTable replaces the generated section of the file.
-func writeTable(name string, r *results, in *inputs, missing []string) error {
+func writeTable(name string, r *results, c constrained, in *inputs, missing []string) error {
 	page, err := os.ReadFile(name)
 	if err != nil {
 		return err
@@ -24,10 +24,10 @@ func writeTable(name string, r *results, in *inputs, missing []string) error {
 	if !ok || !ok2 {
 		return fmt.Errorf("%s lacks the lines %q and %q", name, begin, end)
 	}
-	return os.WriteFile(name, []byte(before+begin+"\n"+section(r, in, missing)+"\n"+end+after), 0o644)
+	return os.WriteFile(name, []byte(before+begin+"\n"+section(r, c, in, missing)+"\n"+end+after), 0o644)
 }
 
-func section(r *results, in *inputs, missing []string) string {
+func section(r *results, c constrained, in *inputs, missing []string) string {
 	base := reference
 	if r.median("encode", base) == 0 {
 		base = binding
@@ -40,6 +40,7 @@ func section(r *results, in *inputs, missing []string) string {
 	b.WriteString("\n")
 	r.encoders(&b, in, base)
 	r.codec(&b, in, base)
+	c.write(&b)
 	return b.String()
 }
 

@@ -17,6 +17,7 @@ type document struct {
 	Defaults defaultsDoc `yaml:"defaults"`
 	Limits   limitsDoc   `yaml:"limits"`
 	Origins  *originsDoc `yaml:"origins"`
+	Hosts    *hostsDoc   `yaml:"hosts"`
 	Rules    []ruleDoc   `yaml:"rules"`
 }
 
@@ -123,7 +124,7 @@ func Parse(name string, src []byte, from harmony.Role) (*Policy, error) {
 	if err := strictyaml.DecodeKind(name, src, "Policy", &doc); err != nil {
 		return nil, err
 	}
-	f := &file{name: name, layer: from, limits: doc.Limits.over(unlimited), origins: doc.Origins, defaults: map[Effect]Verdict{}}
+	f := &file{name: name, layer: from, limits: doc.Limits.over(unlimited), origins: doc.Origins, hosts: doc.Hosts, defaults: map[Effect]Verdict{}}
 	for effect, v := range map[Effect]*Verdict{Read: doc.Defaults.Read, SideEffect: doc.Defaults.SideEffect, Unknown: doc.Defaults.Unknown} {
 		if v != nil {
 			f.defaults[effect] = *v

@@ -36,6 +36,7 @@ type file struct {
 	limits   tools.Limits // unlimited where the file says nothing
 	rules    []rule
 	origins  *originsDoc // nil: no say
+	hosts    *hostsDoc   // likewise
 }
 
 // rule is one entry of a file's rules.
@@ -122,6 +123,7 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 		}
 	}
 	out = append(out, f.origins.findings(f, &r)...)
+	out = append(out, f.hosts.findings(f, &r)...)
 	fallback, stated := f.defaults[r.Effect]
 	switch {
 	case f.layer == harmony.System && allowed:

@@ -55,6 +55,7 @@ func drawFile(t *rapid.T, from ...harmony.Role) drawn {
 		d.defaults += fmt.Sprintf("origins: {%s: %s, irreversible: %s, newHost: %s}\n", rapid.SampledFrom([]string{"destination", "selector", "secret", "unanchored"}).Draw(t, "origin"),
 			verdicts.Draw(t, "of origin"), verdicts.Draw(t, "irreversible"), verdicts.Draw(t, "new host"))
 	}
+	d.defaults += rapid.SampledFrom([]string{"", "", "hosts: []\n", "hosts: [a.example]\n", "hosts: [\"*.example\", \"*\"]\n", "hosts: [b.example]\n"}).Draw(t, "hosts")
 	for i := range rapid.IntRange(0, 4).Draw(t, "rules") {
 		d.rules = append(d.rules, drawRule(t, i, verdicts))
 	}
@@ -72,7 +73,7 @@ func drawRequest(t *rapid.T) Request {
 		Effect:       rapid.SampledFrom([]Effect{Unknown, SideEffect, Read}).Draw(t, "effect"),
 		Irreversible: rapid.Bool().Draw(t, "irreversible"),
 		Leaves: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) provenance.Leaf {
-			return provenance.Leaf{Arg: "x", Text: "1", Class: provenance.Class(rapid.IntRange(0, 6).Draw(t, "class")),
+			return provenance.Leaf{Arg: "x", Text: rapid.SampledFrom([]string{"1", "https://a.example/x"}).Draw(t, "text"), Class: provenance.Class(rapid.IntRange(0, 6).Draw(t, "class")),
 				Label: provenance.Label(rapid.IntRange(0, 6).Draw(t, "label")), Sent: rapid.Bool().Draw(t, "sent"),
 				Links: []provenance.Link{{Host: "a.example", Standing: provenance.Standing(rapid.IntRange(0, 4).Draw(t, "standing"))}}}
 		}), 0, 3).Draw(t, "leaves"),

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net/url"
 	"path/filepath"
 	"slices"
 
 	"chorale/harmony"
+	"chorale/internal/wall"
 	"chorale/policies"
 	"chorale/policies/provenance"
 	"chorale/runtime"
@@ -17,8 +20,9 @@ import (
 )
 
 // grants turns the tools that a task names into what the run may open. More are
-// functions from elsewhere; sets that are nil do not count.
-func grants(job *runtime.Job, more ...*functions.Set) ([]runtime.Grant, error) {
+// functions from elsewhere; sets that are nil do not count. What the hosts of the
+// gate's policies leave out, the tools cannot reach.
+func grants(job *runtime.Job, gate *policies.Policy, more ...*functions.Set) ([]runtime.Grant, error) {
 	var out []runtime.Grant
 	if _, err := mcpServers(job); err != nil {
 		return nil, err
@@ -28,13 +32,13 @@ func grants(job *runtime.Job, more ...*functions.Set) ([]runtime.Grant, error) {
 		if err := browser.CheckAllow(b.Allow); err != nil {
 			return nil, fmt.Errorf("%s: tools.browser: %w", job.Path(job.Files[0].Path), err)
 		}
-		out = append(out, browserGrant(b))
+		out = append(out, browserGrant(b, gate.Hosts()))
 	}
 	if p := job.Task.Tools.Python; p != nil {
 		out = append(out, pythonGrant(p, nil))
 	}
 	if len(job.Task.Tools.Functions) > 0 || len(more) > 0 {
-		g, err := readFunctions(job, more...)
+		g, err := readFunctions(job, gate.Hosts(), more...)
 		if err != nil {
 			return nil, err
 		}
@@ -44,8 +48,8 @@ func grants(job *runtime.Job, more ...*functions.Set) ([]runtime.Grant, error) {
 }
 
 // browserGrant grants the browser. It only reads, and only from the hosts that
-// the task names.
-func browserGrant(b *runtime.BrowserSpec) runtime.Grant {
+// the task names and policies leave.
+func browserGrant(b *runtime.BrowserSpec, within [][]string) runtime.Grant {
 	return runtime.Grant{
 		Namespace: harmony.Browser(),
 		BuiltIn:   true,
@@ -56,7 +60,7 @@ func browserGrant(b *runtime.BrowserSpec) runtime.Grant {
 		},
 		Open: func(ctx context.Context, p runtime.Place) (tools.Tool, error) {
 			return browser.Open(ctx, browser.Options{
-				Allow: b.Allow, MaxPages: b.MaxPages, JavaScript: b.JavaScript, Tokens: pieces(p.Encoding),
+				Allow: b.Allow, Within: within, MaxPages: b.MaxPages, JavaScript: b.JavaScript, Tokens: pieces(p.Encoding),
 			})
 		},
 	}
@@ -90,7 +94,7 @@ func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
 
 // readFunctions grants the functions that the task names, and more. That their
 // programs are there is found out now and not in the middle of a run.
-func readFunctions(job *runtime.Job, more ...*functions.Set) (runtime.Grant, error) {
+func readFunctions(job *runtime.Job, within [][]string, more ...*functions.Set) (runtime.Grant, error) {
 	sets := slices.Clone(more)
 	for _, f := range job.Task.Tools.Functions {
 		src, err := job.ReadFile(f.Ref)
@@ -111,11 +115,38 @@ func readFunctions(job *runtime.Job, more ...*functions.Set) (runtime.Grant, err
 	if err != nil {
 		return runtime.Grant{}, fmt.Errorf("functions: %w", err)
 	}
+	if err := inside(set, within); err != nil {
+		return runtime.Grant{}, err
+	}
 	tool, err := set.Open()
 	if err != nil {
 		return runtime.Grant{}, err
 	}
 	return functionsGrant(set), tool.Close()
+}
+
+// inside refuses functions that reach hosts which the lists of policies leave
+// out. Such a function is of no use, so it is said before anything runs.
+func inside(set *functions.Set, lists [][]string) error {
+	for _, list := range lists {
+		rule, err := wall.ParseRule(list)
+		if err != nil {
+			return fmt.Errorf("hosts: %w", err)
+		}
+		reach := set.Reach()
+		for _, name := range slices.Sorted(maps.Keys(reach)) {
+			for _, origin := range reach[name] {
+				if u, err := url.Parse(origin); rule.All() || err == nil && origin != "*" && rule.CheckURL(u) == nil {
+					continue
+				}
+				if origin == "*" {
+					origin = "any host"
+				}
+				return fmt.Errorf("%s.%s reaches %s, and the hosts of a policy are %q; leave the function out of the task", functions.Namespace, name, origin, list)
+			}
+		}
+	}
+	return nil
 }
 
 func functionsGrant(set *functions.Set) runtime.Grant {

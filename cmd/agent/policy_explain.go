@@ -135,9 +135,6 @@ func (f *explainFlags) request(cmd *cobra.Command, call tools.Call) (*policies.P
 		if job, err = runtime.Read(f.task); err != nil {
 			return fail(err)
 		}
-		if granted, err = grants(job); err != nil {
-			return fail(err)
-		}
 		if manifest, err = loadManifests(job); err != nil {
 			return fail(err)
 		}
@@ -145,6 +142,11 @@ func (f *explainFlags) request(cmd *cobra.Command, call tools.Call) (*policies.P
 	policy, err := loadPolicies(job, cfg.Policies)
 	if err != nil {
 		return fail(err)
+	}
+	if f.task != "" {
+		if granted, err = grants(job, policy); err != nil {
+			return fail(err)
+		}
 	}
 	r := policies.Request{Call: call, Effect: policies.Unknown}
 	for _, g := range granted {

@@ -132,7 +132,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 		return broken(ctx, job, statusOf(err), err), err
 	}
 	defer servers.Close()
-	granted, err := grants(job, servers.set)
+	granted, err := grants(job, gate, servers.set)
 	if err != nil {
 		return runtime.Result{}, err
 	}

@@ -57,11 +57,11 @@ func (s *stack) play(ctx context.Context, ep *episode) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	granted, err := s.grants(ep, job)
+	gate, err := loadPolicies(job, nil)
 	if err != nil {
 		return false, err
 	}
-	gate, err := loadPolicies(job, nil)
+	granted, err := s.grants(ep, job)
 	if err != nil {
 		return false, err
 	}
@@ -143,7 +143,7 @@ func (s *stack) grants(ep *episode, job *runtime.Job) ([]runtime.Grant, error) {
 	}
 	switch {
 	case byCommand(ep):
-		g, err := readFunctions(job)
+		g, err := readFunctions(job, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -60,10 +60,11 @@ func validate(path string, values map[string]string) error {
 			return err
 		}
 	}
-	if _, err := grants(job); err != nil {
+	gate, err := loadPolicies(job, nil)
+	if err != nil {
 		return err
 	}
-	_, err = loadPolicies(job, nil)
+	_, err = grants(job, gate)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,22 @@ import (
 )
 
 // A Rule is a list of what may be reached.
-type Rule struct{ entries []entry }
+type Rule struct {
+	entries []entry
+	within  []Rule // further rules that must allow the same
+}
+
+// Meet is the rule that allows what r and all others allow. A host may have a
+// private address only where each of them names it without a star.
+func (r Rule) Meet(others ...Rule) Rule {
+	return Rule{entries: r.entries, within: slices.Concat(r.within, others)}
+}
+
+// All reports whether the rule allows every public host.
+func (r Rule) All() bool {
+	return slices.ContainsFunc(r.entries, func(e entry) bool { return e == entry{sub: true} }) &&
+		!slices.ContainsFunc(r.within, func(w Rule) bool { return !w.All() })
+}
 
 type entry struct {
 	scheme string // "", "http" or "https"
@@ -138,6 +154,13 @@ func (r Rule) check(scheme, host string, port uint16) (name string, named bool, 
 	}
 	if !found {
 		return "", false, &Refusal{net.JoinHostPort(name, strconv.Itoa(int(port))), "no entry of the task's allow list names it"}
+	}
+	for _, w := range r.within {
+		_, also, err := w.check(scheme, host, port)
+		if err != nil {
+			return "", false, &Refusal{net.JoinHostPort(name, strconv.Itoa(int(port))), "a policy does not allow it"}
+		}
+		named = named && also
 	}
 	return name, named, nil
 }

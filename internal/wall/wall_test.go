@@ -80,6 +80,42 @@ func TestRule(t *testing.T) {
 	}
 }
 
+// What a rule allows beside others is what each of them allows.
+func TestMeet(t *testing.T) {
+	lists := [][]string{{}, {"*"}, {"a.example"}, {"https://a.example", "b.example:8080"}, {"*.example"}, {"127.0.0.1"}}
+	var all []*url.URL
+	for _, s := range []string{"https://a.example/", "http://a.example/", "http://b.example:8080/", "https://c.d.example/", "http://127.0.0.1/", "https://other.test/"} {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, u)
+	}
+	for _, a := range lists {
+		for _, b := range lists {
+			for _, c := range lists {
+				r := rule(t, a...).Meet(rule(t, b...)).Meet(rule(t, c...))
+				for _, u := range all {
+					want := rule(t, a...).CheckURL(u) == nil && rule(t, b...).CheckURL(u) == nil && rule(t, c...).CheckURL(u) == nil
+					if got := r.CheckURL(u) == nil; got != want {
+						t.Errorf("%v, %v and %v together on %s: %v", a, b, c, u, got)
+					}
+				}
+				if want := rule(t, a...).All() && rule(t, b...).All() && rule(t, c...).All(); r.All() != want {
+					t.Errorf("%v, %v and %v: all is %v", a, b, c, !want)
+				}
+			}
+		}
+	}
+	for _, pair := range [][]string{{"127.0.0.1", "*"}, {"*", "127.0.0.1"}} {
+		d := &Dialer{Rule: rule(t, pair[0]).Meet(rule(t, pair[1]))}
+		var refused *Refusal
+		if _, err := d.Dial(t.Context(), "http", "127.0.0.1:80"); !errors.As(err, &refused) {
+			t.Errorf("%v: %v; both must name a private address", pair, err)
+		}
+	}
+}
+
 func TestRoutable(t *testing.T) {
 	public := "1.1.1.1 8.8.8.8 93.184.216.34 2606:4700::1111 2a00:1450::1 ::ffff:8.8.8.8"
 	private := "127.0.0.1 127.8.8.8 0.0.0.0 0.1.2.3 10.1.2.3 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254 " +

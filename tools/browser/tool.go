@@ -20,6 +20,8 @@ type Options struct {
 	// and https 443. Only a host that is named without a star may have an
 	// address that is not of the public internet.
 	Allow []string
+	// Within are further lists, of policies, that must each allow the same.
+	Within [][]string
 	// MaxPages bounds the pages that are opened, searches and finds included;
 	// scrolling is free. Zero means 200.
 	MaxPages int
@@ -65,6 +67,13 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 	rule, err := wall.ParseRule(o.Allow)
 	if err != nil {
 		return nil, fmt.Errorf("open browser: %w", err)
+	}
+	for _, list := range o.Within {
+		also, err := wall.ParseRule(list)
+		if err != nil {
+			return nil, fmt.Errorf("open browser: %w", err)
+		}
+		rule = rule.Meet(also)
 	}
 	if o.JavaScript && o.Binary == "" {
 		if o.Binary, err = chrome.Find(); err != nil {

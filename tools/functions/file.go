@@ -149,7 +149,7 @@ func (d *declaration) function(dir string) Function {
 	}
 	if d.HTTP != nil {
 		d.HTTP.idempotency = d.Idempotency
-		f.run, f.ready = d.HTTP.run, d.HTTP.ready
+		f.run, f.ready, f.reach = d.HTTP.run, d.HTTP.ready, []string{d.HTTP.origin.String()}
 	} else {
 		d.command.base, d.command.dir, d.command.env = dir, filepath.Join(dir, d.Workdir), d.Env
 		d.command.idempotency = d.Idempotency
@@ -158,6 +158,9 @@ func (d *declaration) function(dir string) Function {
 		}
 		d.command.box = confine.Box{Read: below(dir, d.Read), Write: below(dir, d.Write), Network: d.Network}
 		f.run, f.ready = d.command.run, d.command.ready
+		if d.Network {
+			f.reach = []string{"*"}
+		}
 	}
 	f.run = retrying(f.run, d.Retries)
 	if d.Result != nil {

@@ -22,6 +22,7 @@ type Foreign struct {
 	ReadOnly    bool
 	Timeout     time.Duration // of a call; 0: the call's limit alone
 	Output      int           // bytes of text; likewise
+	Reach       []string      // origins that it reaches, "*" for any; none: it has no network
 	// Run is given the arguments as JSON without spaces. A call that ran out
 	// of time gives an error; of other errors the sandbox is broken.
 	Run func(ctx context.Context, args json.RawMessage, l tools.Limits) (tools.Result, error)
@@ -34,7 +35,7 @@ type Foreign struct {
 func (f Foreign) Function() Function {
 	out := Function{
 		name: f.Name, description: f.Description, parameters: f.Shown, readOnly: f.ReadOnly,
-		timeout: f.Timeout, output: f.Output,
+		timeout: f.Timeout, output: f.Output, reach: f.Reach,
 		run: func(ctx context.Context, args arguments, l tools.Limits) (tools.Result, error) {
 			return f.Run(ctx, json.RawMessage(args.json), l)
 		},

@@ -36,7 +36,8 @@ type Function struct {
 	schema      *schema
 	ready       func() error // reports early what would make every call fail
 	run         func(ctx context.Context, args arguments, l tools.Limits) (tools.Result, error)
-	err         error // why it cannot be used
+	reach       []string // hosts, as lists of hosts have them; "*" is any
+	err         error    // why it cannot be used
 }
 
 // Name is the function's name without the namespace.
@@ -100,6 +101,18 @@ func (s *Set) Only(names ...string) (*Set, error) {
 		}
 	}
 	return out, nil
+}
+
+// Reach says of each function that uses the network which origins it reaches,
+// "*" where its declaration bounds nothing.
+func (s *Set) Reach() map[string][]string {
+	out := map[string][]string{}
+	for _, f := range s.functions {
+		if len(f.reach) > 0 {
+			out[f.name] = f.reach
+		}
+	}
+	return out
 }
 
 // Len is the number of functions.

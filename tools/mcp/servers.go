@@ -84,6 +84,12 @@ func (c *client) function(d Declaration) functions.Function {
 			return c.call(ctx, d, args, l)
 		},
 	}
+	switch {
+	case c.server.URL != "":
+		f.Reach = []string{c.server.URL}
+	case c.server.Network:
+		f.Reach = []string{"*"}
+	}
 	for _, name := range c.server.ReadOnly {
 		f.ReadOnly = f.ReadOnly || name == d.Tool
 	}

@@ -72,7 +72,7 @@ func printQuestions(out io.Writer, pending []runtime.Question) error {
 				fmt.Fprintf(out, "     “… %s …”\n", show(strings.Join(strings.Fields(v.Quote), " ")))
 			}
 		}
-		if _, err := fmt.Fprintf(out, "  until %s\n", q.Expires.Local().Format("15:04:05")); err != nil {
+		if _, err := fmt.Fprintf(out, "  answer with --yes or --no until %s\n", q.Expires.Local().Format("15:04:05")); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"chorale/configs"
 	"chorale/inference"
 	"chorale/internal/strictyaml"
+	"chorale/policies"
 	"chorale/runtime"
 	"chorale/tools/browser"
 	"chorale/tools/python"
@@ -159,7 +160,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	s := &runtime.Session{
 		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
 		Vocabulary: vocabulary, Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out), Wait: f.wait(job),
-		Runs: cfg.Runs, Now: time.Now, Watch: out.watch, Version: version, Engine: engine.String(),
+		Runs: cfg.Runs, Now: time.Now, Watch: f.watch(job, out), Version: version, Engine: engine.String(),
 	}
 	return s.Run(ctx)
 }
@@ -253,6 +254,24 @@ func (f *runFlags) wait(job *runtime.Job) time.Duration {
 		return 0
 	}
 	return f.approveTimeout
+}
+
+// watch shows what happens in a run. Of one that waits for an answer from
+// elsewhere it says how to give it.
+func (f *runFlags) watch(job *runtime.Job, out presenter) func(runtime.Record) {
+	if f.wait(job) == 0 {
+		return out.watch
+	}
+	run := ""
+	return func(r runtime.Record) {
+		out.watch(r)
+		switch {
+		case r.Kind == runtime.KindStarted:
+			run = r.Run
+		case r.Decision != nil && r.Decision.Verdict == policies.Ask.String():
+			out.notice(fmt.Sprintf("%s waits for an answer; give it with: agent approve %s --yes (or --no)", run, run))
+		}
+	}
 }
 
 func toolWords(granted []runtime.Grant) string {

@@ -12,7 +12,10 @@ esac
 # The folder bears the lock's hash, so that another lock is another folder.
 sum=$( { sha256sum package-lock.json 2>/dev/null || shasum -a 256 package-lock.json; } | cut -c 1-12)
 dir=$cache/agent/mcp-tests-$sum
-[ -e "$dir/done" ] && exit 0
+if [ -e "$dir/done" ]; then
+	cp webcrypto.cjs "$dir/node_modules"
+	exit 0
+fi
 
 for program in node npm; do
 	command -v $program >/dev/null 2>&1 || {
@@ -22,8 +25,10 @@ for program in node npm; do
 done
 echo "Installing the MCP servers of the tests into $dir"
 mkdir -p "$dir"
+here=$PWD
 cp package.json package-lock.json "$dir"
 (cd "$dir" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error)
+cp "$here/webcrypto.cjs" "$dir/node_modules"
 # The inspector's command line asks for its version where the whole inspector,
 # with its web pages, would have it.
 (cd "$dir/node_modules/@modelcontextprotocol" && cp inspector-cli/package.json .)

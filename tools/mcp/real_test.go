@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func official(t *testing.T, name string) []string {
 	}
 	switch {
 	case err == nil:
-		return []string{"node", program}
+		return []string{"node", "--require", filepath.Join(dir, "node_modules", "webcrypto.cjs"), program}
 	case os.Getenv("CI") == "true":
 		t.Fatalf("%s is missing: %v; run scripts/system.sh test and scripts/mcp-tests.sh", name, err)
 	}
@@ -56,7 +57,7 @@ func everything(t *testing.T) Server {
 // packages is the folder that the official servers are installed in.
 func packages(t *testing.T) string {
 	t.Helper()
-	return filepath.Join(filepath.Dir(official(t, "server-everything")[1]), "..", "..", "..")
+	return filepath.Dir(official(t, "server-everything")[2])
 }
 
 func TestEverything(t *testing.T) {
@@ -74,7 +75,9 @@ func TestEverythingRemote(t *testing.T) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	other := exec.Command(server.Command[0], server.Command[1], "streamableHttp")
+	args := slices.Clone(server.Command[1:])
+	args[len(args)-1] = "streamableHttp"
+	other := exec.Command(server.Command[0], args...)
 	var said bytes.Buffer
 	other.Stderr = &said
 	_, port, _ := net.SplitHostPort(address)

@@ -45,19 +45,10 @@ func (f Foreign) Function() Function {
 }
 
 func compileForeign(raw json.RawMessage) (*schema, error) {
-	v, err := strictjson.Parse(string(raw))
-	if err != nil {
-		return nil, &schemaError{msg: err.Error()}
-	}
-	root, ok := v.(map[string]any)
-	if !ok || root["type"] != "object" {
-		return nil, &schemaError{msg: `must be a JSON Schema with "type": "object"`}
-	}
-	compiled, err := compileLoosely(v)
+	s, err := objectSchema(raw, compileLoosely)
 	if err != nil {
 		return nil, err
 	}
-	s := &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}
 	for name, p := range s.properties {
 		s.properties[name] = property{types: p.types}
 	}

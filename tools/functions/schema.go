@@ -51,6 +51,20 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 	if raw == nil {
 		raw = json.RawMessage(`{"type":"object","additionalProperties":false}`)
 	}
+	s, err := objectSchema(raw, compile)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.properties)) {
+		if err := s.checkDefault(name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// objectSchema reads the schema of an object by the given compiler.
+func objectSchema(raw json.RawMessage, compile func(any) (*jsonschema.Schema, error)) (*schema, error) {
 	v, err := strictjson.Parse(string(raw))
 	if err != nil {
 		return nil, &schemaError{msg: err.Error()}
@@ -63,13 +77,7 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}
-	for _, name := range slices.Sorted(maps.Keys(s.properties)) {
-		if err := s.checkDefault(name); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	return &schema{compiled: compiled, properties: properties(root), required: stringList(root["required"])}, nil
 }
 
 // compile reads a JSON Schema. Formats are checked, not just noted.

@@ -83,16 +83,16 @@ const (
 	puzzles                // it cannot be used as it stands
 )
 
-// judge says what follows from a message. A call goes by its recipient, on any
-// channel but final; an answer goes by its channel, or by ending the model's
-// turn where it has none, as refusals do.
+// judge says what follows from a message. A call goes by its recipient, whatever
+// the channel, unless a final message ends the model's turn; an answer goes by
+// its channel, or by ending the turn where it has none, as refusals do.
 func (r *run) judge(m *harmony.Parsed) meaning {
 	r.fault = nil
 	final := m.Channel == harmony.Final || m.Channel == "" && m.Stop == harmony.StopReturn
 	switch {
 	case m.Role != harmony.Assistant:
 		return puzzles
-	case callable(m.Recipient) && m.Channel != harmony.Final:
+	case callable(m.Recipient) && !(m.Channel == harmony.Final && m.Stop == harmony.StopReturn):
 		return calls
 	case m.Recipient != "" && m.Recipient != "all" && !final:
 		return puzzles

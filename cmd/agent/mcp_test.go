@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"os"
@@ -16,6 +14,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"chorale/tools/mcp"
+	"chorale/tools/tooltest"
 )
 
 // mcpTask copies the examples to a folder of its own and adds a task there.
@@ -172,36 +171,10 @@ func TestHeavyMCPPython(t *testing.T) {
 	})
 }
 
-// findInspector is the command line of the protocol's official inspector.
-func findInspector(t *testing.T) string {
-	t.Helper()
-	lock, err := os.ReadFile("../../tools/mcp/testdata/npm/package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	program := filepath.Join(cache, "agent", "mcp-tests-"+hex.EncodeToString(sum[:])[:12], "node_modules", "@modelcontextprotocol", "inspector-cli", "build", "index.js")
-	_, err = os.Stat(program)
-	if err == nil {
-		_, err = exec.LookPath("node")
-	}
-	if err != nil {
-		why := "the MCP inspector is missing: " + err.Error() + "; run scripts/system.sh test and scripts/mcp-tests.sh"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
-	}
-	return program
-}
-
 // TestMCPInspector has the official inspector list and call our tools.
 func TestMCPInspector(t *testing.T) {
-	program := findInspector(t)
+	packages := tooltest.Packages(t, "../../tools/mcp/testdata/npm/package-lock.json")
+	program := filepath.Join(packages, "@modelcontextprotocol", "inspector-cli", "build", "index.js")
 	path, runs := mcpTask(t, "tools: {functions: [{ref: weather/functions.yaml}, {ref: files/functions.yaml}]}\npolicies: [files/read-only.yaml]\n")
 	inspect := func(args ...string) string {
 		t.Helper()

@@ -2,8 +2,6 @@ package mcp
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"os"
@@ -18,34 +16,11 @@ import (
 	"chorale/tools/tooltest"
 )
 
-// official is the program of a server of the protocol's own authors, which
-// scripts/mcp-tests.sh installed. Without it the test fails in CI and is
-// skipped elsewhere.
+// official is the program of a server of the protocol's own authors.
 func official(t *testing.T, name string) []string {
 	t.Helper()
-	lock, err := os.ReadFile("testdata/npm/package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	dir := filepath.Join(cache, "agent", "mcp-tests-"+hex.EncodeToString(sum[:])[:12])
-	program := filepath.Join(dir, "node_modules", "@modelcontextprotocol", name, "dist", "index.js")
-	_, err = os.Stat(filepath.Join(dir, "done"))
-	if err == nil {
-		_, err = exec.LookPath("node")
-	}
-	switch {
-	case err == nil:
-		return []string{"node", "--require", filepath.Join(dir, "node_modules", "webcrypto.cjs"), program}
-	case os.Getenv("CI") == "true":
-		t.Fatalf("%s is missing: %v; run scripts/system.sh test and scripts/mcp-tests.sh", name, err)
-	}
-	t.Skipf("%s is missing: %v; scripts/mcp-tests.sh installs it", name, err)
-	return nil
+	dir := packages(t)
+	return []string{"node", "--require", filepath.Join(dir, "webcrypto.cjs"), filepath.Join(dir, "@modelcontextprotocol", name, "dist", "index.js")}
 }
 
 var everythingTools = []string{"echo", "get-sum", "get-env", "get-tiny-image", "get-structured-content", "get-resource-links", "trigger-long-running-operation"}
@@ -57,7 +32,7 @@ func everything(t *testing.T) Server {
 // packages is the folder that the official servers are installed in.
 func packages(t *testing.T) string {
 	t.Helper()
-	return filepath.Dir(official(t, "server-everything")[2])
+	return tooltest.Packages(t, "testdata/npm/package-lock.json")
 }
 
 func TestEverything(t *testing.T) {

@@ -1,0 +1,9 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// newModel is the parent of what a person does with models besides running them.
+func newModel(_ streams) *cobra.Command {
+	cmd := &cobra.Command{Use: "model", Short: "Fetch, check and look at models"}
+	return cmd
+}

@@ -64,7 +64,7 @@ func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name str
 	if err := ctx.Err(); err != nil {
 		return device{}, err
 	}
-	b, err := gpu.Open(d, c, w)
+	b, err := gpu.Open(ctx, d, c, w, gpu.Options{})
 	if err != nil {
 		return device{}, err
 	}

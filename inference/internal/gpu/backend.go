@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"sync"
@@ -58,37 +59,33 @@ type variant struct {
 	constants [4]uint32
 }
 
-// Open loads the model onto a device that [Devices] returned.
-func Open(d Device, c *graph.Config, w *graph.Weights) (*Backend, error) {
-	return open(d, c, w, options{})
+// Open loads the model onto a device that [Devices] returned. A cancelled ctx
+// ends it with ctx's error, and nothing is left behind.
+func Open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Options) (*Backend, error) {
+	return open(ctx, d, c, w, o, nil)
 }
 
-// options are what tests change.
-type options struct {
-	validate bool             // by the validation layer
-	adjust   func(p *profile) // before anything is made on the device
-}
-
-func open(d Device, c *graph.Config, w *graph.Weights, o options) (*Backend, error) {
+// open lets tests adjust the profile before anything is made on the device.
+func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Options, adjust func(*profile)) (*Backend, error) {
 	if c.HeadDim != 64 {
 		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
 	}
 	b := &Backend{config: c, weights: w, kernels: map[variant]*vk.Kernel{}}
-	if err := b.openDevice(d, o); err != nil {
+	if err := b.openDevice(d, o, adjust); err != nil {
 		b.Close()
 		return nil, err
 	}
 	var err error
-	if b.model, err = upload(b.device, b.profile.window, c, w); err != nil {
+	if b.model, err = upload(ctx, b.device, b.profile.window, c, w, o.Progress); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("load the model onto %s: %w", d.Name, err)
 	}
 	return b, nil
 }
 
-func (b *Backend) openDevice(d Device, o options) error {
+func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	var err error
-	if b.instance, err = vk.Open(o.validate); err != nil {
+	if b.instance, err = vk.Open(o.Validate); err != nil {
 		return err
 	}
 	all, err := b.instance.Devices()
@@ -103,8 +100,8 @@ func (b *Backend) openDevice(d Device, o options) error {
 	}
 	b.profile = newProfile(b.config, b.device.Kind == vk.Software)
 	b.profile.window = int(min(b.device.MaxBuffer, math.MaxInt32))
-	if o.adjust != nil {
-		o.adjust(&b.profile)
+	if adjust != nil {
+		adjust(&b.profile)
 	}
 	b.chunk = chunk(b.config, b.device)
 	return b.profile.check(b.config, b.device)

@@ -31,3 +31,12 @@ type Device struct {
 func (d Device) String() string {
 	return fmt.Sprintf("%s (%s, %s)", d.Name, d.Kind, d.Driver)
 }
+
+// Options say how a model is loaded. The zero value is good.
+type Options struct {
+	Validate bool // watch every call by the validation layer, which must be installed
+
+	// Progress, unless nil, is told now and then how many bytes of the weights
+	// are on the device, of how many.
+	Progress func(done, total int64)
+}

@@ -2,13 +2,19 @@
 
 package gpu
 
-import "chorale/inference/internal/graph"
+import (
+	"context"
+
+	"chorale/inference/internal/graph"
+)
 
 // Devices reports ErrUnsupported.
 func Devices() ([]Device, error) { return nil, ErrUnsupported }
 
 // Open reports ErrUnsupported.
-func Open(Device, *graph.Config, *graph.Weights) (*Backend, error) { return nil, ErrUnsupported }
+func Open(context.Context, Device, *graph.Config, *graph.Weights, Options) (*Backend, error) {
+	return nil, ErrUnsupported
+}
 
 // Backend is never made in this build.
 type Backend struct{ graph.Backend }

@@ -182,12 +182,12 @@ func TestRefusals(t *testing.T) {
 	}
 	gone := devices[0]
 	gone.UUID = "00000000000000000000000000000000"
-	if _, err := Open(gone, b.config, b.weights); err == nil {
+	if _, err := Open(t.Context(), gone, b.config, b.weights, Options{}); err == nil {
 		t.Error("a device that is not there was opened")
 	}
 	other := *b.config
 	other.HeadDim = 128
-	if _, err := Open(devices[0], &other, b.weights); err == nil {
+	if _, err := Open(t.Context(), devices[0], &other, b.weights, Options{}); err == nil {
 		t.Error("heads of 128 were taken")
 	}
 	if _, err := load(t, b.config, b.weights, func(p *profile) { p.window = 1000 }); err == nil {
@@ -209,7 +209,8 @@ func TestStaging(t *testing.T) {
 	}
 	u := &uploader{device: b.device}
 	for at := 0; at < len(data); at += staging {
-		if err := u.send(to, 100+at, data[at:min(at+staging, len(data))]); err != nil {
+		n := min(staging, len(data)-at)
+		if err := u.send(to, 100+at, n, func(dst []byte) { copy(dst, data[at:]) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -230,7 +231,7 @@ func BenchmarkPocket(b *testing.B) {
 		b.Fatal(err)
 	}
 	c, w := golden.Open(b, "../../pocket")
-	model, err := Open(devices[0], c, w)
+	model, err := Open(b.Context(), devices[0], c, w, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -253,5 +254,35 @@ func BenchmarkPocket(b *testing.B) {
 			}
 			b.ReportMetric(float64(n*b.N)/time.Since(start).Seconds(), "tokens/s")
 		})
+	}
+}
+
+// TestCancelUpload ends the upload at each of its steps.
+func TestCancelUpload(t *testing.T) {
+	b := small(t, nil)
+	devices, err := Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, whole := 0, false
+	for stop := 1; !whole; stop++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		steps = 0
+		model, err := Open(ctx, devices[0], b.config, b.weights, Options{Validate: true, Progress: func(done, total int64) {
+			if steps++; steps == stop {
+				cancel()
+			}
+			whole = done == total
+		}})
+		switch {
+		case whole && err != nil, !whole && !errors.Is(err, context.Canceled):
+			t.Fatalf("cancelled after %d steps: %v", stop, err)
+		case err == nil:
+			model.Close()
+		}
+		cancel()
+	}
+	if steps < 20 {
+		t.Errorf("the upload took %d steps", steps)
 	}
 }

@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -14,62 +15,166 @@ import (
 const (
 	align   = 256       // of every range: no device asks for more
 	block   = 256 << 20 // bytes per allocation, unless one tensor needs more
-	staging = 16 << 20  // bytes copied at a time to memory that the host cannot see
+	staging = 16 << 20  // bytes copied at a time
 	patient = time.Minute
 )
 
 // upload copies the weights to the device, in windows of at most so many bytes.
-// Expert weights stay packed.
-func upload(d *vk.Device, window int, c *graph.Config, w *graph.Weights) (*model, error) {
-	u := &uploader{device: d, window: window, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
-	u.left = size(w)
-	u.dense(c.Hidden, graph.Affine{W: w.Embedding})
-	u.vector(w.Norm)
-	u.dense(c.Hidden, w.Unembedding)
-	for i := range w.Layers {
-		l := &w.Layers[i]
-		u.vector(l.AttnNorm)
-		u.dense(c.Hidden, l.Query, l.Key, l.Value)
-		u.vector(l.Sinks)
-		u.dense(c.QWidth(), l.Out)
-		u.vector(l.MLPNorm)
-		u.dense(c.Hidden, l.Router)
-		u.experts(l.Up)
-		u.experts(l.Down)
+// Expert weights stay packed. It tells progress, unless nil, how many bytes of
+// how many are there, and ends early with ctx's error. What it has made by then
+// belongs to the device.
+func upload(ctx context.Context, d *vk.Device, window int, c *graph.Config, w *graph.Weights, progress func(done, total int64)) (*model, error) {
+	l := &layout{window: window, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+	l.weights(c, w)
+	if l.err != nil {
+		return nil, l.err
 	}
-	return u.model, u.finish()
-}
-
-// size is about what the weights take, alignment included.
-func size(w *graph.Weights) int {
-	n := 0
-	add := func(tensors ...*weights.Tensor) {
-		for _, t := range tensors {
-			if t != nil {
-				n += len(t.Data) + len(t.Scales) + 2*align
-			}
+	u := &uploader{ctx: ctx, device: d, progress: progress}
+	for _, i := range l.items {
+		for _, p := range i.pieces {
+			u.total += int64(p.size)
 		}
 	}
-	add(w.Embedding, w.Norm, w.Unembedding.W, w.Unembedding.B)
-	for _, l := range w.Layers {
-		add(l.AttnNorm, l.Sinks, l.MLPNorm)
-		for _, a := range []graph.Affine{l.Query, l.Key, l.Value, l.Out, l.Router, l.Up, l.Down} {
-			add(a.W, a.B)
-		}
+	err := u.blocks(l.items)
+	if e := u.finish(); err == nil {
+		err = e
 	}
-	return n
+	return l.model, err
 }
 
-// uploader places tensors in blocks of device memory. It keeps its first error.
-type uploader struct {
-	device *vk.Device
+// layout decides what is copied and into which windows, before anything is
+// made. It keeps its first error.
+type layout struct {
 	window int
 	model  *model
+	items  []item
 	err    error
-	left   int // bytes still to come, roughly
+}
 
-	block *vk.Buffer
-	used  int
+// item is a range to be: its pieces lie in it one behind the other.
+type item struct {
+	size   int // of the range, whole vectors of 16 bytes
+	pieces []piece
+	place  func(vk.Range) // is told where it lies
+}
+
+// piece is bytes that fill writes, len(dst) of them from the given one on. It is
+// asked for each byte once, from the first to the last.
+type piece struct {
+	size int
+	fill func(dst []byte, at int)
+}
+
+// stored is a part of a tensor's bytes as the file has them. Its pages are given
+// back behind the copy.
+func stored(t *weights.Tensor, part []byte) piece {
+	return piece{size: len(part), fill: func(dst []byte, at int) {
+		from := part[at : at+len(dst)]
+		t.Copy(dst, from)
+		t.Release(from)
+	}}
+}
+
+func (l *layout) weights(c *graph.Config, w *graph.Weights) {
+	l.dense(c.Hidden, graph.Affine{W: w.Embedding})
+	l.vector(w.Norm)
+	l.dense(c.Hidden, w.Unembedding)
+	for i := range w.Layers {
+		b := &w.Layers[i]
+		l.vector(b.AttnNorm)
+		l.dense(c.Hidden, b.Query, b.Key, b.Value)
+		l.vector(b.Sinks)
+		l.dense(c.QWidth(), b.Out)
+		l.vector(b.MLPNorm)
+		l.dense(c.Hidden, b.Router)
+		l.experts(b.Up)
+		l.experts(b.Down)
+	}
+}
+
+// put lays out pieces as one range.
+func (l *layout) put(place func(vk.Range), pieces ...piece) {
+	n := 0
+	for _, p := range pieces {
+		n += p.size
+	}
+	l.items = append(l.items, item{size: ceil(n, 16) * 16, pieces: pieces, place: place})
+}
+
+// most is how many things of n bytes fit a window.
+func (l *layout) most(n int) int {
+	if n > l.window && l.err == nil {
+		l.err = fmt.Errorf("%d bytes cannot be bound at once: the device's limit is %d", n, l.window)
+	}
+	return max(l.window/n, 1)
+}
+
+func (l *layout) vector(t *weights.Tensor) {
+	l.put(func(r vk.Range) { l.model.vectors[t] = r }, stored(t, t.Data))
+}
+
+// dense lays out bf16 matrices of the same width as one, rows below rows. It is
+// known by the first one's tensor.
+func (l *layout) dense(width int, all ...graph.Affine) {
+	m := &matrix{width: width}
+	var biases []piece
+	for i, a := range all {
+		m.rows += a.W.Shape[0]
+		if a.B != nil {
+			biases = append(biases, stored(a.B, a.B.Data))
+		}
+		l.model.matrices[a.W] = nil
+		if i == 0 {
+			l.model.matrices[a.W] = m
+		}
+	}
+	most := l.most(2 * width)
+	m.parts = make([]part, ceil(m.rows, most))
+	for i := range m.parts {
+		p := &m.parts[i]
+		p.first, p.count = i*most, min(most, m.rows-i*most)
+		l.put(func(r vk.Range) { p.data = r }, rows(all, p.first, p.first+p.count)...)
+	}
+	if biases != nil {
+		l.put(func(r vk.Range) { m.bias = r }, biases...)
+	}
+}
+
+// rows returns rows lo to hi of matrices that lie one below the other.
+func rows(all []graph.Affine, lo, hi int) []piece {
+	var pieces []piece
+	for _, a := range all {
+		n := a.W.Shape[0]
+		if from, to := max(lo, 0), min(hi, n); from < to {
+			pieces = append(pieces, stored(a.W, a.W.Slice(from, to).Data))
+		}
+		lo, hi = lo-n, hi-n
+	}
+	return pieces
+}
+
+// experts lays out MXFP4 matrices, in windows of experts.
+func (l *layout) experts(a graph.Affine) {
+	m := &matrix{rows: a.W.Shape[1], width: a.W.Shape[2]}
+	l.put(func(r vk.Range) { m.bias = r }, stored(a.B, a.B.Data))
+	n, most := a.W.Shape[0], l.most(m.rows*m.width/2)
+	m.parts = make([]part, ceil(n, most))
+	for i := range m.parts {
+		p := &m.parts[i]
+		w := a.W.Slice(i*most, min((i+1)*most, n))
+		p.first, p.count = i*most, w.Shape[0]
+		l.put(func(r vk.Range) { p.data = r }, stored(w, w.Data))
+		l.put(func(r vk.Range) { p.scales = r }, stored(w, w.Scales))
+	}
+	l.model.matrices[a.W] = m
+}
+
+// uploader makes blocks of device memory and fills them.
+type uploader struct {
+	ctx         context.Context
+	device      *vk.Device
+	progress    func(done, total int64)
+	done, total int64
 
 	stages [2]stage
 	turn   int
@@ -81,57 +186,68 @@ type stage struct {
 	commands *vk.Commands
 }
 
-// place reserves n bytes, rounded up to whole vectors of 16.
-func (u *uploader) place(n int) vk.Range {
-	n = ceil(n, 16) * 16
-	if u.err != nil {
-		return vk.Range{}
-	}
-	if u.block == nil || u.used+n > u.block.Size {
-		if u.block, u.err = u.device.NewBuffer(max(n, min(block, ceil(u.left, align)*align)), vk.Local); u.err != nil {
-			return vk.Range{}
+// blocks fills blocks one after the other, each with as many items as it holds
+// and no larger than they need.
+func (u *uploader) blocks(items []item) error {
+	for len(items) > 0 {
+		n, size := 0, 0
+		for n < len(items) && (n == 0 || size+items[n].size <= block) {
+			size += ceil(items[n].size, align) * align
+			n++
 		}
-		u.used = 0
+		if err := u.ctx.Err(); err != nil {
+			return err
+		}
+		b, err := u.device.NewBuffer(size, vk.Local)
+		if err != nil {
+			return err
+		}
+		if err := u.fill(b, items[:n]); err != nil {
+			return err
+		}
+		items = items[n:]
 	}
-	r := vk.Range{Buffer: u.block, Offset: u.used, Size: n}
-	u.used += ceil(n, align) * align
-	u.left -= ceil(n, align) * align
-	return r
+	return nil
 }
 
-// put copies pieces, one behind the other, into a new range.
-func (u *uploader) put(pieces ...[]byte) vk.Range {
-	n := 0
-	for _, p := range pieces {
-		n += len(p)
+func (u *uploader) fill(b *vk.Buffer, items []item) error {
+	offset := 0
+	for _, i := range items {
+		i.place(vk.Range{Buffer: b, Offset: offset, Size: i.size})
+		at := offset
+		for _, p := range i.pieces {
+			if err := u.copy(b, at, p); err != nil {
+				return err
+			}
+			at += p.size
+		}
+		offset += ceil(i.size, align) * align
 	}
-	r := u.place(n)
-	at := r.Offset
-	for _, p := range pieces {
-		u.copy(r.Buffer, at, p)
-		at += len(p)
-	}
-	return r
+	return nil
 }
 
-func (u *uploader) copy(to *vk.Buffer, at int, data []byte) {
-	if u.err != nil {
-		return
+// copy writes a piece to the buffer: straight into it where the host sees it.
+func (u *uploader) copy(to *vk.Buffer, offset int, p piece) error {
+	for at := 0; at < p.size; at += staging {
+		if err := u.ctx.Err(); err != nil {
+			return err
+		}
+		n := min(p.size-at, staging)
+		if visible := to.Bytes(); visible != nil {
+			p.fill(visible[offset+at:][:n], at)
+		} else if err := u.send(to, offset+at, n, func(dst []byte) { p.fill(dst, at) }); err != nil {
+			return err
+		}
+		if u.done += int64(n); u.progress != nil {
+			u.progress(u.done, u.total)
+		}
 	}
-	if to.Bytes() != nil {
-		copy(to.Bytes()[at:], data)
-		return
-	}
-	for len(data) > 0 && u.err == nil {
-		n := min(len(data), staging)
-		u.err = u.send(to, at, data[:n])
-		data, at = data[n:], at+n
-	}
+	return nil
 }
 
-// send copies through one of two staging buffers, so that the host fills one
-// while the device empties the other.
-func (u *uploader) send(to *vk.Buffer, at int, data []byte) error {
+// send copies n bytes through one of two staging buffers, so that the host fills
+// one while the device empties the other.
+func (u *uploader) send(to *vk.Buffer, offset, n int, fill func(dst []byte)) error {
 	s := &u.stages[u.turn]
 	u.turn = 1 - u.turn
 	if s.buffer == nil {
@@ -146,11 +262,11 @@ func (u *uploader) send(to *vk.Buffer, at int, data []byte) error {
 	if err := s.commands.Wait(patient); err != nil {
 		return err
 	}
-	copy(s.buffer.Bytes(), data)
+	fill(s.buffer.Bytes()[:n])
 	if err := s.commands.Begin(); err != nil {
 		return err
 	}
-	s.commands.Copy(to, at, s.buffer, 0, len(data))
+	s.commands.Copy(to, offset, s.buffer, 0, n)
 	s.commands.Barrier()
 	if err := s.commands.End(); err != nil {
 		return err
@@ -158,77 +274,20 @@ func (u *uploader) send(to *vk.Buffer, at int, data []byte) error {
 	return s.commands.Submit()
 }
 
-// most is how many things of n bytes fit a window.
-func (u *uploader) most(n int) int {
-	if n > u.window && u.err == nil {
-		u.err = fmt.Errorf("%d bytes cannot be bound at once: the device's limit is %d", n, u.window)
-	}
-	return max(u.window/n, 1)
-}
-
+// finish waits for the staging buffers and frees them.
 func (u *uploader) finish() error {
+	var failed error
 	for _, s := range u.stages {
-		if s.buffer == nil {
-			continue
+		if s.commands != nil {
+			if err := s.commands.Wait(patient); err != nil {
+				failed = err
+				continue // the device may still read the buffer
+			}
+			s.commands.Close()
 		}
-		if err := s.commands.Wait(patient); err != nil {
-			return err
-		}
-		s.commands.Close()
-		s.buffer.Close()
-	}
-	return u.err
-}
-
-func (u *uploader) vector(t *weights.Tensor) { u.model.vectors[t] = u.put(t.Data) }
-
-// dense uploads bf16 matrices of the same width as one, rows below rows. It is
-// known by the first one's tensor.
-func (u *uploader) dense(width int, all ...graph.Affine) {
-	m := &matrix{width: width}
-	var biases [][]byte
-	for i, a := range all {
-		m.rows += a.W.Shape[0]
-		if a.B != nil {
-			biases = append(biases, a.B.Data)
-		}
-		u.model.matrices[a.W] = nil
-		if i == 0 {
-			u.model.matrices[a.W] = m
+		if s.buffer != nil {
+			s.buffer.Close()
 		}
 	}
-	most := u.most(2 * width)
-	for first := 0; first < m.rows; first += most {
-		count := min(most, m.rows-first)
-		m.parts = append(m.parts, part{data: u.put(rows(all, first, first+count)...), first: first, count: count})
-	}
-	if biases != nil {
-		m.bias = u.put(biases...)
-	}
-}
-
-// rows returns the bytes of rows lo to hi of matrices that lie one below the
-// other.
-func rows(all []graph.Affine, lo, hi int) [][]byte {
-	var pieces [][]byte
-	for _, a := range all {
-		n := a.W.Shape[0]
-		if from, to := max(lo, 0), min(hi, n); from < to {
-			pieces = append(pieces, a.W.Slice(from, to).Data)
-		}
-		lo, hi = lo-n, hi-n
-	}
-	return pieces
-}
-
-// experts uploads MXFP4 matrices, in windows of experts.
-func (u *uploader) experts(a graph.Affine) {
-	m := &matrix{rows: a.W.Shape[1], width: a.W.Shape[2], bias: u.put(a.B.Data)}
-	n := a.W.Shape[0]
-	most := u.most(m.rows * m.width / 2)
-	for first := 0; first < n && u.err == nil; first += most {
-		w := a.W.Slice(first, min(first+most, n))
-		m.parts = append(m.parts, part{data: u.put(w.Data), scales: u.put(w.Scales), first: first, count: w.Shape[0]})
-	}
-	u.model.matrices[a.W] = m
+	return failed
 }

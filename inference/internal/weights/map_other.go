@@ -14,6 +14,10 @@ func mapFile(path string) (*mapping, error) {
 	return &mapping{data}, err
 }
 
+func (m *mapping) bytes() []byte { return m.data }
+
+func (m *mapping) release(lo, hi int) {}
+
 func (m *mapping) Close() error {
 	m.data = nil
 	return nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // mapping is a file in memory.
@@ -37,6 +39,16 @@ func mapFile(path string) (*mapping, error) {
 		return nil, fmt.Errorf("map: %w", err)
 	}
 	return &mapping{data}, nil
+}
+
+func (m *mapping) bytes() []byte { return m.data }
+
+// release drops whole pages, those that the range shares with others as well:
+// all of them come back from the file.
+func (m *mapping) release(lo, hi int) {
+	page := os.Getpagesize()
+	lo, hi = lo/page*page, min((hi+page-1)/page*page, len(m.data))
+	_ = unix.Madvise(m.data[lo:hi], unix.MADV_DONTNEED) // it is advice
 }
 
 func (m *mapping) Close() error {

@@ -22,6 +22,7 @@ type Store struct {
 	tensors map[string]*Tensor
 	names   []string // of the tensor files, for messages
 	files   []io.Closer
+	mapped  []pages // what tensors are views of, where that is no ordinary memory
 }
 
 // Open maps the tensor files of a checkpoint directory: those that
@@ -51,7 +52,7 @@ func (s *Store) open(dir string) error {
 		if err != nil {
 			return index.explain(file, fmt.Errorf("%s: %w", file, err))
 		}
-		s.files = append(s.files, m)
+		s.files, s.mapped = append(s.files, m), append(s.mapped, m)
 		if err := s.add(file, m.data); errors.Is(err, errNoHeader) {
 			return index.explain(file, err)
 		} else if err != nil {
@@ -82,7 +83,7 @@ func (s *Store) Close() error {
 	for _, f := range s.files {
 		errs = append(errs, f.Close())
 	}
-	s.files, s.tensors = nil, nil
+	s.files, s.mapped, s.tensors = nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -121,7 +122,7 @@ func (s *Store) MXFP4(blocks, scales string, shape ...int) (*Tensor, error) {
 	if i := bytes.IndexByte(sc.Data, 255); i >= 0 {
 		return nil, fmt.Errorf("%s: tensor %q: scale %d is 255 (NaN): the file is damaged", sc.File, scales, i)
 	}
-	return &Tensor{Name: blocks, File: b.File, DType: MXFP4, Shape: slices.Clone(shape), Data: b.Data, Scales: sc.Data}, nil
+	return &Tensor{Name: blocks, File: b.File, DType: MXFP4, Shape: slices.Clone(shape), Data: b.Data, Scales: sc.Data, store: s}, nil
 }
 
 // where names the files that a missing tensor could have been in.
@@ -142,6 +143,7 @@ func (s *Store) add(file string, data []byte) error {
 		if other := s.tensors[t.Name]; other != nil {
 			return fmt.Errorf("%s: tensor %q is in %s as well", file, t.Name, other.File)
 		}
+		t.store = s
 		s.tensors[t.Name] = t
 	}
 	return nil

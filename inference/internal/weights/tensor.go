@@ -44,6 +44,8 @@ type Tensor struct {
 	Shape  []int
 	Data   []byte // view, not to be written to
 	Scales []byte // MXFP4 only
+
+	store *Store // of mapped tensors, nil for others
 }
 
 // Len returns the number of elements.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"chorale/internal/lockfile"
 	"chorale/tools/python/internal/wasmpass"
 	"chorale/tools/python/internal/wheel"
 )
@@ -84,13 +85,13 @@ func (im image) prepare(ctx context.Context, o PrepareOptions) error {
 	if err := private(cache); err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, filepath.Join(cache, "lock"), func() {
+	held, err := lockfile.Wait(ctx, filepath.Join(cache, "lock"), func() {
 		o.Progress(Progress{Stage: "wait", Text: "another process is setting up Python; waiting for it"})
 	})
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer held.Close()
 	if _, err := im.prepared(o.Cache); !errors.Is(err, ErrNotPrepared) {
 		return err // the other process has done it
 	}

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"chorale/internal/lockfile"
 	"chorale/tools/python/internal/wheel"
 )
 
@@ -199,7 +200,7 @@ func TestPrepareCanBeInterrupted(t *testing.T) {
 	if _, err := im.prepared(cache); !errors.Is(err, ErrNotPrepared) {
 		t.Fatalf("after the interruption: %v", err)
 	}
-	unlock, err := lock(t.Context(), filepath.Join(cache, "lock"), func() {})
+	held, err := lockfile.Exclusive(filepath.Join(cache, "lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +209,7 @@ func TestPrepareCanBeInterrupted(t *testing.T) {
 	if err := im.prepare(waiting, o); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while another process holds the lock: %v", err)
 	}
-	unlock()
+	held.Close()
 	if err := im.prepare(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
@@ -18,7 +19,7 @@ import (
 // reports an error where there is no Vulkan loader; none without one means that
 // no driver has a device.
 func Devices() ([]Device, error) {
-	i, err := vk.Open(false)
+	i, err := vk.Open(vk.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +47,7 @@ type Backend struct {
 	instance *vk.Instance
 	device   *vk.Device
 	profile  profile
+	patience time.Duration // of a wait for the device
 	chunk    int
 	model    *model
 
@@ -70,13 +72,13 @@ func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Op
 	if c.HeadDim != 64 {
 		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
 	}
-	b := &Backend{config: c, weights: w, kernels: map[variant]*vk.Kernel{}}
+	b := &Backend{config: c, weights: w, patience: o.patience(), kernels: map[variant]*vk.Kernel{}}
 	if err := b.openDevice(d, o, adjust); err != nil {
 		b.Close()
 		return nil, err
 	}
 	var err error
-	if b.model, err = upload(ctx, b.device, b.profile.window, c, w, o.Progress); err != nil {
+	if b.model, err = upload(ctx, b.device, b.profile.window, b.patience, c, w, o.Progress); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("load the model onto %s: %w", d.Name, err)
 	}
@@ -85,7 +87,7 @@ func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Op
 
 func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	var err error
-	if b.instance, err = vk.Open(o.Validate); err != nil {
+	if b.instance, err = vk.Open(vk.Options{Validate: o.Validate, Inject: o.Inject}); err != nil {
 		return err
 	}
 	all, err := b.instance.Devices()

@@ -12,10 +12,42 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"time"
+
+	"chorale/inference/internal/vk"
 )
 
 // ErrUnsupported says that this build cannot reach Vulkan.
 var ErrUnsupported = errors.New("this build has no Vulkan support (it was built without cgo, or for a 32-bit machine)")
+
+// The errors of a device that failed, wrapped by those of this package. After
+// one of them, close all States and the Backend; a new one may work.
+var (
+	ErrDeviceLost  = vk.ErrDeviceLost
+	ErrOutOfMemory = vk.ErrOutOfMemory
+	ErrTimeout     = vk.ErrTimeout
+)
+
+// Options say how a model is loaded and run. The zero value is good.
+type Options struct {
+	// Progress, unless nil, is told now and then how many bytes of the weights
+	// are on the device, of how many.
+	Progress func(done, total int64)
+
+	// Patience bounds each wait for the device; 0 is a minute. Passes are
+	// submitted in pieces of well under a second each on a device that works.
+	Patience time.Duration
+
+	Validate bool                     // let the validation layer watch, for tests
+	Inject   func(point string) error // faults, for tests; see vk.Options
+}
+
+func (o *Options) patience() time.Duration {
+	if o.Patience > 0 {
+		return o.Patience
+	}
+	return time.Minute
+}
 
 // Device is a Vulkan device that can run the model.
 type Device struct {
@@ -30,13 +62,4 @@ type Device struct {
 
 func (d Device) String() string {
 	return fmt.Sprintf("%s (%s, %s)", d.Name, d.Kind, d.Driver)
-}
-
-// Options say how a model is loaded. The zero value is good.
-type Options struct {
-	Validate bool // watch every call by the validation layer, which must be installed
-
-	// Progress, unless nil, is told now and then how many bytes of the weights
-	// are on the device, of how many.
-	Progress func(done, total int64)
 }

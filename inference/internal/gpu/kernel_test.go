@@ -27,7 +27,7 @@ type bench struct {
 func newBench(t *testing.T, driver drivers.Driver) *bench {
 	t.Helper()
 	driver.Use(t)
-	i, err := vk.Open(true)
+	i, err := vk.Open(vk.Options{Validate: true})
 	if err != nil {
 		drivers.Missing(t, err.Error())
 	}

@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"context"
+	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
@@ -24,7 +25,7 @@ func (r *recording) close() {
 
 // run submits the segments, one ahead of the one that it waits for. What has
 // been submitted is waited for also where the next cannot be.
-func (r *recording) run(ctx context.Context) error {
+func (r *recording) run(ctx context.Context, patience time.Duration) error {
 	submitted, failed := 0, error(nil)
 	for i := range r.segments {
 		for failed == nil && submitted < min(i+2, len(r.segments)) {
@@ -38,7 +39,7 @@ func (r *recording) run(ctx context.Context) error {
 		if i == submitted {
 			break
 		}
-		if err := r.segments[i].Wait(patient); err != nil {
+		if err := r.segments[i].Wait(patience); err != nil {
 			return err
 		}
 	}

@@ -299,7 +299,10 @@ func (s *state) Forward(ctx context.Context, b graph.Batch) ([]float32, error) {
 			defer r.close()
 		}
 	}
-	if err := r.run(ctx); err != nil {
+	if err := r.run(ctx, s.patience); err != nil {
+		return nil, err
+	}
+	if err := s.device.Reach(vk.AtReadback); err != nil {
 		return nil, err
 	}
 	return s.logits.Float32s()[:key.rows*s.config.Vocab], nil

@@ -207,7 +207,7 @@ func TestStaging(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &uploader{device: b.device}
+	u := &uploader{ctx: t.Context(), device: b.device, patience: time.Minute}
 	for at := 0; at < len(data); at += staging {
 		n := min(staging, len(data)-at)
 		if err := u.send(to, 100+at, n, func(dst []byte) { copy(dst, data[at:]) }); err != nil {

@@ -22,7 +22,7 @@ func (s *state) Trace(ctx context.Context, b graph.Batch, tap func(r graph.Reg, 
 	o.wrote = func(regs ...graph.Reg) error {
 		err := o.end()
 		if err == nil {
-			err = o.out.run(ctx)
+			err = o.out.run(ctx, o.patience)
 		}
 		o.out.close()
 		for _, r := range regs {
@@ -105,5 +105,5 @@ func (s *state) once(record func(c *vk.Commands)) error {
 	if err := c.Submit(); err != nil {
 		return err
 	}
-	return c.Wait(patient)
+	return c.Wait(s.patience)
 }

@@ -16,20 +16,19 @@ const (
 	align   = 256       // of every range: no device asks for more
 	block   = 256 << 20 // bytes per allocation, unless one tensor needs more
 	staging = 16 << 20  // bytes copied at a time
-	patient = time.Minute
 )
 
 // upload copies the weights to the device, in windows of at most so many bytes.
 // Expert weights stay packed. It tells progress, unless nil, how many bytes of
 // how many are there, and ends early with ctx's error. What it has made by then
 // belongs to the device.
-func upload(ctx context.Context, d *vk.Device, window int, c *graph.Config, w *graph.Weights, progress func(done, total int64)) (*model, error) {
+func upload(ctx context.Context, d *vk.Device, window int, patience time.Duration, c *graph.Config, w *graph.Weights, progress func(done, total int64)) (*model, error) {
 	l := &layout{window: window, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
 	l.weights(c, w)
 	if l.err != nil {
 		return nil, l.err
 	}
-	u := &uploader{ctx: ctx, device: d, progress: progress}
+	u := &uploader{ctx: ctx, device: d, patience: patience, progress: progress}
 	for _, i := range l.items {
 		for _, p := range i.pieces {
 			u.total += int64(p.size)
@@ -173,6 +172,7 @@ func (l *layout) experts(a graph.Affine) {
 type uploader struct {
 	ctx         context.Context
 	device      *vk.Device
+	patience    time.Duration
 	progress    func(done, total int64)
 	done, total int64
 
@@ -232,6 +232,9 @@ func (u *uploader) copy(to *vk.Buffer, offset int, p piece) error {
 		if err := u.ctx.Err(); err != nil {
 			return err
 		}
+		if err := u.device.Reach(vk.AtUpload); err != nil {
+			return err
+		}
 		n := min(p.size-at, staging)
 		if visible := to.Bytes(); visible != nil {
 			p.fill(visible[offset+at:][:n], at)
@@ -259,7 +262,7 @@ func (u *uploader) send(to *vk.Buffer, offset, n int, fill func(dst []byte)) err
 			return err
 		}
 	}
-	if err := s.commands.Wait(patient); err != nil {
+	if err := s.commands.Wait(u.patience); err != nil {
 		return err
 	}
 	fill(s.buffer.Bytes()[:n])
@@ -279,7 +282,7 @@ func (u *uploader) finish() error {
 	var failed error
 	for _, s := range u.stages {
 		if s.commands != nil {
-			if err := s.commands.Wait(patient); err != nil {
+			if err := s.commands.Wait(u.patience); err != nil {
 				failed = err
 				continue // the device may still read the buffer
 			}

@@ -80,6 +80,9 @@ func (b *Buffer) free(d *Device) {
 }
 
 func (b *Buffer) mapMemory(d *Device, doing string) error {
+	if err := d.Reach(AtMap); err != nil {
+		return err
+	}
 	var p unsafe.Pointer
 	err := check(doing, vulkan.MapMemory(d.device, b.memory, 0, vulkan.DeviceSize(vulkan.WholeSize), 0, &p))
 	if err == nil {
@@ -98,6 +101,9 @@ const (
 // allocate takes memory of the type that suits the place best, or of the next
 // where that one's heap is full.
 func (d *Device) allocate(doing string, size C.uint64_t, types uint32, place Place) (vulkan.DeviceMemory, vulkan.MemoryPropertyFlagBits, error) {
+	if err := d.Reach(AtAllocate); err != nil {
+		return nil, 0, err
+	}
 	err := fmt.Errorf("vulkan: %s: the device has no memory for it", doing)
 	for _, wish := range d.wishes(place) {
 		for i, t := range d.raw._type[:d.raw.types] {
@@ -107,8 +113,8 @@ func (d *Device) allocate(doing string, size C.uint64_t, types uint32, place Pla
 			}
 			var m vulkan.DeviceMemory
 			err = check(doing, C.vk_allocate(raw(d.device), size, C.uint32_t(i), out(&m)))
-			if err == nil || !errors.Is(err, ErrOutOfMemory) {
-				return m, flags, err
+			if !errors.Is(err, ErrOutOfMemory) {
+				return m, flags, d.note(err)
 			}
 		}
 	}

@@ -23,7 +23,8 @@ type Commands struct {
 	fence    vulkan.Fence
 	layout   vulkan.PipelineLayout // of the kernel bound last
 	pipeline vulkan.Pipeline
-	pending  bool
+	pending  bool // submitted, and not seen to end
+	late     bool // pending, and waited for in vain
 }
 
 // NewCommands makes an empty recording.
@@ -43,7 +44,7 @@ func (d *Device) NewCommands() (*Commands, error) {
 	c.fence, c.pool, c.commands = fence, pool, commands
 	d.adopt(&c.object, func() {
 		if c.pending {
-			return // the device may still come to it: better leaked than freed
+			return // nobody waited for it: better leaked than freed under the device
 		}
 		vulkan.DestroyCommandPool(d.device, c.pool, nil)
 		vulkan.DestroyFence(d.device, c.fence, nil)
@@ -68,8 +69,7 @@ func (c *Commands) Bind(s *Set) {
 		c.pipeline = k.pipeline
 	}
 	c.layout = k.layout
-	vulkan.CmdBindDescriptorSets(c.commands, vulkan.PipelineBindPointCompute, k.layout, 0, 1,
-		[]vulkan.DescriptorSet{s.set}, 0, nil)
+	C.vk_bind_set(raw(c.commands), raw(k.layout), raw(s.set))
 }
 
 // Push sets the push constants of the next dispatches. T is a struct of 32-bit
@@ -111,11 +111,21 @@ func (c *Commands) End() error { return check("end recording", vulkan.EndCommand
 // Submit starts the recorded work.
 func (c *Commands) Submit() error {
 	d := c.device
+	if err := d.Reach(AtSubmit); err != nil {
+		return err
+	}
+	return d.note(c.submit())
+}
+
+func (c *Commands) submit() error {
+	d := c.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.closed:
 		return errors.New("vulkan: submit to a closed device")
+	case d.lost != nil:
+		return d.lost
 	case c.pending:
 		return errors.New("vulkan: submit of commands that are running")
 	}
@@ -128,31 +138,39 @@ func (c *Commands) Submit() error {
 }
 
 // Wait blocks until the submitted work is done. On [ErrTimeout] it is still
-// running, and its buffers must not be touched; the device is best closed.
+// running, and its buffers must not be touched; it can be waited for again. The
+// device keeps what is closed meanwhile, since the work may use it.
 func (c *Commands) Wait(timeout time.Duration) error {
 	if !c.pending {
 		return nil
 	}
-	err := c.wait(timeout)
-	c.device.mu.Lock()
-	defer c.device.mu.Unlock()
-	if !c.pending {
-		delete(c.device.running, c)
+	d := c.device
+	err := d.Reach(AtWait)
+	if err == nil {
+		err = d.note(c.fenced(timeout))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(d.running, c)
+		if c.late {
+			c.late = false
+			d.late--
+		}
+	case errors.Is(err, ErrTimeout) && !c.late:
+		c.late = true
+		d.late++
 	}
 	return err
 }
 
-func (c *Commands) wait(timeout time.Duration) error {
-	fences := []vulkan.Fence{c.fence}
-	r := vulkan.WaitForFences(c.device.device, 1, fences, vulkan.True, uint64(max(timeout, 0)))
-	if err := check(fmt.Sprintf("wait %v", timeout), r); err != nil {
-		if isLost(err) {
-			c.pending = false
-		}
-		return err
+// fenced waits for the fence and clears it. The fence of a lost device has
+// nothing more to say.
+func (c *Commands) fenced(timeout time.Duration) error {
+	err := check(fmt.Sprintf("wait %v", timeout), C.vk_wait(raw(c.device.device), raw(c.fence), C.uint64_t(max(timeout, 0))))
+	if err == nil || errors.Is(err, ErrDeviceLost) {
+		c.pending = false
 	}
-	c.pending = false
-	return check("reset fence", vulkan.ResetFences(c.device.device, 1, fences))
+	return err
 }
-
-func isLost(err error) bool { return errors.Is(err, ErrDeviceLost) }

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"container/list"
+	"errors"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type Device struct {
 	mu      sync.Mutex // guards the fields below, and the queue as Vulkan demands
 	objects list.List  // of *object, oldest first
 	running map[*Commands]bool
+	late    int   // of running, those that did not finish in time
+	lost    error // set for good when the device is lost
 	closed  bool
 }
 
@@ -36,6 +39,9 @@ type object struct {
 
 // Open opens a device that [Instance.Devices] returned.
 func (i *Instance) Open(d Description) (*Device, error) {
+	if err := i.reach(AtDevice); err != nil {
+		return nil, err
+	}
 	dev := &Device{Description: d, instance: i, running: map[*Commands]bool{}}
 	var device vulkan.Device
 	r := C.vk_create_device(raw(d.physical), C.uint32_t(d.raw.family), C.int(d.raw.portability_subset), out(&device))
@@ -48,6 +54,20 @@ func (i *Instance) Open(d Description) (*Device, error) {
 	return dev, nil
 }
 
+// Reach asks for an injected fault at a point of [Points] that this package
+// does not see: before weights are copied, before results are read.
+func (d *Device) Reach(point string) error { return d.note(d.instance.reach(point)) }
+
+// note remembers the loss of the device.
+func (d *Device) note(err error) error {
+	if errors.Is(err, ErrDeviceLost) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.lost = err
+	}
+	return err
+}
+
 // adopt makes the device the owner of an object.
 func (d *Device) adopt(o *object, destroy func()) {
 	d.mu.Lock()
@@ -56,15 +76,19 @@ func (d *Device) adopt(o *object, destroy func()) {
 	o.element = d.objects.PushBack(o)
 }
 
-// Close destroys the object. The device must have finished with it. Closing
-// twice, or after the device, does nothing.
+// Close destroys the object. The device must have finished with it, unless the
+// device was lost or is late with some work: what it may still use is then kept
+// until the device is closed. Closing twice, or after the device, does nothing.
 func (o *object) Close() {
 	if o == nil || o.device == nil {
 		return
 	}
-	o.device.mu.Lock()
-	defer o.device.mu.Unlock()
-	o.release()
+	d := o.device
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lost == nil && d.late == 0 {
+		o.release()
+	}
 }
 
 // release destroys the object; the device's lock is held.
@@ -92,7 +116,7 @@ func (d *Device) Close() {
 	}
 	d.closed = true
 	for c := range d.running {
-		if err := c.wait(farewell); err != nil && !isLost(err) {
+		if errors.Is(c.fenced(farewell), ErrTimeout) {
 			d.instance.abandoned.Store(true)
 			return
 		}

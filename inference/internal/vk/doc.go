@@ -15,8 +15,8 @@
 // directly.
 //
 // The package refuses graphics, images, more than one queue, and unbounded
-// waits. It needs cgo; without it, it is empty, and its importers must be built
-// for that.
+// waits. It needs cgo; without it only its errors are left, and its importers
+// must be built for that.
 //
 // Objects belong to their Device and are destroyed with it, latest first, if
 // they have not been closed before. A Device's methods may be called

@@ -3,20 +3,9 @@
 package vk
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/vulkan-go/vulkan"
-)
-
-// What a caller can act on. Errors of this package wrap one of these where it
-// applies.
-var (
-	ErrNoLoader    = errors.New("no Vulkan loader on this system (install libvulkan1 or your system's counterpart)")
-	ErrNoDriver    = errors.New("the Vulkan loader finds no driver (on Debian and Ubuntu: install mesa-vulkan-drivers)")
-	ErrDeviceLost  = errors.New("the device was lost")
-	ErrOutOfMemory = errors.New("out of memory")
-	ErrTimeout     = errors.New("the device did not finish in time")
 )
 
 // check turns a VkResult into an error that says what was being done.

@@ -44,7 +44,19 @@ type Instance struct {
 	messenger C.handle
 	messages  *messages
 	self      cgo.Handle
+	inject    func(point string) error
 	abandoned atomic.Bool // with a device that did not come back
+}
+
+// reach asks for an injected fault.
+func (i *Instance) reach(point string) error {
+	if i.inject == nil {
+		return nil
+	}
+	if err := i.inject(point); err != nil {
+		return fmt.Errorf("vulkan: injected at %s: %w", point, err)
+	}
+	return nil
 }
 
 // messages are what the validation layer said.
@@ -65,17 +77,18 @@ func goVulkanMessage(messenger C.uintptr_t, text *C.char) {
 	}
 }
 
-// Open connects to the system's Vulkan. With validate set, every later call is
-// watched by the Khronos validation layer, which must be installed; see
-// [Instance.Messages].
-func Open(validate bool) (*Instance, error) {
+// Open connects to the system's Vulkan.
+func Open(o Options) (*Instance, error) {
 	if err := loader(); err != nil {
 		return nil, err
 	}
 	opening.Lock()
 	defer opening.Unlock()
-	i := &Instance{messages: &messages{}}
-	if validate {
+	i := &Instance{messages: &messages{}, inject: o.Inject}
+	if err := i.reach(AtInstance); err != nil {
+		return nil, err
+	}
+	if o.Validate {
 		if err := needLayer(); err != nil {
 			return nil, err
 		}

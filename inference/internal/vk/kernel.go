@@ -35,7 +35,10 @@ type Kernel struct {
 // NewKernel compiles a kernel.
 func (d *Device) NewKernel(s KernelSpec) (*Kernel, error) {
 	k := &Kernel{Name: s.Name}
-	if err := k.build(d, s); err != nil {
+	if err := d.Reach(AtPipeline); err != nil {
+		return nil, fmt.Errorf("kernel %s: %w", s.Name, err)
+	}
+	if err := d.note(k.build(d, s)); err != nil {
 		k.free(d)
 		return nil, fmt.Errorf("kernel %s: %w", s.Name, err)
 	}

@@ -43,6 +43,9 @@ static get_proc proc;
 	X(result, vkBeginCommandBuffer, (handle, const struct command_buffer_begin_info *)) \
 	X(void, vkCmdPipelineBarrier, (handle, uint32_t, uint32_t, uint32_t, uint32_t, const struct memory_barrier *, uint32_t, const void *, uint32_t, const void *)) \
 	X(void, vkCmdCopyBuffer, (handle, handle, handle, uint32_t, const struct buffer_copy *)) \
+	X(void, vkCmdBindDescriptorSets, (handle, int32_t, handle, uint32_t, uint32_t, const handle *, uint32_t, const uint32_t *)) \
+	X(result, vkWaitForFences, (handle, uint32_t, const handle *, uint32_t, uint64_t)) \
+	X(result, vkResetFences, (handle, uint32_t, const handle *)) \
 	X(result, vkQueueSubmit, (handle, uint32_t, const struct submit_info *, handle))
 
 #define DECLARE(ret, name, args) static ret (*name) args;
@@ -316,4 +319,13 @@ void vk_copy(handle commands, handle source, handle target, uint64_t from, uint6
 result vk_submit(handle queue, handle commands, handle fence) {
 	const struct submit_info info = {.type = TYPE_SUBMIT_INFO, .commands = 1, .command = &commands};
 	return vkQueueSubmit(queue, 1, &info, fence);
+}
+
+void vk_bind_set(handle commands, handle layout, handle set) {
+	vkCmdBindDescriptorSets(commands, BIND_COMPUTE, layout, 0, 1, &set, 0, NULL);
+}
+
+result vk_wait(handle device, handle fence, uint64_t timeout) {
+	result r = vkWaitForFences(device, 1, &fence, 1, timeout);
+	return r ? r : vkResetFences(device, 1, &fence);
 }

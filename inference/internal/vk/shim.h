@@ -65,6 +65,10 @@ result vk_begin(handle commands);
 void vk_barrier(handle commands, uint32_t source_stage, uint32_t target_stage,
 	uint32_t source_access, uint32_t target_access);
 void vk_copy(handle commands, handle source, handle target, uint64_t from, uint64_t to, uint64_t size);
+void vk_bind_set(handle commands, handle layout, handle set);
 result vk_submit(handle queue, handle commands, handle fence);
+
+// vk_wait waits so many nanoseconds for a fence and resets it.
+result vk_wait(handle device, handle fence, uint64_t timeout);
 
 #endif

@@ -22,7 +22,7 @@ import (
 func device(t *testing.T, driver drivers.Driver) (*Instance, *Device) {
 	t.Helper()
 	driver.Use(t)
-	i, err := Open(true)
+	i, err := Open(Options{Validate: true})
 	if err != nil {
 		drivers.Missing(t, err.Error())
 	}
@@ -199,7 +199,7 @@ func TestGCStorm(t *testing.T) {
 }
 
 func storm(t *testing.T) {
-	i, err := Open(false) // the validation layer would hide the driver's timing
+	i, err := Open(Options{}) // the validation layer would hide the driver's timing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestErrors(t *testing.T) {
 
 func TestOutOfMemory(t *testing.T) {
 	drivers.Lavapipe.Use(t)
-	i, err := Open(false) // the layer would complain of the size
+	i, err := Open(Options{}) // the layer would complain of the size
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +386,7 @@ func TestCloseWhileRunning(t *testing.T) {
 // silence elsewhere means something.
 func TestMessages(t *testing.T) {
 	drivers.Lavapipe.Use(t)
-	i, err := Open(true)
+	i, err := Open(Options{Validate: true})
 	if err != nil {
 		drivers.Missing(t, err.Error())
 	}
@@ -425,7 +425,7 @@ func TestNoDriver(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.json")
 	t.Setenv("VK_DRIVER_FILES", none)
 	t.Setenv("VK_ICD_FILENAMES", none)
-	i, err := Open(false)
+	i, err := Open(Options{})
 	if errors.Is(err, ErrNoLoader) {
 		drivers.Missing(t, err.Error())
 	}

@@ -9,6 +9,9 @@ import (
 // Alpha is the slope of the sigmoid in gpt-oss's SwiGLU.
 const Alpha = 1.702
 
+// maxVocab bounds the vocabulary.
+const maxVocab = 1 << 24
+
 // Config are the numbers of a model.
 type Config struct {
 	Layers  int
@@ -182,7 +185,7 @@ func (c *Config) checkShapes() error {
 	}{
 		{"num_hidden_layers", c.Layers, 1 << 10},
 		{"hidden_size", c.Hidden, 1 << 18},
-		{"vocab_size", c.Vocab, 1 << 24},
+		{"vocab_size", c.Vocab, maxVocab},
 		{"num_attention_heads", c.Heads, 1 << 12},
 		{"num_key_value_heads", c.KVHeads, 1 << 12},
 		{"head_dim", c.HeadDim, 1 << 10},
@@ -250,17 +253,7 @@ func (f *configFile) rope() (Rope, error) {
 	if r.OriginalContext == 0 {
 		r.OriginalContext = 4096
 	}
-	switch {
-	case !(r.Theta > 1 && r.Theta < 1e12):
-		return r, fmt.Errorf("rope_theta is %v", r.Theta)
-	case !(r.Factor >= 1 && r.Factor <= 1e4):
-		return r, fmt.Errorf("YaRN factor is %v", r.Factor)
-	case !(r.BetaFast > 0 && r.BetaSlow > 0 && r.BetaFast > r.BetaSlow && r.BetaFast < 1e6):
-		return r, fmt.Errorf("YaRN bounds are beta_fast %v, beta_slow %v", r.BetaFast, r.BetaSlow)
-	case r.OriginalContext < 1 || r.OriginalContext > 1<<24:
-		return r, fmt.Errorf("original context is %d", r.OriginalContext)
-	}
-	return r, nil
+	return r, r.check()
 }
 
 func (k *ropeKey) apply(r *Rope) error {

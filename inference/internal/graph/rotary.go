@@ -1,6 +1,9 @@
 package graph
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Rope are the parameters of the rotary embedding with YaRN's interpolation by
 // parts (arXiv:2309.00071).
@@ -11,6 +14,21 @@ type Rope struct {
 	BetaSlow        float64 // rotations below which it is divided by Factor
 	OriginalContext int
 	Truncate        bool // round the ramp's bounds outwards; gpt-oss does not
+}
+
+// check refuses parameters that no model has.
+func (r *Rope) check() error {
+	switch {
+	case !(r.Theta > 1 && r.Theta < 1e12):
+		return fmt.Errorf("rope_theta is %v", r.Theta)
+	case !(r.Factor >= 1 && r.Factor <= 1e4):
+		return fmt.Errorf("YaRN factor is %v", r.Factor)
+	case !(r.BetaFast > 0 && r.BetaSlow > 0 && r.BetaFast > r.BetaSlow && r.BetaFast < 1e6):
+		return fmt.Errorf("YaRN bounds are beta_fast %v, beta_slow %v", r.BetaFast, r.BetaSlow)
+	case r.OriginalContext < 1 || r.OriginalContext > 1<<24:
+		return fmt.Errorf("original context is %d", r.OriginalContext)
+	}
+	return nil
 }
 
 // Concentration is YaRN's factor on cos and sin, 0.1 ln(Factor) + 1. It is

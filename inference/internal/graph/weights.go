@@ -2,18 +2,20 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"chorale/inference/internal/weights"
 )
 
-// Affine is a matrix with its bias. The matrix is BF16 [out, in], or for
-// experts MXFP4 [Experts, out, in]; the bias is BF16 [out] or [Experts, out],
-// nil where there is none.
+// Affine is a matrix with its bias, which is nil where there is none. A dense
+// matrix is [out, in] of any type but MXFP4, its bias [out]. Experts' matrices
+// are MXFP4 (or MXFP4Blocks) [Experts, out, in], their biases [Experts, out].
 type Affine struct{ W, B *weights.Tensor }
 
 // Weights are the tensors of a model by role, views of the checkpoint. H is
-// Hidden, D is HeadDim, E is Experts, I is Width. All but the experts' matrices
-// are BF16. The pointers identify tensors for as long as the model lives.
+// Hidden, D is HeadDim, E is Experts, I is Width. Vectors (gains, biases, sinks)
+// and dense matrices, the embedding among them, are BF16; those of GGUF may be
+// F32 or F16 as well, and its matrices Q8_0. The pointers identify tensors for as long as the model lives.
 type Weights struct {
 	Embedding   *weights.Tensor // [Vocab, H]
 	Layers      []Layer
@@ -30,16 +32,21 @@ type Layer struct {
 	Out        Affine          // [H, Heads*D]
 	MLPNorm    *weights.Tensor // gain [H]
 	Router     Affine          // [E, H]
-	Up         Affine          // MXFP4 [E, 2*I, H]: rows 2i are gate i, rows 2i+1 up i
-	Down       Affine          // MXFP4 [E, H, I]
+	Up         Affine          // [E, 2*I, H]: rows 2i are gate i, rows 2i+1 up i; of two tensors in GGUF
+	Down       Affine          // [E, H, I]
 }
 
 // Bind finds the model's tensors in a checkpoint. The names decide the layout:
-// Hugging Face's or OpenAI's own, where query, key and value are one matrix.
-// A missing tensor or one of another type or shape is an error.
+// GGUF's, Hugging Face's, or OpenAI's own, where query, key and value are one
+// matrix. A missing tensor or one of another type or shape is an error.
 func Bind(s *weights.Store, c *Config) (*Weights, error) {
-	b := &binder{store: s, c: c}
-	if s.Has("embedding.weight") && !s.Has("model.embed_tokens.weight") {
+	b := &binder{store: s, c: c, vectors: []weights.DType{weights.BF16}, matrices: []weights.DType{weights.BF16}}
+	switch {
+	case s.Metadata() != nil:
+		b.vectors = []weights.DType{weights.F32, weights.BF16, weights.F16}
+		b.matrices = append(slices.Clone(b.vectors), weights.Q8_0)
+		return b.result(b.gguf())
+	case s.Has("embedding.weight") && !s.Has("model.embed_tokens.weight"):
 		return b.result(b.original())
 	}
 	return b.result(b.huggingFace())
@@ -47,9 +54,10 @@ func Bind(s *weights.Store, c *Config) (*Weights, error) {
 
 // binder looks tensors up and keeps the first error.
 type binder struct {
-	store *weights.Store
-	c     *Config
-	err   error
+	store             *weights.Store
+	c                 *Config
+	vectors, matrices []weights.DType // what dense ones may be made of in this layout
+	err               error
 }
 
 func (b *binder) result(w *Weights) (*Weights, error) {
@@ -62,20 +70,20 @@ func (b *binder) result(w *Weights) (*Weights, error) {
 func (b *binder) huggingFace() *Weights {
 	c, h := b.c, b.c.Hidden
 	w := &Weights{
-		Embedding:   b.bf16("model.embed_tokens.weight", c.Vocab, h),
-		Norm:        b.bf16("model.norm.weight", h),
-		Unembedding: Affine{W: b.bf16("lm_head.weight", c.Vocab, h)},
+		Embedding:   b.dense("model.embed_tokens.weight", c.Vocab, h),
+		Norm:        b.vector("model.norm.weight", h),
+		Unembedding: Affine{W: b.dense("lm_head.weight", c.Vocab, h)},
 	}
 	for l := range c.Layers {
 		p := fmt.Sprintf("model.layers.%d.", l)
 		w.Layers = append(w.Layers, Layer{
-			AttnNorm: b.bf16(p+"input_layernorm.weight", h),
+			AttnNorm: b.vector(p+"input_layernorm.weight", h),
 			Query:    b.affine(p+"self_attn.q_proj", c.QWidth(), h),
 			Key:      b.affine(p+"self_attn.k_proj", c.KVWidth(), h),
 			Value:    b.affine(p+"self_attn.v_proj", c.KVWidth(), h),
-			Sinks:    b.bf16(p+"self_attn.sinks", c.Heads),
+			Sinks:    b.vector(p+"self_attn.sinks", c.Heads),
 			Out:      b.affine(p+"self_attn.o_proj", h, c.QWidth()),
-			MLPNorm:  b.bf16(p+"post_attention_layernorm.weight", h),
+			MLPNorm:  b.vector(p+"post_attention_layernorm.weight", h),
 			Router:   b.affine(p+"mlp.router", c.Experts, h),
 			Up: b.experts(p+"mlp.experts.gate_up_proj_blocks", p+"mlp.experts.gate_up_proj_scales",
 				p+"mlp.experts.gate_up_proj_bias", 2*c.Width, h),
@@ -89,25 +97,59 @@ func (b *binder) huggingFace() *Weights {
 func (b *binder) original() *Weights {
 	c, h := b.c, b.c.Hidden
 	w := &Weights{
-		Embedding:   b.bf16("embedding.weight", c.Vocab, h),
-		Norm:        b.bf16("norm.scale", h),
-		Unembedding: Affine{W: b.bf16("unembedding.weight", c.Vocab, h)},
+		Embedding:   b.dense("embedding.weight", c.Vocab, h),
+		Norm:        b.vector("norm.scale", h),
+		Unembedding: Affine{W: b.dense("unembedding.weight", c.Vocab, h)},
 	}
 	q, kv := c.QWidth(), c.KVWidth()
 	for l := range c.Layers {
 		p := fmt.Sprintf("block.%d.", l)
 		qkv := b.affine(p+"attn.qkv", q+2*kv, h)
 		w.Layers = append(w.Layers, Layer{
-			AttnNorm: b.bf16(p+"attn.norm.scale", h),
+			AttnNorm: b.vector(p+"attn.norm.scale", h),
 			Query:    qkv.rows(0, q),
 			Key:      qkv.rows(q, q+kv),
 			Value:    qkv.rows(q+kv, q+2*kv),
-			Sinks:    b.bf16(p+"attn.sinks", c.Heads),
+			Sinks:    b.vector(p+"attn.sinks", c.Heads),
 			Out:      b.affine(p+"attn.out", h, q),
-			MLPNorm:  b.bf16(p+"mlp.norm.scale", h),
+			MLPNorm:  b.vector(p+"mlp.norm.scale", h),
 			Router:   b.affine(p+"mlp.gate", c.Experts, h),
 			Up:       b.experts(p+"mlp.mlp1_weight.blocks", p+"mlp.mlp1_weight.scales", p+"mlp.mlp1_bias", 2*c.Width, h),
 			Down:     b.experts(p+"mlp.mlp2_weight.blocks", p+"mlp.mlp2_weight.scales", p+"mlp.mlp2_bias", h, c.Width),
+		})
+	}
+	return w
+}
+
+// gguf finds the names that llama.cpp's converter gives. Gate and up rows are
+// two tensors there.
+func (b *binder) gguf() *Weights {
+	c, h := b.c, b.c.Hidden
+	w := &Weights{
+		Embedding:   b.dense("token_embd.weight", c.Vocab, h),
+		Norm:        b.vector("output_norm.weight", h),
+		Unembedding: Affine{W: b.dense("output.weight", c.Vocab, h)},
+	}
+	for l := range c.Layers {
+		p := fmt.Sprintf("blk.%d.", l)
+		up := []int{c.Experts, c.Width, h}
+		w.Layers = append(w.Layers, Layer{
+			AttnNorm: b.vector(p+"attn_norm.weight", h),
+			Query:    b.affine(p+"attn_q", c.QWidth(), h),
+			Key:      b.affine(p+"attn_k", c.KVWidth(), h),
+			Value:    b.affine(p+"attn_v", c.KVWidth(), h),
+			Sinks:    b.vector(p+"attn_sinks.weight", c.Heads),
+			Out:      b.affine(p+"attn_output", h, c.QWidth()),
+			MLPNorm:  b.vector(p+"post_attention_norm.weight", h),
+			Router:   b.affine(p+"ffn_gate_inp", c.Experts, h),
+			Up: Affine{
+				W: b.keep(b.store.Pair(p+"ffn_gate_exps.weight", p+"ffn_up_exps.weight", up, weights.MXFP4Blocks)),
+				B: b.keep(b.store.Pair(p+"ffn_gate_exps.bias", p+"ffn_up_exps.bias", up[:2], b.vectors...)),
+			},
+			Down: Affine{
+				W: b.keep(b.store.Tensor(p+"ffn_down_exps.weight", []int{c.Experts, h, c.Width}, weights.MXFP4Blocks)),
+				B: b.vector(p+"ffn_down_exps.bias", c.Experts, h),
+			},
 		})
 	}
 	return w
@@ -120,18 +162,22 @@ func (b *binder) keep(t *weights.Tensor, err error) *weights.Tensor {
 	return t
 }
 
-func (b *binder) bf16(name string, shape ...int) *weights.Tensor {
-	return b.keep(b.store.Tensor(name, weights.BF16, shape...))
+func (b *binder) vector(name string, shape ...int) *weights.Tensor {
+	return b.keep(b.store.Tensor(name, shape, b.vectors...))
+}
+
+func (b *binder) dense(name string, out, in int) *weights.Tensor {
+	return b.keep(b.store.Tensor(name, []int{out, in}, b.matrices...))
 }
 
 func (b *binder) affine(name string, out, in int) Affine {
-	return Affine{W: b.bf16(name+".weight", out, in), B: b.bf16(name+".bias", out)}
+	return Affine{W: b.dense(name+".weight", out, in), B: b.vector(name+".bias", out)}
 }
 
 func (b *binder) experts(blocks, scales, bias string, out, in int) Affine {
 	return Affine{
 		W: b.keep(b.store.MXFP4(blocks, scales, b.c.Experts, out, in)),
-		B: b.bf16(bias, b.c.Experts, out),
+		B: b.vector(bias, b.c.Experts, out),
 	}
 }
 
@@ -149,7 +195,7 @@ func (w *Weights) Size() (parameters, bytes int64) {
 		for _, t := range tensors {
 			if t != nil {
 				parameters += int64(t.Len())
-				bytes += int64(len(t.Data) + len(t.Scales))
+				bytes += int64(t.Bytes())
 			}
 		}
 	}

@@ -2,62 +2,61 @@ package weights
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// indexName is the file that says which shard holds which tensor.
-const indexName = "model.safetensors.index.json"
-
 // Store is an open checkpoint: its tensors by name. It owns the mappings;
 // tensors must not be used after Close.
 type Store struct {
-	tensors map[string]*Tensor
-	names   []string // of the tensor files, for messages
-	files   []io.Closer
-	mapped  []pages // what tensors are views of, where that is no ordinary memory
+	tensors  map[string]*Tensor
+	names    []string // of the tensor files, for messages
+	metadata *Metadata
+	files    []io.Closer
+	mapped   []pages // what tensors are views of, where that is no ordinary memory
 }
 
-// Open maps the tensor files of a checkpoint directory: those that
-// model.safetensors.index.json names, else every *.safetensors in it (OpenAI's
-// own layout may be several files without an index).
-func Open(dir string) (*Store, error) {
+// Open maps the tensor files that a path means: a checkpoint's directory (those
+// that model.safetensors.index.json names, else every *.safetensors, else the
+// one GGUF model) or a GGUF file, with its other parts where the name says that
+// it is one of several (name-00001-of-00003.gguf).
+func Open(path string) (*Store, error) {
 	s := &Store{tensors: map[string]*Tensor{}}
-	if err := s.open(dir); err != nil {
-		return nil, errors.Join(fmt.Errorf("open weights in %s: %w", dir, err), s.Close())
+	if err := Guard(func() error { return s.open(path) }); err != nil {
+		return nil, errors.Join(fmt.Errorf("open weights in %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(dir string) error {
-	index, err := readIndex(filepath.Join(dir, indexName))
+func (s *Store) open(path string) error {
+	dir, files, index, err := find(path)
 	if err != nil {
 		return err
 	}
-	files := index.files()
-	if index == nil {
-		if files, err = listFiles(dir); err != nil {
-			return err
-		}
-	}
-	for _, file := range files {
+	for i, file := range files {
 		m, err := mapFile(filepath.Join(dir, file))
 		if err != nil {
 			return index.explain(file, fmt.Errorf("%s: %w", file, err))
 		}
 		s.files, s.mapped = append(s.files, m), append(s.mapped, m)
-		if err := s.add(file, m.data); errors.Is(err, errNoHeader) {
+		if strings.HasSuffix(file, ".gguf") {
+			err = s.addGGUF(file, m.data, i, len(files))
+		} else {
+			err = s.add(file, m.data)
+		}
+		if errors.Is(err, errNoHeader) {
 			return index.explain(file, err)
 		} else if err != nil {
 			return err
 		}
+	}
+	if s.metadata != nil {
+		return s.metadata.checkParts(len(s.tensors))
 	}
 	return index.check(s.tensors)
 }
@@ -66,11 +65,19 @@ func (s *Store) open(dir string) error {
 // The tensors are views of the given bytes.
 func OpenFiles(name string, files map[string][]byte) (*Store, error) {
 	s := &Store{tensors: map[string]*Tensor{}}
+	var gguf []string
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		if !strings.HasSuffix(file, ".safetensors") {
-			continue
+		switch filepath.Ext(file) {
+		case ".gguf":
+			gguf = append(gguf, file)
+		case ".safetensors":
+			if err := s.add(file, files[file]); err != nil {
+				return nil, fmt.Errorf("open weights of %s: %w", name, err)
+			}
 		}
-		if err := s.add(file, files[file]); err != nil {
+	}
+	for i, file := range gguf {
+		if err := s.addGGUF(file, files[file], i, len(gguf)); err != nil {
 			return nil, fmt.Errorf("open weights of %s: %w", name, err)
 		}
 	}
@@ -90,17 +97,48 @@ func (s *Store) Close() error {
 // Has reports whether the checkpoint has a tensor of that name.
 func (s *Store) Has(name string) bool { return s.tensors[name] != nil }
 
-// Tensor returns the tensor of that name, which must have exactly this type and
-// shape.
-func (s *Store) Tensor(name string, dtype DType, shape ...int) (*Tensor, error) {
+// Metadata returns what a GGUF file says beside its tensors, nil where the
+// checkpoint is safetensors.
+func (s *Store) Metadata() *Metadata { return s.metadata }
+
+// Shape returns the shape of a tensor of at least one dimension.
+func (s *Store) Shape(name string) ([]int, error) {
+	t := s.tensors[name]
+	if t == nil || len(t.Shape) == 0 {
+		return nil, fmt.Errorf("%s: tensor %q is missing", s.where(), name)
+	}
+	return t.Shape, nil
+}
+
+// Tensor returns the tensor of that name, which must have exactly this shape
+// and one of these types.
+func (s *Store) Tensor(name string, shape []int, types ...DType) (*Tensor, error) {
 	t := s.tensors[name]
 	if t == nil {
 		return nil, fmt.Errorf("%s: tensor %q is missing", s.where(), name)
 	}
-	if t.DType != dtype || !slices.Equal(t.Shape, shape) {
-		return nil, fmt.Errorf("%s: tensor %q is %s %v, want %s %v", t.File, name, t.DType, t.Shape, dtype, shape)
+	if !slices.Contains(types, t.DType) || !slices.Equal(t.Shape, shape) {
+		want := string(types[0])
+		for _, other := range types[1:] {
+			want += " or " + string(other)
+		}
+		return nil, fmt.Errorf("%s: tensor %q is %s %v, want %s %v", t.File, name, t.DType, t.Shape, want, shape)
 	}
 	return t, nil
+}
+
+// Pair returns two tensors of the same shape and type as one, whose dimension 1
+// has them by turns, even first: see Tensor.Odd.
+func (s *Store) Pair(even, odd string, shape []int, types ...DType) (*Tensor, error) {
+	a, err := s.Tensor(even, shape, types...)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.Tensor(odd, shape, a.DType)
+	if err != nil {
+		return nil, err
+	}
+	return interleave(a, b), nil
 }
 
 // MXFP4 returns the tensor of the given logical shape whose nibbles and scales
@@ -111,11 +149,11 @@ func (s *Store) MXFP4(blocks, scales string, shape ...int) (*Tensor, error) {
 		return nil, fmt.Errorf("%s: tensor %q: %d columns are no multiple of the MXFP4 block of %d", s.where(), blocks, k, Block)
 	}
 	perRow := append(slices.Clone(lead), k/Block)
-	b, err := s.Tensor(blocks, U8, append(slices.Clone(perRow), Block/2)...)
+	b, err := s.Tensor(blocks, append(slices.Clone(perRow), Block/2), U8)
 	if err != nil {
 		return nil, err
 	}
-	sc, err := s.Tensor(scales, U8, perRow...)
+	sc, err := s.Tensor(scales, perRow, U8)
 	if err != nil {
 		return nil, err
 	}
@@ -139,100 +177,33 @@ func (s *Store) add(file string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	return s.keep(tensors)
+}
+
+// addGGUF adds part i of n of a GGUF model. What it says of the model stands in
+// the first part.
+func (s *Store) addGGUF(file string, data []byte, i, n int) error {
+	s.names = append(s.names, file)
+	m, tensors, err := parseGGUF(file, data)
+	if err != nil {
+		return err
+	}
+	if err := m.checkPart(i, n); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if i == 0 {
+		s.metadata = m
+	}
+	return s.keep(tensors)
+}
+
+func (s *Store) keep(tensors []*Tensor) error {
 	for _, t := range tensors {
 		if other := s.tensors[t.Name]; other != nil {
-			return fmt.Errorf("%s: tensor %q is in %s as well", file, t.Name, other.File)
+			return fmt.Errorf("%s: tensor %q is in %s as well", t.File, t.Name, other.File)
 		}
 		t.store = s
 		s.tensors[t.Name] = t
 	}
 	return nil
-}
-
-// index maps a tensor's name to its file; nil where there is no index.
-type index map[string]string
-
-func readIndex(path string) (index, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var v struct {
-		WeightMap index `json:"weight_map"`
-	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return nil, fmt.Errorf("%s: %w", indexName, err)
-	}
-	if len(v.WeightMap) == 0 {
-		return nil, fmt.Errorf("%s: no weight_map", indexName)
-	}
-	for name, file := range v.WeightMap {
-		if !filepath.IsLocal(file) {
-			return nil, fmt.Errorf("%s: tensor %q: file %q is outside the checkpoint", indexName, name, file)
-		}
-	}
-	return v.WeightMap, nil
-}
-
-// files returns the shards in order of name.
-func (x index) files() []string {
-	seen := map[string]bool{}
-	var files []string
-	for _, file := range x {
-		if !seen[file] {
-			seen[file] = true
-			files = append(files, file)
-		}
-	}
-	slices.Sort(files)
-	return files
-}
-
-// explain adds to the error of a file that cannot be read which tensors are
-// missing with it, where an index knows.
-func (x index) explain(file string, err error) error {
-	var lost []string
-	for name, in := range x {
-		if in == file {
-			lost = append(lost, name)
-		}
-	}
-	if lost == nil {
-		return err
-	}
-	return fmt.Errorf("%w; %s has %d tensors in it, %q among them", err, indexName, len(lost), slices.Min(lost))
-}
-
-// check compares what the index promises with what the files hold.
-func (x index) check(tensors map[string]*Tensor) error {
-	for name, file := range x {
-		t := tensors[name]
-		if t == nil {
-			return fmt.Errorf("%s: tensor %q is missing, %s names it", file, name, indexName)
-		}
-		if t.File != file {
-			return fmt.Errorf("%s: tensor %q is in %s, but %s says %s", t.File, name, t.File, indexName, file)
-		}
-	}
-	return nil
-}
-
-func listFiles(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".safetensors") && !e.IsDir() {
-			files = append(files, e.Name())
-		}
-	}
-	if len(files) == 0 {
-		return nil, errors.New("no *.safetensors here; is this the directory of a checkpoint?")
-	}
-	return files, nil
 }

@@ -184,7 +184,7 @@ func TestOpenWithoutIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Tensor("lm_head.weight", BF16, 1024, 160); err != nil {
+	if _, err := s.Tensor("lm_head.weight", []int{1024, 160}, BF16); err != nil {
 		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@ package ref
 
 import (
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
 	"chorale/inference/internal/weights"
 )
 
@@ -29,7 +30,7 @@ func topK(choice, mix, logits []float32) {
 	top := mix[0]
 	var sum float32
 	for k, v := range mix {
-		mix[k] = exp(v - top)
+		mix[k] = kernel.Exp(v - top)
 		sum += mix[k]
 	}
 	for k := range mix {
@@ -59,33 +60,39 @@ func (s *state) Experts(up, down *graph.Affine) {
 	s.inner = resize(s.inner, pairs*c.Width)
 	s.outer = resize(s.outer, pairs*c.Hidden)
 
-	norm := rows{data: s.regs[graph.Norm], width: c.Hidden}
-	s.eachTile(groups, up.W, func(k *scratch, g group, m *matrix, i int) {
-		norm := norm
-		norm.pick = g.tokens
-		n := m.tile(k, i, norm)
-		b := bias(up.B, g.expert, i*tileRows, n)
+	norm := s.split(s.regs[graph.Norm], c.Hidden)
+	s.eachTile(groups, up.W, func(k *scratch, g group, m *kernel.Matrix, i int) {
+		in := norm
+		in.Pick = g.tokens
+		n := s.kernels.Tile(&k.Scratch, m, i, in)
+		row := i * kernel.TileRows
+		b := bias(up.B, g.expert, row, n)
 		for j, p := range g.pairs {
-			s.activate(int(p), i*tileRows, k.acc[j][:n], b)
+			u := k.Sums[j][:n]
+			for r := range u {
+				u[r] += b[r]
+			}
+			s.kernels.SwiGLU(s.inner[int(p)*c.Width+row/2:][:n/2], u, graph.Alpha, c.Limit)
 		}
 	})
-	inner := rows{data: s.inner, width: c.Width}
-	s.eachTile(groups, down.W, func(k *scratch, g group, m *matrix, i int) {
-		inner := inner
-		inner.pick = g.pairs
-		n := m.tile(k, i, inner)
-		b := bias(down.B, g.expert, i*tileRows, n)
+	inner := s.split(s.inner, c.Width)
+	s.eachTile(groups, down.W, func(k *scratch, g group, m *kernel.Matrix, i int) {
+		in := inner
+		in.Pick = g.pairs
+		n := s.kernels.Tile(&k.Scratch, m, i, in)
+		row := i * kernel.TileRows
+		b := bias(down.B, g.expert, row, n)
 		for j, p := range g.pairs {
-			y := s.outer[int(p)*c.Hidden+i*tileRows:][:n]
+			y := s.outer[int(p)*c.Hidden+row:][:n]
 			for r := range y {
-				y[r] = k.acc[j][r] + bf16(b, r)
+				y[r] = k.Sums[j][r] + b[r]
 			}
 		}
 	})
 	for t := range s.batch.IDs {
 		x := s.row(graph.X, t)
 		for k, p := range s.row(graph.Mix, t) {
-			axpy(x, s.outer[(t*c.TopK+k)*c.Hidden:], p)
+			s.kernels.Axpy(x, s.outer[(t*c.TopK+k)*c.Hidden:], p)
 		}
 	}
 	s.wrote(graph.X)
@@ -116,34 +123,24 @@ func (s *state) groups() []group {
 }
 
 // eachTile runs f for every tile of every used expert of w, over the threads.
-func (s *state) eachTile(groups []group, w *weights.Tensor, f func(k *scratch, g group, m *matrix, i int)) {
-	experts := make([]matrix, len(groups))
+func (s *state) eachTile(groups []group, w *weights.Tensor, f func(k *scratch, g group, m *kernel.Matrix, i int)) {
+	experts := make([]kernel.Matrix, len(groups))
 	for i, g := range groups {
 		experts[i] = expert(w, g.expert)
 	}
-	tiles := experts[0].tiles()
+	tiles := experts[0].Tiles()
 	perGroup := max(1, len(s.batch.IDs)*s.c.TopK/len(groups))
-	s.pool.run(&s.scratch, len(groups)*tiles, grain(experts[0].in*perGroup), func(k *scratch, lo, hi int) {
+	s.pool.run(&s.scratch, len(groups)*tiles, grain(experts[0].Cols*perGroup), func(k *scratch, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			f(k, groups[i/tiles], &experts[i/tiles], i%tiles)
 		}
 	})
 }
 
-// bias returns n numbers of an expert's bias from row on, packed.
-func bias(b *weights.Tensor, expert, row, n int) []byte {
-	at := expert*b.Shape[1] + row
-	return b.Data[2*at : 2*(at+n)]
-}
-
-// activate applies bias and SwiGLU to a tile of a pair's values: gate and up by
-// turns from an even row on.
-func (s *state) activate(pair, row int, u []float32, b []byte) {
-	limit := s.c.Limit
-	out := s.inner[pair*s.c.Width+row/2:][:len(u)/2]
-	for i := range out {
-		gate := min(u[2*i]+bf16(b, 2*i), limit)
-		lin := min(max(u[2*i+1]+bf16(b, 2*i+1), -limit), limit)
-		out[i] = gate / (1 + exp(-graph.Alpha*gate)) * (lin + 1)
+// bias returns n numbers of an expert's bias from row on.
+func bias(b *weights.Tensor, expert, row, n int) (v [kernel.TileRows]float32) {
+	for r := range n {
+		v[r] = at(b, expert*b.Shape[1]+row+r)
 	}
+	return v
 }

@@ -1,11 +1,11 @@
-// Package ref computes the model on the CPU in plain Go: f32 activations and
-// accumulation, no assembly, no cgo. It is the oracle that other backends are
-// tested against and what a machine without a GPU runs.
+// Package ref computes the model on the CPU: f32 activations and accumulation,
+// no cgo. It is the oracle that other backends are tested against and what a
+// machine without a GPU runs. The inner loops are internal/kernel's.
 //
 // Weights stay packed in the mapped file and are unpacked a few rows at a time
-// into scratch. Every sum runs in the order of its index, whatever the number
-// of threads and however a prompt is cut into batches, so equal input gives
-// equal bits.
+// into scratch. The order of every sum depends on its length alone, not on the
+// number of threads or on how a prompt is cut into batches, so equal input
+// gives equal bits.
 package ref
 
 import (
@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
 )
 
 // chunk is the largest batch. From about 64 tokens on, unpacking the weights
@@ -22,9 +23,10 @@ const chunk = 128
 
 // Backend is a model on the CPU.
 type Backend struct {
-	c    *graph.Config
-	w    *graph.Weights
-	pool *pool
+	c       *graph.Config
+	w       *graph.Weights
+	pool    *pool
+	kernels *kernel.Set
 
 	mu       sync.Mutex
 	cos, sin []float32 // RoPE tables for the positions in use so far
@@ -36,7 +38,7 @@ func New(c *graph.Config, w *graph.Weights, threads int) *Backend {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return &Backend{c: c, w: w, pool: newPool(threads)}
+	return &Backend{c: c, w: w, pool: newPool(threads), kernels: kernel.Best()}
 }
 
 // Chunk implements graph.Backend.

@@ -2,7 +2,6 @@ package ref
 
 import (
 	"context"
-	"math"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/weights"
@@ -17,6 +16,8 @@ type state struct {
 	regs    [graph.NumRegs][]float32
 	inner   []float32 // experts' activations, [pairs, Width]
 	outer   []float32 // experts' outputs, [pairs, Hidden]
+	input   []float32 // rows in the split layout
+	gain    []float32 // an unpacked vector
 	scratch scratch
 
 	// Of the pass that runs.
@@ -85,25 +86,18 @@ func (s *state) row(r graph.Reg, i int) []float32 {
 
 // Embed implements graph.Ops.
 func (s *state) Embed(table *weights.Tensor) {
+	m := dense(table)
 	for t, id := range s.batch.IDs {
-		unpackBF16(s.row(graph.X, t), table.Data[2*int(id)*s.c.Hidden:])
+		m.Row(s.row(graph.X, t), int(id))
 	}
 	s.wrote(graph.X)
 }
 
 // RMSNorm implements graph.Ops.
 func (s *state) RMSNorm(dst, src graph.Reg, gain *weights.Tensor) {
-	n := s.c.Hidden
-	for t := range len(s.regs[src]) / n {
-		x, y := s.row(src, t), s.row(dst, t)
-		var sum float64
-		for _, v := range x {
-			sum += float64(v) * float64(v)
-		}
-		scale := float32(1 / math.Sqrt(sum/float64(n)+float64(s.c.Eps)))
-		for i := range y {
-			y[i] = x[i] * scale * bf16(gain.Data, i)
-		}
+	g := s.vector(gain)
+	for t := range len(s.regs[src]) / s.c.Hidden {
+		s.kernels.Norm(s.row(dst, t), s.row(src, t), g, s.c.Eps)
 	}
 	s.wrote(dst)
 }
@@ -113,39 +107,6 @@ func (s *state) Linear(dst, src graph.Reg, a *graph.Affine) { s.linear(dst, src,
 
 // AddLinear implements graph.Ops.
 func (s *state) AddLinear(dst, src graph.Reg, a *graph.Affine) { s.linear(dst, src, a, true) }
-
-func (s *state) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
-	if s.err != nil {
-		return
-	}
-	m := dense(a.W)
-	in := rows{data: s.regs[src], width: m.in}
-	out := s.regs[dst]
-	count := in.len()
-	s.pool.run(&s.scratch, m.tiles(), grain(m.in*count), func(k *scratch, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			n := m.tile(k, i, in)
-			for t := range count {
-				y := out[t*m.out+i*tileRows:][:n]
-				for r := range y {
-					v := k.acc[t][r]
-					if a.B != nil {
-						v += bf16(a.B.Data, i*tileRows+r)
-					}
-					if add {
-						v += y[r]
-					}
-					y[r] = v
-				}
-			}
-		}
-	})
-	s.wrote(dst)
-}
-
-// grain returns how many tiles make a piece of work that is worth handing to
-// another thread, about 30 microseconds. macs is the work of one row.
-func grain(macs int) int { return max(1, 64_000/(tileRows*max(macs, 1))) }
 
 // Rotate implements graph.Ops.
 func (s *state) Rotate(r graph.Reg) {

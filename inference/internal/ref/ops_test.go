@@ -51,37 +51,6 @@ func within(t *testing.T, what string, got, want []float32, tolerance float64) {
 	}
 }
 
-func TestMXFP4(t *testing.T) {
-	for _, g := range golden.Kernels(t, models, "mxfp4.table_ocp") {
-		table := g.F32(t, "mxfp4.table_ocp")
-		for scale := range 255 {
-			for code := range 16 {
-				got, want := e2m1[code][0]*e8m0[scale], table[scale*16+code]
-				if math.Float32bits(got) != math.Float32bits(want) {
-					t.Fatalf("code %d at scale %d is %v, want %v", code, scale, got, want)
-				}
-			}
-		}
-		shape := g.Shape(t, "mxfp4.values")
-		m := matrix{out: shape[0], in: shape[1], data: g.U8(t, "mxfp4.hf_blocks"), scales: g.U8(t, "mxfp4.hf_scales")}
-		values := make([]float32, m.out*m.in)
-		for r := range m.out {
-			m.unpack(values[r*m.in:(r+1)*m.in], r, 0)
-		}
-		within(t, "unpacked values", values, g.F32(t, "mxfp4.values"), 0)
-
-		x, want := rows{data: g.F32(t, "mxfp4.x"), width: m.in}, g.F32(t, "mxfp4.matvec")
-		s := new(scratch)
-		for i := range m.tiles() {
-			n := m.tile(s, i, x)
-			for row := range x.len() {
-				w := want[row*m.out+i*tileRows:][:n]
-				within(t, "product", s.acc[row][:n], w, 1e-5*float64(scaleOf(w)))
-			}
-		}
-	}
-}
-
 // scaleOf returns the largest magnitude, at least 1.
 func scaleOf(v []float32) float32 {
 	m := float32(1)
@@ -165,21 +134,6 @@ func TestAttention(t *testing.T) {
 	}
 }
 
-func TestSwiGLU(t *testing.T) {
-	for _, g := range golden.Kernels(t, models, "swiglu.y") {
-		shape := g.Shape(t, "swiglu.y")
-		c := &graph.Config{Hidden: 1, Layers: 1, KVHeads: 1, Width: shape[1], Limit: 7}
-		operate(t, c, 0, shape[0], func(s *state) {
-			x, want := g.F32(t, "swiglu.x"), g.F32(t, "swiglu.y")
-			s.inner = make([]float32, shape[0]*c.Width)
-			for i := range shape[0] {
-				s.activate(i, 0, x[i*2*c.Width:(i+1)*2*c.Width], make([]byte, 4*c.Width))
-			}
-			within(t, "activations", s.inner, want, 1e-6*float64(scaleOf(want)))
-		})
-	}
-}
-
 func TestTopK(t *testing.T) {
 	for _, g := range golden.Kernels(t, models, "topk") {
 		for _, name := range g.Groups("topk") {
@@ -234,18 +188,5 @@ func TestThreads(t *testing.T) {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestExp(t *testing.T) {
-	for x := float32(-103); x < 88.7; x += 0.0137 {
-		want := math.Exp(float64(x))
-		if got := float64(exp(x)); math.Abs(got-want) > want*1.2e-7+1e-45 {
-			t.Fatalf("exp(%v) is %v, want %v", x, got, want)
-		}
-	}
-	inf := float32(math.Inf(1))
-	if exp(-inf) != 0 || exp(inf) != inf || exp(0) != 1 || exp(float32(math.NaN())) == exp(0) {
-		t.Error("exp is wrong at its ends")
 	}
 }

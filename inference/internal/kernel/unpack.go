@@ -1,0 +1,136 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// unpackScalar widens by Go's own arithmetic and tables. In the split layout
+// the element 2j of a block stands at j and the element 2j+1 at 16+j.
+var unpackScalar = [formats]unpacker{unpackBF16, unpackF16, unpackF32, unpackQ8, unpackMXFP4, unpackMXFP4x17}
+
+func unpackBF16(dst []float32, data, _ []byte) {
+	for ; len(dst) >= Block; dst, data = dst[Block:], data[2*Block:] {
+		d, src := (*[Block]float32)(dst), (*[2 * Block]byte)(data)
+		for j := 0; j < 16; j += 2 {
+			u := binary.LittleEndian.Uint64(src[4*j:])
+			d[j] = math.Float32frombits(uint32(u) << 16)
+			d[16+j] = math.Float32frombits(uint32(u) & 0xffff0000)
+			d[j+1] = math.Float32frombits(uint32(u>>16) & 0xffff0000)
+			d[17+j] = math.Float32frombits(uint32(u>>32) & 0xffff0000)
+		}
+	}
+}
+
+func unpackF16(dst []float32, data, _ []byte) {
+	for ; len(dst) >= Block; dst, data = dst[Block:], data[2*Block:] {
+		d, src := (*[Block]float32)(dst), (*[2 * Block]byte)(data)
+		for j := range 16 {
+			u := binary.LittleEndian.Uint32(src[4*j:])
+			d[j], d[16+j] = Half(uint16(u)), Half(uint16(u>>16))
+		}
+	}
+}
+
+func unpackF32(dst []float32, data, _ []byte) {
+	for ; len(dst) >= Block; dst, data = dst[Block:], data[4*Block:] {
+		d, src := (*[Block]float32)(dst), (*[4 * Block]byte)(data)
+		for j := range 16 {
+			u := binary.LittleEndian.Uint64(src[8*j:])
+			d[j], d[16+j] = math.Float32frombits(uint32(u)), math.Float32frombits(uint32(u>>32))
+		}
+	}
+}
+
+func unpackQ8(dst []float32, data, _ []byte) {
+	for ; len(dst) >= Block; dst, data = dst[Block:], data[34:] {
+		d, src := (*[Block]float32)(dst), (*[34]byte)(data)
+		scale := Half(binary.LittleEndian.Uint16(src[:]))
+		for j := range 16 {
+			d[j] = float32(int8(src[2+2*j])) * scale
+			d[16+j] = float32(int8(src[3+2*j])) * scale
+		}
+	}
+}
+
+func unpackMXFP4(dst []float32, data, scales []byte) {
+	for ; len(dst) >= Block; dst, data, scales = dst[Block:], data[16:], scales[1:] {
+		d, src := (*[Block]float32)(dst), (*[16]byte)(data)
+		scale := e8m0[scales[0]]
+		for j, b := range src {
+			p := &e2m1[b]
+			d[j], d[16+j] = p[0]*scale, p[1]*scale
+		}
+	}
+}
+
+func unpackMXFP4x17(dst []float32, data, _ []byte) {
+	for ; len(dst) >= Block; dst, data = dst[Block:], data[17:] {
+		d, src := (*[Block]float32)(dst), (*[17]byte)(data)
+		scale := e8m0[src[0]]
+		for j := 0; j < 16; j += 2 {
+			p, q := &e2m1[src[1+j]], &e2m1[src[2+j]]
+			d[j/2], d[8+j/2] = p[0]*scale, p[1]*scale
+			d[16+j/2], d[24+j/2] = q[0]*scale, q[1]*scale
+		}
+	}
+}
+
+// e2m1 has the two elements of every MXFP4 byte, low nibble first.
+var e2m1 = func() (t [256][2]float32) {
+	values := [16]float32{0, .5, 1, 1.5, 2, 3, 4, 6, 0, -.5, -1, -1.5, -2, -3, -4, -6}
+	values[8] = float32(math.Copysign(0, -1))
+	for i := range t {
+		t[i] = [2]float32{values[i&15], values[i>>4]}
+	}
+	return t
+}()
+
+// e8m0 has 2^(i-127) for every scale byte.
+var e8m0 = func() (t [256]float32) {
+	for i := range t {
+		t[i] = float32(math.Ldexp(1, i-127))
+	}
+	return t
+}()
+
+// Half widens an IEEE half.
+func Half(h uint16) float32 {
+	const shift = 0x1p112 // moves the exponent's bias, denormals included
+	sign := uint32(h&0x8000) << 16
+	if h&0x7c00 == 0x7c00 { // infinite or not a number
+		return math.Float32frombits(sign | 0x7f800000 | uint32(h&0x3ff)<<13)
+	}
+	v := math.Float32frombits(uint32(h&0x7fff)<<13) * shift
+	return math.Float32frombits(sign | math.Float32bits(v))
+}
+
+// ToHalf rounds to the nearest IEEE half, to even on ties; what is too large
+// becomes infinite.
+func ToHalf(v float32) uint16 {
+	u := math.Float32bits(v)
+	sign := uint16(u >> 16 & 0x8000)
+	u &= 0x7fffffff
+	switch {
+	case u > 0x7f800000: // not a number: keep it so
+		return sign | 0x7e00
+	case u >= 0x477ff000: // rounds beyond 65504
+		return sign | 0x7c00
+	case u < 0x38800000: // denormal: the addition rounds at 2^-24
+		return sign | uint16(math.Float32bits(math.Float32frombits(u)+0.5)-0x3f000000)
+	}
+	return sign | uint16((u+0xfff+u>>13&1-0x38000000)>>13)
+}
+
+// At returns number i of a vector in BF16, F16 or F32.
+func (f Format) At(data []byte, i int) float32 {
+	switch f {
+	case BF16:
+		return math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
+	case F16:
+		return Half(binary.LittleEndian.Uint16(data[2*i:]))
+	case F32:
+		return math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+	}
+	panic("kernel: a vector in " + f.String())
+}

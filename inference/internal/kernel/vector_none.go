@@ -1,0 +1,6 @@
+//go:build !goexperiment.simd || !amd64
+
+package kernel
+
+// vectorSets is empty where the compiler has no vectors.
+func vectorSets() []*Set { return nil }

@@ -29,6 +29,7 @@ type originsBody struct {
 	VouchedHost  *Verdict `yaml:"vouchedHost"`
 	TextLink     *Verdict `yaml:"textLink"`
 	Irreversible *Verdict `yaml:"irreversible"`
+	Steered      *Verdict `yaml:"steered"`
 	Unanchored   *Verdict `yaml:"unanchored"`
 }
 
@@ -67,6 +68,10 @@ var originRules = []originRule{
 		func(o *originsBody) *Verdict { return o.TextLink }, foreignLink},
 	{"origins.irreversible", "the call cannot be taken back, and the user did not name what it acts on",
 		func(o *originsBody) *Verdict { return o.Irreversible }, irreversible},
+	{"origins.steered", "a text that is not trusted speaks of what was chosen",
+		func(o *originsBody) *Verdict { return o.Steered }, func(r *Request) bool {
+			return r.Effect != Read && slices.ContainsFunc(r.Leaves, func(l provenance.Leaf) bool { return l.Steered })
+		}},
 	{"origins.unanchored", "nothing in the call was named by the user",
 		func(o *originsBody) *Verdict { return o.Unanchored }, unanchored},
 }
@@ -143,15 +148,22 @@ func unanchored(r *Request) bool {
 }
 
 // nothingNamed reports that nobody vouches for any value, of a call that has
-// some.
+// some. What a directory or service vouches for counts where it decides whom or
+// what the call is about; in a text it is decoration.
 func nothingNamed(r *Request) bool {
-	return len(r.Leaves) > 0 && !slices.ContainsFunc(r.Leaves, func(l provenance.Leaf) bool { return l.Label >= provenance.Minted })
+	return len(r.Leaves) > 0 && !slices.ContainsFunc(r.Leaves, func(l provenance.Leaf) bool {
+		least := provenance.Developer
+		if l.Class == provenance.Destination || l.Class == provenance.Selector {
+			least = provenance.Minted
+		}
+		return l.Label >= least
+	})
 }
 
 // Check refuses an empty section.
 func (o *originsBody) Check() error {
 	if *o == (originsBody{}) {
-		return fmt.Errorf("says nothing; give destination, selector, secret, composedUrl, newHost, vouchedHost, textLink, irreversible or unanchored")
+		return fmt.Errorf("says nothing; give destination, selector, secret, composedUrl, newHost, vouchedHost, textLink, irreversible, steered or unanchored")
 	}
 	return nil
 }

@@ -18,14 +18,14 @@ import (
 func suites(t *testing.T) map[string]suite {
 	t.Helper()
 	out := map[string]suite{}
-	roots := []string{"testdata"}
-	if v := os.Getenv("AGENT_VECTORS"); v != "" {
-		roots = append(roots, filepath.SplitList(v)...)
+	folders := []string{"testdata/agentdojo", "testdata/own"}
+	for _, root := range filepath.SplitList(os.Getenv("AGENT_VECTORS")) {
+		folders = append(folders, filepath.Join(root, "agentdojo"))
 	}
-	for _, root := range roots {
-		paths, err := filepath.Glob(filepath.Join(root, "agentdojo", "*.manifest.json"))
+	for _, folder := range folders {
+		paths, err := filepath.Glob(filepath.Join(folder, "*.manifest.json"))
 		if err != nil || len(paths) == 0 {
-			t.Fatalf("%s: no agentdojo/*.manifest.json: %v", root, err)
+			t.Fatalf("%s: no *.manifest.json: %v", folder, err)
 		}
 		for _, path := range paths {
 			src, err := os.ReadFile(path)
@@ -37,7 +37,7 @@ func suites(t *testing.T) map[string]suite {
 				t.Fatal(err)
 			}
 			base := strings.TrimSuffix(path, ".manifest.json")
-			out[filepath.Base(base)] = suite{m, traces(t, base+".jsonl")}
+			out[base] = suite{m, traces(t, base+".jsonl")}
 		}
 	}
 	return out
@@ -125,7 +125,7 @@ func TestJudgeAgreesWithAgentDojo(t *testing.T) {
 	for name, suite := range suites(t) {
 		for _, s := range Replay(suite.traces, suite.manifest, open, false) {
 			t.Logf("%s", s)
-			if w, ok := want[name]; ok && s.Reached < w {
+			if w, ok := want[s.Suite]; ok && s.Reached < w {
 				t.Errorf("%s: %d attacks reached their goal, AgentDojo says %d", name, s.Reached, w)
 			}
 		}

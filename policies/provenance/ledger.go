@@ -20,6 +20,7 @@ type Ledger struct {
 	minted          map[string]string
 	payees          map[string]string
 	untrusted       *index
+	prose           *index   // texts in untrusted records, without their keys
 	sources         []source // of the untrusted texts
 	said            *index   // what members of the boundary wrote
 	pages           []string // hosts of what was opened
@@ -38,7 +39,7 @@ func NewLedger(m *Manifest) *Ledger {
 		m = &Manifest{}
 	}
 	return &Ledger{
-		manifest: m, user: newIndex(), echo: newIndex(), developer: newIndex(), untrusted: newIndex(), said: newIndex(),
+		manifest: m, user: newIndex(), echo: newIndex(), developer: newIndex(), untrusted: newIndex(), prose: newIndex(), said: newIndex(),
 		approved: map[approval]bool{}, directory: map[string]string{}, minted: map[string]string{}, payees: map[string]string{},
 	}
 }
@@ -88,15 +89,20 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool)
 		from.sent = leaves[address].Label >= Developer
 		l.pages = append(l.pages, Host(leaves[address].Text))
 	}
+	root := parseRecords(text)
 	if t.Output == Untrusted {
 		l.observe(text, from)
+		if root == nil {
+			l.prose.add(text)
+		} else {
+			root.scalars("", func(_, text string) { l.prose.add(text) })
+		}
 	}
 	// Fields count only where the service itself writes them. What is fetched
 	// from an address is written by whoever owns the address.
 	if failed || address >= 0 || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(l.manifest.Boundary.Payees) == 0 {
 		return
 	}
-	root := parseRecords(text)
 	if root != nil {
 		l.records(root, t, from.name)
 	}
@@ -164,6 +170,8 @@ func (l *Ledger) trace(leaf *Leaf) {
 		leaf.Echo = l.echo.echoes(strings.ToLower(leaf.Text))
 	}
 	switch leaf.Class {
+	case Selector, Destination:
+		leaf.Steered = (leaf.Label == Directory || leaf.Label == Minted) && l.spokenOf(leaf.Text)
 	case URL:
 		leaf.Links = []Link{l.link(leaf.Text, leaf.Label)}
 	case Text:
@@ -172,6 +180,18 @@ func (l *Ledger) trace(leaf *Leaf) {
 			leaf.Links = append(leaf.Links, l.link(address, label))
 		}
 	}
+}
+
+// spokenOf reports whether untrusted prose holds a value as a part of it. A
+// table that lists the value speaks of nothing.
+func (l *Ledger) spokenOf(value string) bool {
+	ok := false
+	l.prose.find(value, func(n, at int) bool {
+		text := l.prose.texts[n]
+		ok = len(text) > len(value) && (!vague(value) || introduced(text, at, at+len(value)))
+		return !ok
+	})
+	return ok
 }
 
 // label is who vouches for a value; Composed if nobody does.

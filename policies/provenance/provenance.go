@@ -106,6 +106,9 @@ type Leaf struct {
 	// gave: the user sent us there to find something.
 	Sent bool
 	Echo bool // two words in a row of it stand in the user's text
+	// Steered says that a value which a directory offers is one that untrusted
+	// prose speaks of: somebody may want it chosen.
+	Steered bool
 }
 
 // Standing is what speaks for a link. A greater one vouches for more.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,20 +11,8 @@ import (
 	"strings"
 )
 
-// measurement is a line that harmony/constrain's TestMeasure and peers.py write:
-// how the times of one implementation are spread over the corpus of schemas.
-type measurement struct {
-	Implementation string
-	Metric         string // with its unit at the end
-	N              int
-	P50, P99, Max  float64
-}
-
 // constrained holds them for every round.
 type constrained [][]measurement
-
-// constrainedPackage has both sides of the comparison.
-const constrainedPackage = "harmony/constrain"
 
 // measureConstrained lets our matcher and its peers work through the corpus by
 // turns.
@@ -38,15 +25,25 @@ func measureConstrained(cache string, rounds int) (constrained, error) {
 		return nil, nil
 	}
 	folder := filepath.Join(cache, "constrain")
-	source := filepath.Join(filepath.FromSlash(constrainedPackage), "testdata")
+	source := filepath.Join(filepath.FromSlash(peersSource), "constrain")
 	fmt.Fprintln(os.Stderr, "constrained generation; one of its peers needs PyTorch, some GB")
 	if err := buildOnce("constrain", source, folder, buildPython); err != nil {
+		return nil, err
+	}
+	input := filepath.Join(folder, "input.json")
+	if err := writePeerInput(input); err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
 		return nil, err
 	}
 	var all constrained
 	for round := range rounds {
 		fmt.Fprintf(os.Stderr, "schemas, round %d of %d\n", round+1, rounds)
-		lines, err := constrainedRound(folder)
+		lines, err := constrainedRound(
+			exec.Command(self, "schemas"),
+			exec.Command(filepath.Join(folder, "venv", "bin", "python"), filepath.Join(folder, "peer.py"), input))
 		if err != nil {
 			return nil, err
 		}
@@ -55,34 +52,26 @@ func measureConstrained(cache string, rounds int) (constrained, error) {
 	return all, nil
 }
 
-func constrainedRound(folder string) ([]measurement, error) {
-	ours, given := filepath.Join(folder, "ours.jsonl"), filepath.Join(folder, "input.json")
-	test := exec.Command("go", "test", "-buildvcs=false", "-count=1", "-timeout=30m", "-run=^TestMeasure$", "./"+constrainedPackage)
-	test.Env = append(os.Environ(), "AGENT_BENCH_CONSTRAIN="+ours, "AGENT_BENCH_PEERS="+given)
-	if out, err := test.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(test.Args, " "), err, out)
-	}
-	peers := exec.Command(filepath.Join(folder, "venv", "bin", "python"), filepath.Join(folder, "peers.py"), given)
-	peers.Env = append(os.Environ(), "OMP_NUM_THREADS=1")
-	theirs, err := peers.Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) { // else its warnings about schemas are many
-		err = fmt.Errorf("%w\n%s", err, failed.Stderr)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", strings.Join(peers.Args, " "), err)
-	}
-	mine, err := os.ReadFile(ours)
-	if err != nil {
-		return nil, err
-	}
+// constrainedRound collects what the programs write, a measurement a line.
+func constrainedRound(programs ...*exec.Cmd) ([]measurement, error) {
 	var all []measurement
-	for s := bufio.NewScanner(bytes.NewReader(append(mine, theirs...))); s.Scan(); {
-		var m measurement
-		if err := json.Unmarshal(s.Bytes(), &m); err != nil {
-			return nil, err
+	for _, p := range programs {
+		p.Env = append(os.Environ(), "OMP_NUM_THREADS=1")
+		out, err := p.Output()
+		var failed *exec.ExitError
+		if errors.As(err, &failed) { // else the peers' warnings about schemas are many
+			err = fmt.Errorf("%w\n%s", err, failed.Stderr)
 		}
-		all = append(all, m)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", strings.Join(p.Args, " "), err)
+		}
+		for line := range bytes.Lines(out) {
+			var m measurement
+			if err := json.Unmarshal(line, &m); err != nil {
+				return nil, fmt.Errorf("%s: %w", strings.Join(p.Args, " "), err)
+			}
+			all = append(all, m)
+		}
 	}
 	if len(all) == 0 {
 		return nil, errors.New("the corpus of schemas gave no measurement")

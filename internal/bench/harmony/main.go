@@ -17,6 +17,10 @@ func main() {
 		check(serve(os.Args[2]))
 		return
 	}
+	if len(os.Args) == 2 && os.Args[1] == "schemas" {
+		check(serveSchemas(os.Stdout))
+		return
+	}
 	rounds := flag.Int("rounds", 5, "how often everything is measured; the table has medians")
 	schemas := flag.Int("schemas", 3, "how often the schemas of constrained generation are gone through; 0 leaves that out")
 	seconds := flag.Float64("seconds", 0.2, "CPU `seconds` for each measurement")

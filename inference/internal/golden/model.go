@@ -13,7 +13,7 @@ import (
 // Model is a checkpoint with goldens.
 type Model struct {
 	Name    string // directory's name
-	Layout  string // hf or original
+	Layout  string // hf, original, or gguf
 	Golden  *Blob
 	Config  *graph.Config
 	Weights *graph.Weights
@@ -40,7 +40,7 @@ func Models(t testing.TB, tree string, names ...string) []Model {
 		}
 		for _, at := range locate(t, dir) {
 			m := Model{Name: name, Layout: at.layout, Golden: blob}
-			m.Config, m.Weights = Open(t, at.dir)
+			m.Config, m.Weights = Open(t, at.path)
 			models = append(models, m)
 		}
 	}
@@ -48,18 +48,24 @@ func Models(t testing.TB, tree string, names ...string) []Model {
 	return models
 }
 
-// located is a directory with a checkpoint in one layout.
-type located struct{ layout, dir string }
+// located is a checkpoint in one layout: a directory or a GGUF file.
+type located struct{ layout, path string }
 
 // locate returns the layouts of a model (flat is a checkpoint that lies beside
 // its goldens), made from its preset where there is none.
 func locate(t testing.TB, dir string) (all []located) {
 	t.Helper()
-	for layout, there := range map[string]string{"hf": "hf", "original": "original", "flat": "."} {
-		there = filepath.Join(dir, there)
-		if _, err := os.Stat(filepath.Join(there, "config.json")); err == nil {
-			all = append(all, located{layout, there})
+	for _, l := range []struct{ layout, file string }{
+		{"hf", "hf/config.json"}, {"original", "original/config.json"}, {"flat", "config.json"}, {"gguf", "model.gguf"},
+	} {
+		path := filepath.Join(dir, l.file)
+		if _, err := os.Stat(path); err != nil {
+			continue
 		}
+		if l.layout != "gguf" {
+			path = filepath.Dir(path)
+		}
+		all = append(all, located{l.layout, path})
 	}
 	if all != nil {
 		return all
@@ -78,25 +84,32 @@ func locate(t testing.TB, dir string) (all []located) {
 	return all
 }
 
-// Open opens a checkpoint for the time of the test.
-func Open(t testing.TB, dir string) (*graph.Config, *graph.Weights) {
+// Open opens a checkpoint, a directory or a GGUF file, for the time of the test.
+func Open(t testing.TB, path string) (*graph.Config, *graph.Weights) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := graph.ParseConfig(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := weights.Open(dir)
+	store, err := weights.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
+	c, err := config(store, path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	w, err := graph.Bind(store, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c, w
+}
+
+func config(s *weights.Store, dir string) (*graph.Config, error) {
+	if s.Metadata() != nil {
+		return graph.GGUFConfig(s)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	return graph.ParseConfig(raw)
 }

@@ -56,7 +56,7 @@ func goldenTree(t *testing.T, driver drivers.Driver, tree string) {
 			Tolerance: 2e-3,
 			MaxTrace:  500,
 		}
-		if m.Layout == "original" {
+		if m.Layout == "original" || m.Layout == "gguf" {
 			suite.MaxPrompt = 500 // the weights are the same; once is enough
 		}
 		t.Run(m.Name+"/"+m.Layout, func(t *testing.T) { suite.Run(t, m) })

@@ -86,11 +86,12 @@ var e2m1 = func() (t [256][2]float32) {
 	return t
 }()
 
-// e8m0 has 2^(i-127) for every scale byte.
+// e8m0 has 2^(i-127) for every scale byte but 255, which is no number.
 var e8m0 = func() (t [256]float32) {
 	for i := range t {
 		t[i] = float32(math.Ldexp(1, i-127))
 	}
+	t[255] = float32(math.NaN())
 	return t
 }()
 

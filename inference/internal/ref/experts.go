@@ -64,15 +64,9 @@ func (s *state) Experts(up, down *graph.Affine) {
 	s.eachTile(groups, up.W, func(k *scratch, g group, m *kernel.Matrix, i int) {
 		in := norm
 		in.Pick = g.tokens
-		n := s.kernels.Tile(&k.Scratch, m, i, in)
-		row := i * kernel.TileRows
-		b := bias(up.B, g.expert, row, n)
+		first, n := s.upTile(k, up, g.expert, m, i, in)
 		for j, p := range g.pairs {
-			u := k.Sums[j][:n]
-			for r := range u {
-				u[r] += b[r]
-			}
-			s.kernels.SwiGLU(s.inner[int(p)*c.Width+row/2:][:n/2], u, graph.Alpha, c.Limit)
+			s.kernels.SwiGLU(s.inner[int(p)*c.Width+first:][:n], k.gateUp[j][:2*n], graph.Alpha, c.Limit)
 		}
 	})
 	inner := s.split(s.inner, c.Width)
@@ -96,6 +90,34 @@ func (s *state) Experts(up, down *graph.Affine) {
 		}
 	}
 	s.wrote(graph.X)
+}
+
+// upTile computes tile i of an expert's first matrix, of which m has the rows or
+// the gate rows alone. It leaves k.gateUp, n pairs of gate and up from the first
+// on for each input row, biases added.
+func (s *state) upTile(k *scratch, up *graph.Affine, e int, m *kernel.Matrix, i int, in kernel.Rows) (first, n int) {
+	rows, row := s.kernels.Tile(&k.Scratch, m, i, in), i*kernel.TileRows
+	if cap(k.gateUp) < len(k.Sums) {
+		k.gateUp = make([][2 * kernel.TileRows]float32, len(k.Sums))
+	}
+	k.gateUp = k.gateUp[:len(k.Sums)]
+	spread := func(b *weights.Tensor, from, step int) {
+		v := bias(b, e, row, rows)
+		for j := range k.Sums {
+			for r := range rows {
+				k.gateUp[j][from+step*r] = k.Sums[j][r] + v[r]
+			}
+		}
+	}
+	if up.W.Odd == nil {
+		spread(up.B, 0, 1)
+		return row / 2, rows / 2
+	}
+	spread(up.B, 0, 2)
+	odd := expert(up.W.Odd, e)
+	s.kernels.Tile(&k.Scratch, &odd, i, in)
+	spread(up.B.Odd, 1, 2)
+	return row, rows
 }
 
 // group is an expert with the pairs that chose it.
@@ -137,10 +159,15 @@ func (s *state) eachTile(groups []group, w *weights.Tensor, f func(k *scratch, g
 	})
 }
 
-// bias returns n numbers of an expert's bias from row on.
+// bias returns n numbers of an expert's bias from row on, not counting an Odd
+// part's.
 func bias(b *weights.Tensor, expert, row, n int) (v [kernel.TileRows]float32) {
+	rows := b.Shape[1]
+	if b.Odd != nil {
+		rows /= 2
+	}
 	for r := range n {
-		v[r] = at(b, expert*b.Shape[1]+row+r)
+		v[r] = at(b, expert*rows+row+r)
 	}
 	return v
 }

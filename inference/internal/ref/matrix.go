@@ -10,43 +10,42 @@ import (
 type scratch struct {
 	kernel.Scratch
 	scores []float32
+	gateUp [][2 * kernel.TileRows]float32 // of each input row, by turns
 }
 
-// format names a tensor's type to the kernels.
-func format(t *weights.Tensor) kernel.Format {
-	switch t.DType {
-	case weights.BF16:
-		return kernel.BF16
-	case weights.F32:
-		return kernel.F32
-	case weights.MXFP4:
-		return kernel.MXFP4
-	}
-	panic("ref: no kernel for " + string(t.DType)) // Bind lets no other pass
+// formats are the tensors' types as the kernels know them. Bind lets no other
+// pass.
+var formats = map[weights.DType]kernel.Format{
+	weights.BF16: kernel.BF16, weights.F16: kernel.F16, weights.F32: kernel.F32, weights.Q8_0: kernel.Q8_0,
+	weights.MXFP4: kernel.MXFP4, weights.MXFP4Blocks: kernel.MXFP4_17,
 }
 
 // dense views a tensor [out, in].
 func dense(t *weights.Tensor) kernel.Matrix {
-	return kernel.Matrix{Format: format(t), Rows: t.Shape[0], Cols: t.Shape[1], Data: t.Data, Scales: t.Scales}
+	return kernel.Matrix{Format: formats[t.DType], Rows: t.Shape[0], Cols: t.Shape[1], Data: t.Data, Scales: t.Scales}
 }
 
-// expert views one expert of a tensor [experts, out, in].
+// expert views one expert of a tensor [experts, out, in]; the even rows alone
+// where t has an Odd part.
 func expert(t *weights.Tensor, e int) kernel.Matrix {
-	e1 := t.Slice(e, e+1)
-	return kernel.Matrix{Format: format(t), Rows: t.Shape[1], Cols: t.Shape[2], Data: e1.Data, Scales: e1.Scales}
+	e1, rows := t.Slice(e, e+1), t.Shape[1]
+	if t.Odd != nil {
+		rows /= 2
+	}
+	return kernel.Matrix{Format: formats[t.DType], Rows: rows, Cols: t.Shape[2], Data: e1.Data, Scales: e1.Scales}
 }
 
 // vector unpacks a tensor [n] into the state's scratch.
 func (s *state) vector(t *weights.Tensor) []float32 {
 	n := t.Shape[0]
 	s.gain = resize(s.gain, n)
-	m := kernel.Matrix{Format: format(t), Rows: 1, Cols: n, Data: t.Data}
+	m := kernel.Matrix{Format: formats[t.DType], Rows: 1, Cols: n, Data: t.Data}
 	m.Row(s.gain, 0)
 	return s.gain
 }
 
-// at returns number i of a tensor of any shape.
-func at(t *weights.Tensor, i int) float32 { return format(t).At(t.Data, i) }
+// at returns number i of a tensor of any shape, not counting an Odd part's.
+func at(t *weights.Tensor, i int) float32 { return formats[t.DType].At(t.Data, i) }
 
 // split lays rows of a width out for multiplying.
 func (s *state) split(src []float32, width int) kernel.Rows {

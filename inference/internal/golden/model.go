@@ -8,6 +8,7 @@ import (
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/weights"
+	"chorale/inference/synth"
 )
 
 // Model is a checkpoint with goldens.
@@ -70,13 +71,13 @@ func locate(t testing.TB, dir string) (all []located) {
 	if all != nil {
 		return all
 	}
-	s, ok := Presets[filepath.Base(dir)]
+	s, ok := synth.Presets[filepath.Base(dir)]
 	if !ok {
 		t.Fatalf("%s has goldens but no weights, and no preset to make them from", dir)
 	}
-	for _, layout := range []string{"hf", "original"} {
-		made := t.TempDir()
-		if err := s.Write(made, layout == "original"); err != nil {
+	for layout, format := range map[string]synth.Format{"hf": synth.HF, "original": synth.OpenAI} {
+		made := filepath.Join(t.TempDir(), layout)
+		if err := s.Write(t.Context(), made, synth.Output{Format: format}); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, located{layout, made})
@@ -112,4 +113,30 @@ func config(s *weights.Store, dir string) (*graph.Config, error) {
 		return nil, err
 	}
 	return graph.ParseConfig(raw)
+}
+
+// Synth opens a checkpoint of random weights for the time of the test, every
+// tensor loaded.
+func Synth(t testing.TB, m synth.Model) (*graph.Config, *graph.Weights) {
+	t.Helper()
+	if err := m.Check(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := graph.ParseConfig(m.Files()["config.json"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := m.Weights()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	w, err := graph.Bind(store, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c, w
 }

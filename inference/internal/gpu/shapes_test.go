@@ -12,11 +12,12 @@ import (
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/ref"
+	"chorale/inference/synth"
 )
 
 // shapes are models of one or two layers that are small in all but what they
 // are to test.
-var shapes = map[string]golden.Synth{
+var shapes = map[string]synth.Model{
 	"plain":       {Hidden: 64, Width: 64, Layers: 2, Experts: 8, TopK: 2, Heads: 4, KVHeads: 2, Window: 32, Vocab: 201, Seed: 1},
 	"tails":       {Hidden: 288, Width: 96, Layers: 1, Experts: 5, TopK: 4, Heads: 8, KVHeads: 1, Window: 7, Vocab: 77, Seed: 2},
 	"wide":        {Hidden: 2880, Width: 160, Layers: 1, Experts: 3, TopK: 1, Heads: 2, KVHeads: 2, Window: 128, Vocab: 33, Seed: 3},
@@ -37,11 +38,7 @@ func TestShapes(t *testing.T) {
 		for name, s := range shapes {
 			t.Run(driver.Name+"/"+name, func(t *testing.T) {
 				driver.Use(t)
-				dir := t.TempDir()
-				if err := s.Write(dir, false); err != nil {
-					t.Fatal(err)
-				}
-				c, w := golden.Open(t, dir)
+				c, w := golden.Synth(t, s)
 				compareTraces(t, c, w, nil)
 				if driver.Name == drivers.Lavapipe.Name {
 					compareTraces(t, c, w, func(p *profile) {

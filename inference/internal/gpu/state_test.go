@@ -20,12 +20,7 @@ import (
 func small(t *testing.T, adjust func(*profile)) *Backend {
 	t.Helper()
 	drivers.Lavapipe.Use(t)
-	dir := t.TempDir()
-	s := shapes["plain"]
-	if err := s.Write(dir, false); err != nil {
-		t.Fatal(err)
-	}
-	c, w := golden.Open(t, dir)
+	c, w := golden.Synth(t, shapes["plain"])
 	b, err := load(t, c, w, adjust)
 	if err != nil {
 		t.Fatal(err)

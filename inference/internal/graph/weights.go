@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"chorale/inference/internal/weights"
@@ -189,22 +191,50 @@ func (a Affine) rows(lo, hi int) Affine {
 	return Affine{W: a.W.Slice(lo, hi), B: a.B.Slice(lo, hi)}
 }
 
-// Size returns the number of parameters and of stored bytes.
-func (w *Weights) Size() (parameters, bytes int64) {
-	count := func(tensors ...*weights.Tensor) {
-		for _, t := range tensors {
-			if t != nil {
-				parameters += int64(t.Len())
-				bytes += int64(t.Bytes())
+// Load makes every tensor readable in place; see [weights.Tensor.Load].
+func (w *Weights) Load(ctx context.Context) error {
+	for t := range w.All() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := t.Load(); err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+// All yields every tensor once.
+func (w *Weights) All() iter.Seq[*weights.Tensor] {
+	return func(yield func(*weights.Tensor) bool) {
+		some := func(tensors ...*weights.Tensor) bool {
+			return !slices.ContainsFunc(tensors, func(t *weights.Tensor) bool { return t != nil && !yield(t) })
+		}
+		if !some(w.Embedding, w.Norm, w.Unembedding.W, w.Unembedding.B) {
+			return
+		}
+		for i := range w.Layers {
+			if !some(w.Layers[i].tensors()...) {
+				return
 			}
 		}
 	}
-	count(w.Embedding, w.Norm, w.Unembedding.W)
-	for _, l := range w.Layers {
-		count(l.AttnNorm, l.Sinks, l.MLPNorm)
-		for _, a := range []Affine{l.Query, l.Key, l.Value, l.Out, l.Router, l.Up, l.Down} {
-			count(a.W, a.B)
-		}
+}
+
+// tensors are the layer's; where it has none of a kind, one is nil.
+func (l *Layer) tensors() []*weights.Tensor {
+	all := []*weights.Tensor{l.AttnNorm, l.Sinks, l.MLPNorm}
+	for _, a := range []Affine{l.Query, l.Key, l.Value, l.Out, l.Router, l.Up, l.Down} {
+		all = append(all, a.W, a.B)
+	}
+	return all
+}
+
+// Size returns the number of parameters and of stored bytes.
+func (w *Weights) Size() (parameters, bytes int64) {
+	for t := range w.All() {
+		parameters += int64(t.Len())
+		bytes += int64(t.Bytes())
 	}
 	return parameters, bytes
 }

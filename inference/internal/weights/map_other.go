@@ -14,7 +14,15 @@ func mapFile(path string) (*mapping, error) {
 	return &mapping{data}, err
 }
 
+func reserve(size int) (*mapping, error) { return &mapping{make([]byte, size)}, nil }
+
+func commit([]byte) error { return nil }
+
 func (m *mapping) bytes() []byte { return m.data }
+
+func (m *mapping) copy(dst []byte, lo int) { copy(dst, m.data[lo:]) }
+
+func (m *mapping) load(int) error { return nil }
 
 func (m *mapping) release(lo, hi int) {}
 

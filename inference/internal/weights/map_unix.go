@@ -5,7 +5,6 @@ package weights
 import (
 	"fmt"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,21 +33,40 @@ func mapFile(path string) (*mapping, error) {
 	if st.Size() != int64(int(st.Size())) {
 		return nil, fmt.Errorf("%d bytes are too many to map on this system", st.Size())
 	}
-	data, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map: %w", err)
 	}
 	return &mapping{data}, nil
 }
 
+// reserve takes addresses that nothing lies behind until [commit].
+func reserve(size int) (*mapping, error) {
+	data, err := unix.Mmap(-1, 0, size, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, err
+	}
+	return &mapping{data}, nil
+}
+
+// commit makes whole pages of a reservation memory, empty and not of the heap.
+func commit(data []byte) error {
+	if err := unix.Mprotect(data, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return fmt.Errorf("take %d bytes of memory: %w", len(data), err)
+	}
+	return nil
+}
+
 func (m *mapping) bytes() []byte { return m.data }
+
+func (m *mapping) copy(dst []byte, lo int) { copy(dst, m.data[lo:]) }
+
+func (m *mapping) load(int) error { return nil }
 
 // release drops whole pages, those that the range shares with others as well:
 // all of them come back from the file.
 func (m *mapping) release(lo, hi int) {
-	page := os.Getpagesize()
-	lo, hi = lo/page*page, min((hi+page-1)/page*page, len(m.data))
-	_ = unix.Madvise(m.data[lo:hi], unix.MADV_DONTNEED) // it is advice
+	_ = unix.Madvise(m.data[pageDown(lo):min(pageUp(hi), len(m.data))], unix.MADV_DONTNEED) // it is advice
 }
 
 func (m *mapping) Close() error {
@@ -57,5 +75,5 @@ func (m *mapping) Close() error {
 	}
 	data := m.data
 	m.data = nil
-	return syscall.Munmap(data)
+	return unix.Munmap(data)
 }

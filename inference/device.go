@@ -47,7 +47,7 @@ func openCPU(c *graph.Config, w *graph.Weights, o Options) device {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	return device{backend: ref.New(c, w, n), kind: "ref", name: cpuName(n)}
+	return device{backend: ref.New(c, w, ref.Options{Threads: n}), kind: "ref", name: cpuName(n)}
 }
 
 func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads)", threads) }

@@ -66,6 +66,7 @@ type run struct {
 	prompt string
 	ids    []uint32
 	s      graph.State
+	back   int // where rewind will go back to
 }
 
 func tokens(v []int) []uint32 {
@@ -87,7 +88,7 @@ func (r *run) state(t *testing.T) {
 			t.Errorf("close state: %v", err)
 		}
 	})
-	r.s = s
+	r.s, r.back = s, len(r.ids)-(len(r.ids)+2)/3
 }
 
 // each feeds ids from pos on in batches of at most n tokens and shows f every
@@ -102,6 +103,11 @@ func (r *run) each(t *testing.T, ids []uint32, pos, n int, f func(pos int, logit
 		out, err := r.s.Forward(context.Background(), b)
 		if err != nil {
 			t.Fatalf("forward at %d: %v", b.Pos, err)
+		}
+		if end := b.Pos + len(b.IDs); b.Pos < r.back && r.back <= end {
+			if err := r.s.Mark(r.back); err != nil {
+				t.Fatalf("mark %d: %v", r.back, err)
+			}
 		}
 		v := r.m.Config.Vocab
 		if len(out) != len(b.Rows)*v {
@@ -174,14 +180,17 @@ func (r *run) greedy(t *testing.T) {
 	t.Logf("greedy: %d of %d steps compared", step, len(want))
 }
 
-// rewind goes back to the last third of the prompt and runs it in batches that
-// do not divide it; what comes out must be the same.
+// rewind goes back to the last third of the prompt, which has been marked, and
+// runs it in batches that do not divide it; what comes out must be the same.
 func (r *run) rewind(t *testing.T) {
 	t.Helper()
 	g, p, v := r.m.Golden, r.prompt, r.m.Config.Vocab
 	all := g.F32(t, p+".logits")
 	want := all[len(all)-v:]
-	from := len(r.ids) - (len(r.ids)+2)/3
+	from, err := r.s.Rewind(r.back)
+	if err != nil || from != r.back {
+		t.Fatalf("rewound to %d, want %d: %v", from, r.back, err)
+	}
 	r.each(t, r.ids[from:], from, min(r.b.Chunk(), 37), func(pos int, logits []float32) {
 		if pos == len(r.ids)-1 {
 			if d := MaxDiff(logits, want); d > r.Tolerance {

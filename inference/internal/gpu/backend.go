@@ -109,6 +109,21 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	return b.profile.check(b.config, b.device)
 }
 
+// Forward runs the parts one after the other.
+func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
+	if err := graph.CheckParts(parts, b.config, b.chunk); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		logits, err := p.State.Forward(ctx, p.Batch)
+		if err != nil {
+			return err
+		}
+		copy(p.Logits, logits)
+	}
+	return nil
+}
+
 // Chunk is the largest batch that a State takes.
 func (b *Backend) Chunk() int { return b.chunk }
 

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"time"
 
+	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
 )
 
@@ -30,6 +31,9 @@ var (
 
 // Options say how a model is loaded and run. The zero value is good.
 type Options struct {
+	// KV is the type of the caches.
+	KV graph.KVType
+
 	// Progress, unless nil, is told now and then how many bytes of the weights
 	// are on the device, of how many.
 	Progress func(done, total int64)

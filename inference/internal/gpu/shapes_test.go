@@ -60,7 +60,7 @@ func compareTraces(t *testing.T, c *graph.Config, w *graph.Weights, adjust func(
 		t.Fatal(err)
 	}
 	defer b.Close()
-	oracle := ref.New(c, w, 1)
+	oracle := ref.New(c, w, ref.Options{Threads: 1})
 	defer oracle.Close()
 	s, want := newState(t, b), newState(t, oracle)
 	defer s.Close()

@@ -307,3 +307,9 @@ func (s *state) Forward(ctx context.Context, b graph.Batch) ([]float32, error) {
 	}
 	return s.logits.Float32s()[:key.rows*s.config.Vocab], nil
 }
+
+// Mark has nothing to do: the cache holds every position.
+func (s *state) Mark(int) error { return nil }
+
+// Rewind needs nothing: what lies behind pos is overwritten.
+func (s *state) Rewind(pos int) (int, error) { return pos, nil }

@@ -5,35 +5,48 @@ import (
 	"fmt"
 )
 
-// Batch is one pass's input: consecutive tokens of one sequence. Keys and
-// values of positions 0 to Pos-1 are in the state's cache from earlier passes;
-// what the cache holds from Pos on is overwritten, so going back is passing a
-// smaller Pos.
+// Batch is what one sequence brings to a pass: consecutive tokens. Keys and
+// values of positions 0 to Pos-1 are in the state's cache from earlier passes.
+// Going back is passing a smaller Pos, as far as the cache still holds what the
+// sliding layers need there; from further on, State.Rewind goes.
 type Batch struct {
-	IDs  []uint32 // at least one, at most Backend.Chunk
+	IDs  []uint32 // at least one
 	Pos  int      // position of IDs[0], from 0
 	Rows []int    // tokens (index into IDs, ascending) whose logits are wanted; may be empty
 }
 
-// Backend is a loaded model on one device. It serves several States at once.
+// Part is the share of one sequence in a pass.
+type Part struct {
+	State State
+	Batch
+	Logits []float32 // receives those of the wanted rows, [len(Rows), Vocab]
+}
+
+// Backend is a loaded model on one device. It serves several States at once. Its
+// methods and those of its States may be called concurrently, but for two calls
+// that use the same State; it runs one pass at a time.
 type Backend interface {
 	// NewState makes a sequence with room for that many positions. Memory may
 	// be taken as the sequence grows.
 	NewState(context int) (State, error)
 
-	// Chunk is the largest batch that a State takes.
+	// Chunk is the most tokens that a pass takes, at most MaxChunk.
 	Chunk() int
+
+	// Forward runs one pass over parts of different States of this backend: 1 to
+	// MaxParts of them, together at most Chunk tokens. What each gets is what it
+	// would get alone. A cancelled ctx ends it early with ctx's error. After an
+	// error each cache ends where its part began.
+	Forward(ctx context.Context, parts []Part) error
 
 	// Close frees the model. Its States must be closed before.
 	Close() error
 }
 
-// State is one sequence: a KV cache and the registers. It is used by one
-// goroutine at a time.
+// State is one sequence: a KV cache.
 type State interface {
-	// Forward runs the batch and returns the logits of the wanted rows,
-	// [len(Rows), Vocab], valid until the next call. A cancelled ctx ends it
-	// early with ctx's error; positions from Batch.Pos on are undefined then.
+	// Forward runs a pass for this sequence alone and returns the logits of the
+	// wanted rows, [len(Rows), Vocab], valid until its next call.
 	Forward(ctx context.Context, b Batch) ([]float32, error)
 
 	// Trace is Forward, showing tap each register right after the operation
@@ -42,6 +55,15 @@ type State interface {
 	// It is for tests and may be slow.
 	Trace(ctx context.Context, b Batch, tap func(r Reg, values []float32)) error
 
+	// Mark makes it cheap to come back to pos later. It does nothing where that
+	// is cheap anyway, or where the cache no longer holds what it would need.
+	Mark(pos int) error
+
+	// Rewind makes the cache end at the last position at or before pos from
+	// which the sequence can go on, and returns that position.
+	Rewind(pos int) (int, error)
+
+	// Close frees the cache.
 	Close() error
 }
 
@@ -66,6 +88,26 @@ func (b Batch) Check(c *Config, chunk, context int) error {
 			return fmt.Errorf("wanted rows %v of a batch of %d tokens: not ascending or outside", b.Rows, len(b.IDs))
 		}
 		last = r
+	}
+	return nil
+}
+
+// CheckParts reports what makes parts unfit for one pass.
+func CheckParts(parts []Part, c *Config, chunk int) error {
+	tokens := 0
+	for i, p := range parts {
+		tokens += len(p.IDs)
+		if n := len(p.Rows) * c.Vocab; len(p.Logits) < n {
+			return fmt.Errorf("part %d of the pass: room for %d logits, want %d", i, len(p.Logits), n)
+		}
+		for _, q := range parts[:i] {
+			if q.State == p.State {
+				return fmt.Errorf("part %d of the pass: its sequence has another part", i)
+			}
+		}
+	}
+	if n := len(parts); n < 1 || n > MaxParts || tokens > chunk {
+		return fmt.Errorf("a pass of %d parts and %d tokens, want 1 to %d and at most %d", n, tokens, MaxParts, chunk)
 	}
 	return nil
 }

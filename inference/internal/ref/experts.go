@@ -7,8 +7,8 @@ import (
 )
 
 // Route implements graph.Ops.
-func (s *state) Route() {
-	for t := range s.batch.IDs {
+func (s *pass) Route() {
+	for t := range s.rows {
 		topK(s.row(graph.Choice, t), s.row(graph.Mix, t), s.row(graph.Router, t))
 	}
 	s.wrote(graph.Choice)
@@ -50,13 +50,13 @@ func taken(choice []float32, i int) bool {
 // Experts implements graph.Ops. Tokens are grouped by expert, so each expert's
 // weights are unpacked once a batch. A pair is one choice of one token, counted
 // in the order of Choice; an expert has at most one of each token.
-func (s *state) Experts(up, down *graph.Affine) {
+func (s *pass) Experts(up, down *graph.Affine) {
 	if s.err != nil {
 		return
 	}
 	c := s.c
 	groups := s.groups()
-	pairs := len(s.batch.IDs) * c.TopK
+	pairs := len(s.rows) * c.TopK
 	s.inner = resize(s.inner, pairs*c.Width)
 	s.outer = resize(s.outer, pairs*c.Hidden)
 
@@ -83,7 +83,7 @@ func (s *state) Experts(up, down *graph.Affine) {
 			}
 		}
 	})
-	for t := range s.batch.IDs {
+	for t := range s.rows {
 		x := s.row(graph.X, t)
 		for k, p := range s.row(graph.Mix, t) {
 			s.kernels.Axpy(x, s.outer[(t*c.TopK+k)*c.Hidden:], p)
@@ -95,7 +95,7 @@ func (s *state) Experts(up, down *graph.Affine) {
 // upTile computes tile i of an expert's first matrix, of which m has the rows or
 // the gate rows alone. It leaves k.gateUp, n pairs of gate and up from the first
 // on for each input row, biases added.
-func (s *state) upTile(k *scratch, up *graph.Affine, e int, m *kernel.Matrix, i int, in kernel.Rows) (first, n int) {
+func (s *pass) upTile(k *scratch, up *graph.Affine, e int, m *kernel.Matrix, i int, in kernel.Rows) (first, n int) {
 	rows, row := s.kernels.Tile(&k.Scratch, m, i, in), i*kernel.TileRows
 	if cap(k.gateUp) < len(k.Sums) {
 		k.gateUp = make([][2 * kernel.TileRows]float32, len(k.Sums))
@@ -127,7 +127,7 @@ type group struct {
 }
 
 // groups returns the experts that the batch uses, in order.
-func (s *state) groups() []group {
+func (s *pass) groups() []group {
 	all := make([]group, s.c.Experts)
 	for p, e := range s.regs[graph.Choice] {
 		g := &all[int(e)]
@@ -145,13 +145,13 @@ func (s *state) groups() []group {
 }
 
 // eachTile runs f for every tile of every used expert of w, over the threads.
-func (s *state) eachTile(groups []group, w *weights.Tensor, f func(k *scratch, g group, m *kernel.Matrix, i int)) {
+func (s *pass) eachTile(groups []group, w *weights.Tensor, f func(k *scratch, g group, m *kernel.Matrix, i int)) {
 	experts := make([]kernel.Matrix, len(groups))
 	for i, g := range groups {
 		experts[i] = expert(w, g.expert)
 	}
 	tiles := experts[0].Tiles()
-	perGroup := max(1, len(s.batch.IDs)*s.c.TopK/len(groups))
+	perGroup := max(1, len(s.rows)*s.c.TopK/len(groups))
 	s.pool.run(&s.scratch, len(groups)*tiles, grain(experts[0].Cols*perGroup), func(k *scratch, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			f(k, groups[i/tiles], &experts[i/tiles], i%tiles)

@@ -14,7 +14,7 @@ func TestGoldenModels(t *testing.T) {
 		t.Skip("numeric goldens run without the race detector")
 	}
 	suite := golden.Suite{
-		Load:      func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return New(c, w, 0), nil },
+		Load:      func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return New(c, w, Options{}), nil },
 		Tolerance: 2e-3,
 		MaxTrace:  1000,
 	}

@@ -9,7 +9,8 @@ import (
 // scratch is what one thread needs.
 type scratch struct {
 	kernel.Scratch
-	scores []float32
+	scores []float32                      // of a row's query heads, [heads, keys]
+	sums   []float32                      // of their weights
 	gateUp [][2 * kernel.TileRows]float32 // of each input row, by turns
 }
 
@@ -35,8 +36,8 @@ func expert(t *weights.Tensor, e int) kernel.Matrix {
 	return kernel.Matrix{Format: formats[t.DType], Rows: rows, Cols: t.Shape[2], Data: e1.Data, Scales: e1.Scales}
 }
 
-// vector unpacks a tensor [n] into the state's scratch.
-func (s *state) vector(t *weights.Tensor) []float32 {
+// vector unpacks a tensor [n] into the pass's memory.
+func (s *pass) vector(t *weights.Tensor) []float32 {
 	n := t.Shape[0]
 	s.gain = resize(s.gain, n)
 	m := kernel.Matrix{Format: formats[t.DType], Rows: 1, Cols: n, Data: t.Data}
@@ -48,7 +49,7 @@ func (s *state) vector(t *weights.Tensor) []float32 {
 func at(t *weights.Tensor, i int) float32 { return formats[t.DType].At(t.Data, i) }
 
 // split lays rows of a width out for multiplying.
-func (s *state) split(src []float32, width int) kernel.Rows {
+func (s *pass) split(src []float32, width int) kernel.Rows {
 	p := kernel.Padded(width)
 	s.input = resize(s.input, len(src)/width*p)
 	kernel.Split(s.input, src, width)
@@ -59,7 +60,7 @@ func (s *state) split(src []float32, width int) kernel.Rows {
 // another thread, about 30 microseconds. macs is the work of one row.
 func grain(macs int) int { return max(1, 64_000/(kernel.TileRows*max(macs, 1))) }
 
-func (s *state) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
+func (s *pass) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
 	if s.err != nil {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"slices"
 	"testing"
 
 	"chorale/inference/internal/golden"
@@ -26,15 +27,22 @@ func pack(t *testing.T, v []float32) *weights.Tensor {
 	return &weights.Tensor{Name: "test", DType: weights.BF16, Shape: []int{len(v)}, Data: b}
 }
 
-// operate makes a state of the configuration with a batch of n tokens from pos
-// on and lets f call operations.
-func operate(t *testing.T, c *graph.Config, pos, n int, f func(s *state)) {
+// operate makes a pass over n tokens of one sequence from position 0 on and lets
+// f call operations.
+func operate(t *testing.T, c *graph.Config, n int, f func(s *pass)) {
 	t.Helper()
 	c.MaxContext = 1 << 18
-	b := New(c, nil, 2)
+	b := New(c, nil, Options{Threads: 2})
 	defer b.Close()
-	s := newState(b, c.MaxContext)
-	s.ctx, s.batch = context.Background(), graph.Batch{IDs: make([]uint32, n), Pos: pos}
+	st, err := b.NewState(c.MaxContext)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &b.pass
+	s.ctx = context.Background()
+	for i := range n {
+		s.rows = append(s.rows, row{state: st.(*state), pos: i})
+	}
 	for r := range s.regs {
 		s.regs[r] = make([]float32, n*c.RegWidth(graph.Reg(r)))
 	}
@@ -63,7 +71,7 @@ func scaleOf(v []float32) float32 {
 func TestRMSNorm(t *testing.T) {
 	for _, g := range golden.Kernels(t, models, "rmsnorm.w") {
 		shape := g.Shape(t, "rmsnorm.x")
-		operate(t, &graph.Config{Hidden: shape[1], Layers: 1, KVHeads: 1, Eps: 1e-5}, 0, shape[0], func(s *state) {
+		operate(t, &graph.Config{Hidden: shape[1], Layers: 1, KVHeads: 1, Window: []int{0}, Eps: 1e-5}, shape[0], func(s *pass) {
 			copy(s.regs[graph.X], g.F32(t, "rmsnorm.x"))
 			s.RMSNorm(graph.Norm, graph.X, pack(t, g.F32(t, "rmsnorm.w")))
 			want := g.F32(t, "rmsnorm.y")
@@ -83,14 +91,14 @@ func TestRotary(t *testing.T) {
 		within(t, "truncated frequencies", narrow(truncated.Frequencies(64)), g.F32(t, "rope.inv_freq_truncate_true"), 1e-7)
 
 		heads := g.Shape(t, "rope.x")[1]
-		c := &graph.Config{Hidden: 1, Layers: 1, Heads: heads, KVHeads: 1, HeadDim: 64, Rope: gptOss}
+		c := &graph.Config{Hidden: 1, Layers: 1, Heads: heads, KVHeads: 1, Window: []int{0}, HeadDim: 64, Rope: gptOss}
 		x, y := g.F32(t, "rope.x"), g.F32(t, "rope.y")
 		for i, pos := range g.Ints(t, "rope.positions") {
 			cos, sin := c.Rotary(pos, 1)
 			within(t, "cos", cos, g.F32(t, "rope.cos_f64")[i*32:(i+1)*32], 1e-7)
 			within(t, "sin", sin, g.F32(t, "rope.sin_f64")[i*32:(i+1)*32], 1e-7)
 			// The outputs were computed with angles in f32, so with these tables.
-			operate(t, c, 0, 1, func(s *state) {
+			operate(t, c, 1, func(s *pass) {
 				s.cos, s.sin = g.F32(t, "rope.cos")[i*32:(i+1)*32], g.F32(t, "rope.sin")[i*32:(i+1)*32]
 				copy(s.regs[graph.Q], x[i*c.QWidth():(i+1)*c.QWidth()])
 				s.Rotate(graph.Q)
@@ -116,15 +124,15 @@ func TestAttention(t *testing.T) {
 				Hidden: 1, Layers: 1, Heads: q[1], KVHeads: kv[1], HeadDim: q[2],
 				Window: g.Ints(t, name+".window"),
 			}
-			operate(t, c, 0, kv[0], func(s *state) {
+			operate(t, c, kv[0], func(s *pass) {
 				copy(s.regs[graph.K], g.F32(t, name+".k"))
 				copy(s.regs[graph.V], g.F32(t, name+".v"))
-				s.cache.grow(kv[0], s.context)
 				s.Append(0)
+				all := slices.Clone(s.rows)
 				queries, want := g.F32(t, name+".q"), g.F32(t, name+".out")
 				for i, row := range g.Ints(t, name+".rows") {
 					w := c.QWidth()
-					s.batch = graph.Batch{IDs: make([]uint32, 1), Pos: row}
+					s.rows = append(s.rows[:0], all[row])
 					copy(s.regs[graph.Q], queries[i*w:(i+1)*w])
 					s.Attend(0, pack(t, g.F32(t, name+".sinks")))
 					within(t, name, s.regs[graph.Ctx][:w], want[i*w:(i+1)*w], 5e-6)
@@ -165,7 +173,7 @@ func TestThreads(t *testing.T) {
 	}
 	var first []float32
 	for _, run := range []struct{ threads, batch int }{{1, 128}, {3, 128}, {2, 1}, {2, 33}} {
-		b := New(c, w, run.threads)
+		b := New(c, w, Options{Threads: run.threads})
 		s, err := b.NewState(len(ids))
 		if err != nil {
 			t.Fatal(err)

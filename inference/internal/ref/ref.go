@@ -9,6 +9,7 @@
 package ref
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -17,9 +18,18 @@ import (
 	"chorale/inference/internal/kernel"
 )
 
-// chunk is the largest batch. From about 64 tokens on, unpacking the weights
-// costs little against multiplying with them.
-const chunk = 128
+// chunk is the most tokens of a pass. From about 64 on, unpacking a dense matrix
+// costs little against multiplying with it; an expert meets only a few of them.
+const chunk = graph.MaxChunk
+
+// Options say how a model is computed. The zero value is good.
+type Options struct {
+	Threads int // 0 is all cores
+
+	// KV is the type of the caches, f32 by default: this backend is the oracle,
+	// and reading f16 takes it longer than reading twice the bytes.
+	KV graph.KVType
+}
 
 // Backend is a model on the CPU.
 type Backend struct {
@@ -27,18 +37,20 @@ type Backend struct {
 	w       *graph.Weights
 	pool    *pool
 	kernels *kernel.Set
+	kv      graph.KVType
 
-	mu       sync.Mutex
-	cos, sin []float32 // RoPE tables for the positions in use so far
+	mu   sync.Mutex // one pass at a time
+	pass pass
 }
 
-// New makes a backend that spreads its work over the given number of threads,
-// all cores where it is 0. It takes no memory for weights.
-func New(c *graph.Config, w *graph.Weights, threads int) *Backend {
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
+// New makes a backend. It takes no memory for weights.
+func New(c *graph.Config, w *graph.Weights, o Options) *Backend {
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	return &Backend{c: c, w: w, pool: newPool(threads), kernels: kernel.Best()}
+	b := &Backend{c: c, w: w, pool: newPool(o.Threads), kernels: kernel.Best(), kv: o.KV.Or(graph.KVF32)}
+	b.pass.Backend = b
+	return b
 }
 
 // Chunk implements graph.Backend.
@@ -55,18 +67,19 @@ func (b *Backend) NewState(context int) (graph.State, error) {
 	if context < 1 || context > b.c.MaxContext {
 		return nil, fmt.Errorf("context of %d positions, the model takes 1 to %d", context, b.c.MaxContext)
 	}
-	return newState(b, context), nil
+	return &state{Backend: b, context: context, cache: newCache(b.c, context, b.kv), history: graph.NewHistory(b.c, context)}, nil
 }
 
-// rotary returns the RoPE tables for at least the first n positions.
-func (b *Backend) rotary(n int) (cos, sin []float32) {
+// Forward implements graph.Backend.
+func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
+	return b.run(ctx, parts, nil)
+}
+
+func (b *Backend) run(ctx context.Context, parts []graph.Part, tap func(graph.Reg, []float32)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	half := b.c.HeadDim / 2
-	if have := len(b.cos) / half; have < n {
-		more := max(n-have, have, 256) // at least double, for few copies
-		co, si := b.c.Rotary(have, more)
-		b.cos, b.sin = append(b.cos, co...), append(b.sin, si...)
+	if err := graph.CheckParts(parts, b.c, chunk); err != nil {
+		return err
 	}
-	return b.cos, b.sin
+	return b.pass.run(ctx, parts, tap)
 }

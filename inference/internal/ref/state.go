@@ -4,135 +4,73 @@ import (
 	"context"
 
 	"chorale/inference/internal/graph"
-	"chorale/inference/internal/weights"
 )
 
-// state is one sequence. It implements graph.State, and graph.Ops by computing
-// at once.
+// state is one sequence.
 type state struct {
 	*Backend
 	context int
 	cache   cache
-	regs    [graph.NumRegs][]float32
-	inner   []float32 // experts' activations, [pairs, Width]
-	outer   []float32 // experts' outputs, [pairs, Hidden]
-	input   []float32 // rows in the split layout
-	gain    []float32 // an unpacked vector
-	scratch scratch
-
-	// Of the pass that runs.
-	ctx   context.Context
-	err   error
-	batch graph.Batch
-	tap   func(graph.Reg, []float32)
-}
-
-func newState(b *Backend, context int) *state {
-	return &state{Backend: b, context: context, cache: newCache(b.c)}
-}
-
-// Close frees the cache.
-func (s *state) Close() error {
-	*s = state{Backend: s.Backend}
-	return nil
+	history graph.History
+	marks   [graph.MaxMarks][]page // by place, a page for each layer that is a ring
+	logits  []float32              // of Forward
 }
 
 // Forward implements graph.State.
 func (s *state) Forward(ctx context.Context, b graph.Batch) ([]float32, error) {
-	if err := b.Check(s.c, chunk, s.context); err != nil {
-		return nil, err
-	}
-	s.ctx, s.batch, s.err = ctx, b, ctx.Err()
-	s.cache.grow(b.Pos+len(b.IDs), s.context)
-	for r := range s.regs {
-		n := len(b.IDs)
-		if r := graph.Reg(r); r == graph.Last || r == graph.LastN || r == graph.Logits {
-			n = len(b.Rows)
-		}
-		s.regs[r] = resize(s.regs[r], n*s.c.RegWidth(graph.Reg(r)))
-	}
-	graph.Forward(s, s.c, s.w)
-	return s.regs[graph.Logits], s.err
+	s.logits = resize(s.logits, len(b.Rows)*s.c.Vocab)
+	err := s.Backend.Forward(ctx, []graph.Part{{State: s, Batch: b, Logits: s.logits}})
+	return s.logits, err
 }
 
 // Trace implements graph.State.
 func (s *state) Trace(ctx context.Context, b graph.Batch, tap func(graph.Reg, []float32)) error {
-	s.tap = tap
-	defer func() { s.tap = nil }()
-	_, err := s.Forward(ctx, b)
-	return err
+	s.logits = resize(s.logits, len(b.Rows)*s.c.Vocab)
+	return s.run(ctx, []graph.Part{{State: s, Batch: b, Logits: s.logits}}, tap)
 }
 
-// resize returns a slice of n numbers, b itself where it is large enough.
-func resize(b []float32, n int) []float32 {
-	if cap(b) >= n {
-		return b[:n]
+// Mark implements graph.State.
+func (s *state) Mark(pos int) error {
+	place, ok := s.history.Mark(pos)
+	if !ok {
+		return nil
 	}
-	return make([]float32, n)
-}
-
-// wrote shows a register to the tracer.
-func (s *state) wrote(r graph.Reg) {
-	if s.tap != nil && s.err == nil {
-		s.tap(r, s.regs[r])
+	mark := s.marks[place]
+	if mark == nil {
+		mark = make([]page, s.c.Layers)
+		s.marks[place] = mark
 	}
+	s.eachRing(func(l int, c *layerCache) {
+		if mark[l].empty() {
+			mark[l] = newPage(s.kv, 2*s.c.KVWidth()*s.c.MarkSlots())
+		}
+		c.save(mark[l], s.history.Need(pos), pos)
+	})
+	return nil
 }
 
-// row returns row i of a register.
-func (s *state) row(r graph.Reg, i int) []float32 {
-	n := s.c.RegWidth(r)
-	return s.regs[r][i*n : (i+1)*n]
-}
-
-// Embed implements graph.Ops.
-func (s *state) Embed(table *weights.Tensor) {
-	m := dense(table)
-	for t, id := range s.batch.IDs {
-		m.Row(s.row(graph.X, t), int(id))
+// Rewind implements graph.State.
+func (s *state) Rewind(pos int) (int, error) {
+	to, place, restore := s.history.Rewind(pos)
+	if restore {
+		s.eachRing(func(l int, c *layerCache) {
+			c.restore(s.marks[place][l], s.history.Need(to), to)
+		})
 	}
-	s.wrote(graph.X)
+	return to, nil
 }
 
-// RMSNorm implements graph.Ops.
-func (s *state) RMSNorm(dst, src graph.Reg, gain *weights.Tensor) {
-	g := s.vector(gain)
-	for t := range len(s.regs[src]) / s.c.Hidden {
-		s.kernels.Norm(s.row(dst, t), s.row(src, t), g, s.c.Eps)
-	}
-	s.wrote(dst)
-}
-
-// Linear implements graph.Ops.
-func (s *state) Linear(dst, src graph.Reg, a *graph.Affine) { s.linear(dst, src, a, false) }
-
-// AddLinear implements graph.Ops.
-func (s *state) AddLinear(dst, src graph.Reg, a *graph.Affine) { s.linear(dst, src, a, true) }
-
-// Rotate implements graph.Ops.
-func (s *state) Rotate(r graph.Reg) {
-	half := s.c.HeadDim / 2
-	cos, sin := s.rotary(s.batch.Pos + len(s.batch.IDs))
-	for t := range s.batch.IDs {
-		at := (s.batch.Pos + t) * half
-		c, sn := cos[at:at+half], sin[at:at+half]
-		x := s.row(r, t)
-		for len(x) > 0 {
-			a, b := x[:half], x[half:2*half]
-			for i := range a {
-				u, v := a[i], b[i]
-				a[i] = u*c[i] - v*sn[i]
-				b[i] = v*c[i] + u*sn[i]
-			}
-			x = x[2*half:]
+// eachRing calls f for every layer whose cache is a ring.
+func (s *state) eachRing(f func(layer int, c *layerCache)) {
+	for l := range s.cache.layers {
+		if s.c.Ring(l, s.context) {
+			f(l, &s.cache.layers[l])
 		}
 	}
-	s.wrote(r)
 }
 
-// Pick implements graph.Ops.
-func (s *state) Pick() {
-	for i, t := range s.batch.Rows {
-		copy(s.row(graph.Last, i), s.row(graph.X, t))
-	}
-	s.wrote(graph.Last)
+// Close frees the cache.
+func (s *state) Close() error {
+	s.cache, s.marks, s.logits = cache{}, [graph.MaxMarks][]page{}, nil
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"chorale/inference/internal/drivers"
@@ -75,7 +76,7 @@ func compareTraces(t *testing.T, c *graph.Config, w *graph.Weights, adjust func(
 		if x.n > 3 {
 			batch.Rows = []int{0, 2, x.n - 1}
 		}
-		compared += compareTrace(t, c, s, want, batch)
+		compared += compareTrace(t, s, want, batch)
 	}
 	t.Logf("%d registers compared", compared)
 }
@@ -94,31 +95,34 @@ type write struct {
 	values []float32
 }
 
-func compareTrace(t *testing.T, c *graph.Config, s, oracle graph.State, b graph.Batch) int {
+// trace runs a batch and returns what each operation wrote.
+func trace(t *testing.T, s graph.State, b graph.Batch) (all []write) {
 	t.Helper()
-	var got, want []write
-	record := func(to *[]write) func(graph.Reg, []float32) {
-		return func(r graph.Reg, v []float32) { *to = append(*to, write{r, append([]float32(nil), v...)}) }
-	}
-	if err := oracle.Trace(context.Background(), b, record(&want)); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Trace(context.Background(), b, record(&got)); err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != len(want) {
-		t.Fatalf("%d registers were written, want %d", len(got), len(want))
-	}
-	for i, w := range want {
-		if got[i].reg != w.reg {
-			t.Fatalf("write %d is to register %d, want %d", i, got[i].reg, w.reg)
-		}
-		near(t, fmt.Sprintf("%d tokens at %d: write %d, register %d", len(b.IDs), b.Pos, i, w.reg), got[i].values, w.values, 1e-4)
-	}
-	logits, err := s.Forward(context.Background(), b)
+	err := s.Trace(context.Background(), b, func(r graph.Reg, v []float32) { all = append(all, write{r, slices.Clone(v)}) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	near(t, "logits of Forward", logits, want[len(want)-1].values, 1e-4)
-	return len(got)
+	return all
+}
+
+// same compares what two backends wrote.
+func same(t *testing.T, what string, got, want []write) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d registers were written, want %d", what, len(got), len(want))
+	}
+	for i, w := range want {
+		if got[i].reg != w.reg {
+			t.Fatalf("%s: write %d is to register %d, want %d", what, i, got[i].reg, w.reg)
+		}
+		near(t, fmt.Sprintf("%s: write %d, register %d", what, i, w.reg), got[i].values, w.values, 1e-4)
+	}
+}
+
+func compareTrace(t *testing.T, s, oracle graph.State, b graph.Batch) int {
+	t.Helper()
+	want := trace(t, oracle, b)
+	same(t, fmt.Sprintf("%d tokens at %d", len(b.IDs), b.Pos), trace(t, s, b), want)
+	near(t, "logits of Forward", forward(t, s, b), want[len(want)-1].values, 1e-4)
+	return len(want)
 }

@@ -52,7 +52,7 @@ func compareReal(t *testing.T, spec string, adjust func(*profile)) {
 	var want [][]write
 	t.Run("ref", func(t *testing.T) {
 		c, w := golden.Synth(t, m)
-		oracle := ref.New(c, w, 0)
+		oracle := ref.New(c, w, ref.Options{})
 		defer oracle.Close()
 		s := newState(t, oracle)
 		defer s.Close()

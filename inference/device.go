@@ -24,35 +24,41 @@ type device struct {
 func openDevice(ctx context.Context, c *graph.Config, w *graph.Weights, o Options) (device, error) {
 	switch name := strings.ToLower(o.Device); {
 	case name == "cpu" || name == "ref":
-		return openCPU(c, w, o), nil
+		return openCPU(ctx, c, w, o)
 	case name == "" || name == "auto":
-		d, err := openVulkan(ctx, c, w, "vulkan")
+		d, err := openVulkan(ctx, c, w, "vulkan", gpu.Options{Progress: o.Progress})
 		if err == nil {
 			return d, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return device{}, err
 		}
-		d = openCPU(c, w, o)
+		d, cpuErr := openCPU(ctx, c, w, o)
+		if cpuErr != nil {
+			return device{}, cpuErr
+		}
 		o.Notice(fmt.Sprintf("No GPU: %v. The model runs on the %s.", err, d.name))
 		return d, nil
 	case name == "software" || name == "vulkan" || strings.HasPrefix(name, "vulkan:"):
-		return openVulkan(ctx, c, w, name)
+		return openVulkan(ctx, c, w, name, gpu.Options{Progress: o.Progress})
 	}
 	return device{}, fmt.Errorf("device %q is unknown: want auto, cpu, vulkan, vulkan:INDEX, vulkan:NAME or software", o.Device)
 }
 
-func openCPU(c *graph.Config, w *graph.Weights, o Options) device {
+func openCPU(ctx context.Context, c *graph.Config, w *graph.Weights, o Options) (device, error) {
+	if err := w.Load(ctx); err != nil {
+		return device{}, err
+	}
 	n := o.Threads
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	return device{backend: ref.New(c, w, ref.Options{Threads: n}), kind: "ref", name: cpuName(n)}
+	return device{backend: ref.New(c, w, ref.Options{Threads: n}), kind: "ref", name: cpuName(n)}, nil
 }
 
 func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads)", threads) }
 
-func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name string) (device, error) {
+func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name string, o gpu.Options) (device, error) {
 	all, err := gpu.Devices()
 	if err != nil {
 		return device{}, err
@@ -64,7 +70,7 @@ func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name str
 	if err := ctx.Err(); err != nil {
 		return device{}, err
 	}
-	b, err := gpu.Open(ctx, d, c, w, gpu.Options{})
+	b, err := gpu.Open(ctx, d, c, w, o)
 	if err != nil {
 		return device{}, err
 	}

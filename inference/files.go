@@ -6,21 +6,35 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"chorale/inference/internal/weights"
 	"chorale/inference/pocket"
+	"chorale/inference/synth"
 )
 
 // files are a checkpoint's files: in a directory, or in memory.
 type files struct {
 	dir    string
 	memory map[string][]byte
+	synth  *synth.Model // whose weights are made, the other files are in memory
 }
+
+// Synthetic begins the reference of a checkpoint of random weights that needs no
+// file: the rest is what [synth.Parse] reads.
+const Synthetic = "synth:"
 
 // locate finds the checkpoint that a reference names.
 func locate(ref string) (files, error) {
 	if ref == "" || ref == Pocket {
 		return files{memory: pocket.Files()}, nil
+	}
+	if spec, ok := strings.CutPrefix(ref, Synthetic); ok {
+		m, err := synth.Parse(spec)
+		if err != nil {
+			return files{}, err
+		}
+		return files{memory: m.Files(), synth: &m}, nil
 	}
 	st, err := os.Stat(ref)
 	if errors.Is(err, os.ErrNotExist) {
@@ -36,7 +50,10 @@ func locate(ref string) (files, error) {
 }
 
 func (f files) name() string {
-	if f.memory != nil {
+	switch {
+	case f.synth != nil:
+		return "synthetic weights"
+	case f.memory != nil:
 		return Pocket
 	}
 	return dirName(f.dir)
@@ -76,7 +93,10 @@ func (f files) decode(name string, v any) error {
 }
 
 func (f files) weights() (*weights.Store, error) {
-	if f.memory != nil {
+	switch {
+	case f.synth != nil:
+		return f.synth.Weights()
+	case f.memory != nil:
 		return weights.OpenFiles(Pocket, f.memory)
 	}
 	return weights.Open(f.dir)

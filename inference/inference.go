@@ -44,6 +44,10 @@ type Options struct {
 	// Notice is told in a sentence what the user may want to know, such as
 	// that no GPU was found; nil is silence.
 	Notice func(string)
+
+	// Progress, unless nil, is told now and then how many bytes of the weights
+	// have been copied to a device, of how many.
+	Progress func(done, total int64)
 }
 
 // Model is an open checkpoint on a device. Sessions on it may run at the same

@@ -153,3 +153,36 @@ func TestDamaged(t *testing.T) {
 		t.Errorf("only %d of 400 damaged checkpoints were refused", refused)
 	}
 }
+
+// TestSynthetic opens weights that are in no file, and gets what the file gives.
+func TestSynthetic(t *testing.T) {
+	said := map[string][]uint32{}
+	for _, ref := range []string{"synth:tiny-a", "testdata/models/tiny-a/hf"} {
+		m, err := Open(t.Context(), ref, Options{Device: "cpu", Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if src, err := m.TokenizerJSON(); err != nil || src == nil {
+			t.Errorf("%s has no tokenizer (%v)", ref, err)
+		}
+		s, err := m.NewSession(Sampling{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, err := range s.Generate(t.Context(), []uint32{1, 2, 3, 400}, nil, nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if said[ref] = append(said[ref], id); len(said[ref]) == 20 {
+				break
+			}
+		}
+	}
+	if got, want := said["synth:tiny-a"], said["testdata/models/tiny-a/hf"]; !slices.Equal(got, want) {
+		t.Errorf("said %v, want %v", got, want)
+	}
+	if _, err := Open(t.Context(), "synth:20c", Options{}); err == nil || !strings.Contains(err.Error(), "120b, 20b") {
+		t.Errorf("an unknown shape: %v", err)
+	}
+}

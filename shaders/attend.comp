@@ -20,7 +20,7 @@ layout(constant_id = 3) const uint QUERIES = 8;
 
 layout(binding = 0) readonly buffer Batch { uint position; };
 layout(binding = 1) readonly buffer QKV { vec4 qkv[]; };
-layout(binding = 2) readonly buffer Sinks { uint sinks[]; };
+layout(binding = 2) readonly buffer Sinks { float sinks[]; };
 layout(binding = 3) readonly buffer Keys { vec4 keys[]; };     // [kv head][position][64]
 layout(binding = 4) readonly buffer Values { vec4 values[]; }; // [kv head][position][64]
 layout(binding = 5) writeonly buffer Ctx { vec4 ctx[]; };
@@ -66,8 +66,7 @@ void main() {
 	uint cache = kv * capacity * 16;
 
 	for (uint i = lane; i < QUERIES; i += lanes) {
-		uint head = kv * GROUP + i % GROUP;
-		highest[i] = bf16_at(sinks[head / 2], head);
+		highest[i] = sinks[kv * GROUP + i % GROUP];
 		total[i] = 1;
 	}
 	// Query i is head i % GROUP of token i / GROUP; tokens over the end repeat

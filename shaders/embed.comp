@@ -1,4 +1,5 @@
-// Embedding: dst[t] = table[ids[t]], bf16 widened to f32.
+// Embedding: dst[t] = table[ids[t]], widened to f32. The table is in any format
+// of dense.glsl.
 //
 // The table may be bound in windows of rows; a dispatch serves the tokens whose
 // row lies in its window. One invocation copies eight numbers.
@@ -6,8 +7,10 @@
 #extension GL_GOOGLE_include_directive : require
 #include "base.glsl"
 
+layout(constant_id = 1) const uint FORMAT = 0;
+#include "dense.glsl"
+
 layout(binding = 0) readonly buffer IDs { uint ids[]; };
-layout(binding = 1) readonly buffer Table { uvec4 table[]; };
 layout(binding = 2) writeonly buffer Dst { vec4 dst[]; };
 
 layout(push_constant) uniform Push {
@@ -23,7 +26,8 @@ void main() {
 	if (t >= tokens || g >= groups) return;
 	uint row = ids[t] - first;
 	if (row >= rows) return; // also where ids[t] < first: the difference wraps
-	uvec4 w = table[row * groups + g];
-	dst[(t * groups + g) * 2] = bf16_first(w);
-	dst[(t * groups + g) * 2 + 1] = bf16_second(w);
+	vec4 first, second;
+	eight(row * row_vectors(width), width, g, first, second);
+	dst[(t * groups + g) * 2] = first;
+	dst[(t * groups + g) * 2 + 1] = second;
 }

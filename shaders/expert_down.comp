@@ -34,8 +34,7 @@ void main() {
 		multiply(expert - first, row, rows, width, from);
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			if (row + r < rows) {
-				uint at = expert * rows + row + r;
-				float c = bf16_at(bias[at / 2], at);
+				float c = bias[expert * rows + row + r];
 				if (top > 0) {
 					total[r] += mix_[j] * (sum[r] + c);
 				} else {

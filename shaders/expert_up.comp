@@ -37,10 +37,10 @@ void main() {
 
 	[[unroll]] for (uint r = 0; r < ROWS; r += 2) {
 		if (row + r >= rows) break;
-		uint b = bias[(expert * rows + row + r) / 2];
+		uint b = expert * rows + row + r;
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
-			float gate = min(sum[t * ROWS + r] + bf16_low(b), limit);
-			float lin = clamp(sum[t * ROWS + r + 1] + bf16_high(b), -limit, limit);
+			float gate = min(sum[t * ROWS + r] + bias[b], limit);
+			float lin = clamp(sum[t * ROWS + r + 1] + bias[b + 1], -limit, limit);
 			dst[(tile * TILE + t) * (rows / 2) + (row + r) / 2] = gate / (1 + exp(-alpha * gate)) * (lin + 1);
 		}
 	}

@@ -1,4 +1,5 @@
-// Linear layer in bf16: dst = src W^T + bias, or dst += that.
+// Linear layer: dst = src W^T + bias, or dst += that. W is in any format of
+// dense.glsl.
 //
 // An invocation computes ROWS outputs of TILE tokens, so that a weight is
 // loaded and widened once for TILE tokens and an activation once for ROWS
@@ -9,10 +10,11 @@
 
 layout(constant_id = 1) const uint ROWS = 1;
 layout(constant_id = 2) const uint TILE = 1;
+layout(constant_id = 3) const uint FORMAT = 0;
+#include "dense.glsl"
 
 layout(binding = 0) readonly buffer Src { vec4 src[]; };
-layout(binding = 1) readonly buffer Weights { uvec4 weights[]; };
-layout(binding = 2) readonly buffer Bias { uint bias[]; };
+layout(binding = 2) readonly buffer Bias { float bias[]; };
 layout(binding = 3) buffer Dst { float dst[]; };
 
 layout(push_constant) uniform Push {
@@ -28,22 +30,18 @@ layout(push_constant) uniform Push {
 void main() {
 	uint row = gl_GlobalInvocationID.x * ROWS, token = gl_WorkGroupID.y * TILE;
 	if (row >= rows) return;
-	uint n = width / 8;
+	uint n = width / 8, vectors = row_vectors(width);
 
 	// Rows and tokens over the end repeat the last one; they are not stored.
 	uint w_at[ROWS], s_at[TILE];
-	[[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = min(row + r, rows - 1) * n;
+	[[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = min(row + r, rows - 1) * vectors;
 	[[unroll]] for (uint t = 0; t < TILE; t++) s_at[t] = min(token + t, tokens - 1) * n * 2;
 
 	float sum[ROWS * TILE];
 	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = 0;
 	[[dont_unroll]] for (uint k = 0; k < n; k++) {
 		vec4 a[ROWS], b[ROWS];
-		[[unroll]] for (uint r = 0; r < ROWS; r++) {
-			uvec4 w = weights[w_at[r] + k];
-			a[r] = bf16_first(w);
-			b[r] = bf16_second(w);
-		}
+		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r], width, k, a[r], b[r]);
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			vec4 x = src[s_at[t] + 2 * k], y = src[s_at[t] + 2 * k + 1];
 			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(x, a[r]) + dot(y, b[r]);
@@ -53,7 +51,7 @@ void main() {
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
 		if (row + r >= rows) break;
 		uint column = first + row + r;
-		float c = biased == 1u ? bf16_at(bias[column / 2], column) : 0.0;
+		float c = biased == 1u ? bias[column] : 0.0;
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			if (token + t < tokens) {
 				uint at = (token + t) * stride + column;

@@ -4,7 +4,7 @@
 #include "base.glsl"
 
 layout(binding = 0) readonly buffer Src { vec4 src[]; };
-layout(binding = 1) readonly buffer Gain { uvec2 gain[]; };
+layout(binding = 1) readonly buffer Gain { vec4 gain[]; };
 layout(binding = 2) writeonly buffer Dst { vec4 dst[]; };
 
 layout(push_constant) uniform Push {
@@ -27,8 +27,6 @@ void main() {
 	sum = 0;
 	for (uint i = 0; i < lanes; i++) sum += part[i];
 	float scale = 1 / sqrt(sum / float(width) + eps);
-	for (uint i = lane; i < n; i += lanes) {
-		uvec2 g = gain[i];
-		dst[base + i] = src[base + i] * scale * vec4(bf16_low(g.x), bf16_high(g.x), bf16_low(g.y), bf16_high(g.y));
-	}
+	for (uint i = lane; i < n; i += lanes)
+		dst[base + i] = src[base + i] * scale * gain[i];
 }

@@ -32,3 +32,14 @@ type (
 
 	PickPush struct{ Width uint32 }
 )
+
+// Format is how a dense matrix is packed, as include/dense.glsl numbers it.
+type Format uint32
+
+// The formats of a dense matrix.
+const (
+	FormatBF16 Format = iota
+	FormatF16
+	FormatF32
+	FormatQ8
+)

@@ -33,9 +33,9 @@ var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &Expe
 
 // The kernels, in the order of the model.
 var (
-	Embed      = Kernel{"embed", embedSPV, 3, 16, nil}
+	Embed      = Kernel{"embed", embedSPV, 3, 16, []string{"FORMAT"}}
 	Norm       = Kernel{"norm", normSPV, 3, 8, nil}
-	Linear     = Kernel{"linear", linearSPV, 4, 28, []string{"ROWS", "TILE"}}
+	Linear     = Kernel{"linear", linearSPV, 4, 28, []string{"ROWS", "TILE", "FORMAT"}}
 	Rope       = Kernel{"rope", ropeSPV, 5, 12, nil}
 	Attend     = Kernel{"attend", attendSPV, 6, 16, []string{"SHARE", "GROUP", "QUERIES"}}
 	TopK       = Kernel{"topk", topkSPV, 3, 12, nil}

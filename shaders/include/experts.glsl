@@ -9,7 +9,7 @@ layout(constant_id = 2) const uint TILE = 1;
 layout(binding = 0) readonly buffer Src { vec4 src[]; };
 layout(binding = 1) readonly buffer Codes { uvec4 codes[]; };
 layout(binding = 2) readonly buffer Scales { uint scales[]; }; // four bytes a word
-layout(binding = 3) readonly buffer Bias { uint bias[]; };     // [expert][row], of all experts
+layout(binding = 3) readonly buffer Bias { float bias[]; };    // [expert][row], of all experts
 
 float sum[TILE * ROWS];
 

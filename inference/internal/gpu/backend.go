@@ -176,12 +176,13 @@ type model struct {
 // values lie behind the queries' rows.
 type matrix struct {
 	rows, width int
-	parts       []part
+	parts       []*part
 	bias        vk.Range // zero where there is none
 }
 
-// part is a window of rows (of a bf16 matrix) or of experts (of MXFP4).
+// part is a window of rows, all of one format, or of experts, in MXFP4.
 type part struct {
+	format       shaders.Format // of rows
 	data, scales vk.Range
 	first, count int
 }

@@ -142,20 +142,6 @@ func near(t testing.TB, what string, got, want []float32, tolerance float64) {
 	}
 }
 
-// bf16 packs numbers that are exact in it.
-func bf16(t testing.TB, v []float32) []uint16 {
-	t.Helper()
-	packed := make([]uint16, len(v))
-	for i, x := range v {
-		b := math.Float32bits(x)
-		if b&0xffff != 0 {
-			t.Fatalf("%v is not exact in bf16", x)
-		}
-		packed[i] = uint16(b >> 16)
-	}
-	return packed
-}
-
 func poison(n int) []float32 {
 	v := make([]float32, n)
 	for i := range v {
@@ -168,7 +154,7 @@ func TestNormGolden(t *testing.T) {
 	eachCut(t, "rmsnorm.w", func(b *bench, g *golden.Blob, p profile) {
 		shape, y := g.Shape(b, "rmsnorm.x"), poison(len(g.F32(b, "rmsnorm.x")))
 		run(b, &shaders.Norm, []int{p.norm}, shaders.NormPush{Width: uint32(shape[1]), Eps: 1e-5}, shape[0], 1,
-			g.F32(b, "rmsnorm.x"), bf16(b, g.F32(b, "rmsnorm.w")), y)
+			g.F32(b, "rmsnorm.x"), g.F32(b, "rmsnorm.w"), y)
 		near(b, "rmsnorm", y, g.F32(b, "rmsnorm.y"), 1e-5)
 	})
 }
@@ -224,7 +210,7 @@ func attend(b *bench, g *golden.Blob, p profile, name string) {
 	heads, shape := g.Shape(b, name+".q")[1], g.Shape(b, name+".k")
 	n, kvHeads := shape[0], shape[1]
 	keys, values := byHead(g.F32(b, name+".k"), kvHeads), byHead(g.F32(b, name+".v"), kvHeads)
-	sinks := bf16(b, g.F32(b, name+".sinks"))
+	sinks := g.F32(b, name+".sinks")
 	window, width := g.Ints(b, name+".window")[0], heads*64
 
 	call := func(first, tokens, position, queries int) {
@@ -302,7 +288,7 @@ func TestSwiGLUGolden(t *testing.T) {
 			}
 			push := shaders.ExpertUpPush{Rows: uint32(rows), Width: uint32(rows), Experts: 1, Grouped: 1, Limit: 7, Alpha: graph.Alpha}
 			run(b, &shaders.ExpertUp, []int{p.local, p.upN, tile}, push, ceil(rows, p.upN*p.local), n,
-				x, codes, scales, make([]uint16, rows), make([]uint32, n), slots, y)
+				x, codes, scales, make([]float32, rows), make([]uint32, n), slots, y)
 			near(b, "swiglu", y[:tokens*rows/2], g.F32(b, "swiglu.y"), 1e-5)
 		}
 	})
@@ -318,7 +304,7 @@ func TestMXFP4Golden(t *testing.T) {
 			y := poison(n * rows)
 			push := shaders.ExpertDownPush{Rows: uint32(rows), Width: uint32(width), Experts: 1}
 			run(b, &shaders.ExpertDown, []int{p.local, p.downN, 1}, push, ceil(rows, p.downN*p.local), n,
-				x, codes, scales, make([]uint16, rows), make([]uint32, n), []float32{1}, y)
+				x, codes, scales, make([]float32, rows), make([]uint32, n), []float32{1}, y)
 			return y
 		}
 		y := down(g.F32(b, "mxfp4.x"), g.U8(b, "mxfp4.hf_blocks"), g.U8(b, "mxfp4.hf_scales"), shape[0], shape[1])

@@ -19,7 +19,7 @@ func (o *recorder) Embed(table *weights.Tensor) {
 	m := o.model.matrices[table]
 	for _, p := range m.parts {
 		push := shaders.EmbedPush{Tokens: uint32(o.tokens), Width: uint32(m.width), First: uint32(p.first), Rows: uint32(p.count)}
-		dispatch(o, &shaders.Embed, []uint32{uint32(o.profile.local)}, push, ceil(m.width/8, o.profile.local), o.tokens, 0,
+		dispatch(o, &shaders.Embed, []uint32{uint32(o.profile.local), uint32(p.format)}, push, ceil(m.width/8, o.profile.local), o.tokens, 0,
 			o.batch.ids, p.data, o.register[graph.X].Range)
 	}
 	o.done(graph.X)
@@ -56,7 +56,6 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 	if n > 1 {
 		rows, tile = o.profile.rowsN, o.profile.tile
 	}
-	constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile)}
 	push := shaders.LinearPush{Tokens: uint32(n), Width: uint32(m.width), Stride: uint32(o.register[dst].stride), Add: add}
 	bias := m.bias
 	if bias.Buffer != nil {
@@ -67,6 +66,7 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 		if bias.Buffer == nil {
 			bias = p.data // not read
 		}
+		constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile), uint32(p.format)}
 		dispatch(o, &shaders.Linear, constants, push, ceil(p.count, rows*o.profile.local), ceil(n, tile), int64(n)*int64(p.count)*int64(m.width),
 			o.register[src].Range, p.data, bias, o.register[dst].Range)
 	}

@@ -109,34 +109,52 @@ func (l *layout) most(n int) int {
 }
 
 func (l *layout) vector(t *weights.Tensor) {
-	l.put(func(r vk.Range) { l.model.vectors[t] = r }, stored(t, t.Data))
+	l.put(func(r vk.Range) { l.model.vectors[t] = r }, numbers(t))
 }
 
-// dense lays out bf16 matrices of the same width as one, rows below rows. It is
-// known by the first one's tensor.
+// dense lays out matrices of the same width as one, rows below rows. It is known
+// by the first one's tensor.
 func (l *layout) dense(width int, all ...graph.Affine) {
 	m := &matrix{width: width}
 	var biases []piece
 	for i, a := range all {
 		m.rows += a.W.Shape[0]
 		if a.B != nil {
-			biases = append(biases, stored(a.B, a.B.Data))
+			biases = append(biases, numbers(a.B))
 		}
 		l.model.matrices[a.W] = nil
 		if i == 0 {
 			l.model.matrices[a.W] = m
 		}
 	}
-	most := l.most(2 * width)
-	m.parts = make([]part, ceil(m.rows, most))
-	for i := range m.parts {
-		p := &m.parts[i]
-		p.first, p.count = i*most, min(most, m.rows-i*most)
-		l.put(func(r vk.Range) { p.data = r }, rows(all, p.first, p.first+p.count)...)
+	first := 0
+	for len(all) > 0 {
+		n := 1 // as many as are of one type
+		for n < len(all) && all[n].W.DType == all[0].W.DType {
+			n++
+		}
+		first += l.windows(m, first, all[:n])
+		all = all[n:]
 	}
 	if biases != nil {
 		l.put(func(r vk.Range) { m.bias = r }, biases...)
 	}
+}
+
+// windows lays out matrices of one type as rows of m from the first on, in as
+// many windows as they need, and returns the number of rows.
+func (l *layout) windows(m *matrix, first int, all []graph.Affine) int {
+	total, t := 0, all[0].W.DType
+	for _, a := range all {
+		total += a.W.Shape[0]
+	}
+	most := l.most(rowBytes(t, m.width))
+	for lo := 0; lo < total; lo += most {
+		p := &part{format: formats[t], first: first + lo, count: min(most, total-lo)}
+		m.parts = append(m.parts, p)
+		l.put(func(r vk.Range) { p.data = r }, rows(all, lo, lo+p.count)...)
+	}
+	return total
 }
 
 // rows returns rows lo to hi of matrices that lie one below the other.
@@ -145,7 +163,7 @@ func rows(all []graph.Affine, lo, hi int) []piece {
 	for _, a := range all {
 		n := a.W.Shape[0]
 		if from, to := max(lo, 0), min(hi, n); from < to {
-			pieces = append(pieces, stored(a.W, a.W.Slice(from, to).Data))
+			pieces = append(pieces, matrixRows(a.W.Slice(from, to)))
 		}
 		lo, hi = lo-n, hi-n
 	}
@@ -155,15 +173,14 @@ func rows(all []graph.Affine, lo, hi int) []piece {
 // experts lays out MXFP4 matrices, in windows of experts.
 func (l *layout) experts(a graph.Affine) {
 	m := &matrix{rows: a.W.Shape[1], width: a.W.Shape[2]}
-	l.put(func(r vk.Range) { m.bias = r }, stored(a.B, a.B.Data))
+	l.put(func(r vk.Range) { m.bias = r }, numbers(a.B))
 	n, most := a.W.Shape[0], l.most(m.rows*m.width/2)
-	m.parts = make([]part, ceil(n, most))
-	for i := range m.parts {
-		p := &m.parts[i]
-		w := a.W.Slice(i*most, min((i+1)*most, n))
-		p.first, p.count = i*most, w.Shape[0]
-		l.put(func(r vk.Range) { p.data = r }, stored(w, w.Data))
-		l.put(func(r vk.Range) { p.scales = r }, stored(w, w.Scales))
+	for first := 0; first < n; first += most {
+		w := a.W.Slice(first, min(first+most, n))
+		p := &part{first: first, count: w.Shape[0]}
+		m.parts = append(m.parts, p)
+		l.put(func(r vk.Range) { p.data = r }, codes(w))
+		l.put(func(r vk.Range) { p.scales = r }, scales(w))
 	}
 	l.model.matrices[a.W] = m
 }

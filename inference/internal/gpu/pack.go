@@ -1,0 +1,153 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"encoding/binary"
+	"math"
+
+	"chorale/inference/internal/kernel"
+	"chorale/inference/internal/weights"
+	"chorale/shaders"
+)
+
+// What the device holds is what the file holds, number for number. Where the
+// kernels want it arranged in another way, it is arranged on its way through the
+// staging buffer, row by row.
+
+// formats are the types of dense matrices as the kernels know them.
+var formats = map[weights.DType]shaders.Format{
+	weights.BF16: shaders.FormatBF16, weights.F16: shaders.FormatF16, weights.F32: shaders.FormatF32, weights.Q8_0: shaders.FormatQ8,
+}
+
+// rowBytes is the size of a row of a dense matrix on the device.
+func rowBytes(t weights.DType, width int) int {
+	switch t {
+	case weights.F32:
+		return 4 * width
+	case weights.Q8_0:
+		return width + ceil(width/weights.Block*2, 16)*16
+	}
+	return 2 * width
+}
+
+// matrixRows is a dense matrix, in the form that dense.glsl reads.
+func matrixRows(t *weights.Tensor) piece {
+	if t.DType != weights.Q8_0 {
+		return stored(t, t.Data)
+	}
+	rows, width := t.Shape[0], t.Shape[1]
+	return packed(t, rows, rowBytes(t.DType, width), func(dst, src []byte) {
+		codes, scales := dst[:width], dst[width:]
+		clear(scales[width/weights.Block*2:])
+		for len(codes) > 0 {
+			copy(scales, src[:2])
+			copy(codes, src[2:weights.Q8Bytes])
+			codes, scales, src = codes[weights.Block:], scales[2:], src[weights.Q8Bytes:]
+		}
+	})
+}
+
+// codes are the 4-bit codes of experts' matrices, as safetensors have them.
+func codes(t *weights.Tensor) piece {
+	if t.DType == weights.MXFP4 {
+		return stored(t, t.Data)
+	}
+	rows, width := t.Shape[0]*t.Shape[1], t.Shape[2]
+	return packed(t, rows, width/2, func(dst, src []byte) {
+		for ; len(dst) > 0; dst, src = dst[16:], src[weights.MXFP4Bytes:] {
+			neighbours(dst[:16], src[1:weights.MXFP4Bytes])
+		}
+	})
+}
+
+// scales are the scales that belong to codes.
+func scales(t *weights.Tensor) piece {
+	if t.DType == weights.MXFP4 {
+		return stored(t, t.Scales)
+	}
+	rows, width := t.Shape[0]*t.Shape[1], t.Shape[2]
+	return packed(t, rows, width/weights.Block, func(dst, src []byte) {
+		for i := range dst {
+			dst[i] = src[i*weights.MXFP4Bytes]
+		}
+	})
+}
+
+// neighbours rearranges a block's 32 codes: element j, which stands in the low
+// nibble of byte j of src or in the high one of byte j-16, comes to stand in
+// byte j/2, low nibble first.
+func neighbours(dst, src []byte) {
+	a, b := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
+	const low = 0x0f0f0f0f0f0f0f0f
+	binary.LittleEndian.PutUint32(dst, squeeze(a&low))
+	binary.LittleEndian.PutUint32(dst[4:], squeeze(b&low))
+	binary.LittleEndian.PutUint32(dst[8:], squeeze(a>>4&low))
+	binary.LittleEndian.PutUint32(dst[12:], squeeze(b>>4&low))
+}
+
+// squeeze puts the low nibbles of eight bytes side by side.
+func squeeze(x uint64) uint32 {
+	x = (x | x>>4) & 0x00ff00ff00ff00ff
+	x = (x | x>>8) & 0x0000ffff0000ffff
+	return uint32(x | x>>16)
+}
+
+// packed is a tensor's rows, each made of the file's row by pack, size bytes
+// long. Rows of a tensor with an Odd part come from its two parts by turns.
+func packed(t *weights.Tensor, rows, size int, pack func(dst, src []byte)) piece {
+	parts := []*weights.Tensor{t}
+	if t.Odd != nil {
+		parts = append(parts, t.Odd)
+	}
+	n := rows / len(parts)
+	row := func(r int) []byte {
+		p := parts[r%len(parts)].Data
+		stored := len(p) / n
+		return p[r/len(parts)*stored:][:stored]
+	}
+	cut := make([]byte, size) // a row that does not end where the call does
+	return piece{size: rows * size, fill: func(dst []byte, at int) {
+		first, last := at/size, (at+len(dst)-1)/size
+		for r, skip := first, at%size; len(dst) > 0; r, skip = r+1, 0 {
+			if skip == 0 && len(dst) >= size {
+				pack(dst[:size], row(r))
+				dst = dst[size:]
+				continue
+			}
+			pack(cut, row(r))
+			dst = dst[copy(dst, cut[skip:]):]
+		}
+		for i, p := range parts {
+			stored := len(p.Data) / n
+			p.Release(p.Data[(first+i)/len(parts)*stored : min(last/len(parts)+1, n)*stored])
+		}
+	}}
+}
+
+// numbers are gains, biases or sinks in f32, which holds every value of the
+// types that files have them in. The parts of a tensor with an Odd part come by
+// turns.
+func numbers(t *weights.Tensor) piece {
+	parts := [][]byte{t.Data}
+	if t.Odd != nil {
+		parts = append(parts, t.Odd.Data)
+	}
+	return piece{size: 4 * t.Len(), fill: func(dst []byte, at int) {
+		for i := range len(dst) / 4 {
+			k := at/4 + i
+			binary.LittleEndian.PutUint32(dst[4*i:], number(t.DType, parts[k%len(parts)], k/len(parts)))
+		}
+	}}
+}
+
+// number returns the bits of number i in f32.
+func number(t weights.DType, data []byte, i int) uint32 {
+	switch t {
+	case weights.F32:
+		return binary.LittleEndian.Uint32(data[4*i:])
+	case weights.F16:
+		return math.Float32bits(kernel.Half(binary.LittleEndian.Uint16(data[2*i:])))
+	}
+	return uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16
+}

@@ -9,72 +9,97 @@ import (
 	"strconv"
 	"strings"
 
+	"chorale/inference/internal/durable"
 	"chorale/inference/internal/gpu"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/ref"
 )
 
-// device is a backend with its description.
-type device struct {
-	backend    graph.Backend
-	kind, name string
-}
+// device is what computes, in words.
+type device struct{ kind, name string }
 
-// openDevice loads the model on the device that o names.
-func openDevice(ctx context.Context, c *graph.Config, w *graph.Weights, o Options) (device, error) {
+// openDevice loads the model on the device that o names. The model's
+// description follows the device where another one takes over.
+func (m *Model) openDevice(ctx context.Context, w *graph.Weights, o Options) error {
 	switch name := strings.ToLower(o.Device); {
 	case name == "cpu" || name == "ref":
-		return openCPU(ctx, c, w, o)
+		return m.openCPU(ctx, w, o)
 	case name == "" || name == "auto":
-		d, err := openVulkan(ctx, c, w, "vulkan", gpu.Options{Progress: o.Progress})
-		if err == nil {
-			return d, nil
+		err := m.openVulkan(ctx, "vulkan", w, o)
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
-		if err := ctx.Err(); err != nil {
-			return device{}, err
+		if err := m.openCPU(ctx, w, o); err != nil {
+			return err
 		}
-		d, cpuErr := openCPU(ctx, c, w, o)
-		if cpuErr != nil {
-			return device{}, cpuErr
-		}
-		o.Notice(fmt.Sprintf("No GPU: %v. The model runs on the %s.", err, d.name))
-		return d, nil
+		o.Notice(fmt.Sprintf("No GPU: %v. The model runs on the %s.", err, m.Info().Device))
+		return nil
 	case name == "software" || name == "vulkan" || strings.HasPrefix(name, "vulkan:"):
-		return openVulkan(ctx, c, w, name, gpu.Options{Progress: o.Progress})
+		return m.openVulkan(ctx, name, w, o)
 	}
-	return device{}, fmt.Errorf("device %q is unknown: want auto, cpu, vulkan, vulkan:INDEX, vulkan:NAME or software", o.Device)
+	return fmt.Errorf("device %q is unknown: want auto, cpu, vulkan, vulkan:INDEX, vulkan:NAME or software", o.Device)
 }
 
-func openCPU(ctx context.Context, c *graph.Config, w *graph.Weights, o Options) (device, error) {
+// openCPU puts the model on the CPU.
+func (m *Model) openCPU(ctx context.Context, w *graph.Weights, o Options) (err error) {
+	m.backend, err = m.newCPU(ctx, w, o)
+	return err
+}
+
+// newCPU makes the CPU's backend and describes the model as running on it.
+func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.Backend, error) {
 	if err := w.Load(ctx); err != nil {
-		return device{}, err
+		return nil, err
 	}
 	n := o.Threads
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	return device{backend: ref.New(c, w, ref.Options{Threads: n}), kind: "ref", name: cpuName(n)}, nil
+	m.device.Store(&device{kind: "ref", name: cpuName(n)})
+	return ref.New(m.config, w, ref.Options{Threads: n}), nil
 }
 
 func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads)", threads) }
 
-func openVulkan(ctx context.Context, c *graph.Config, w *graph.Weights, name string, o gpu.Options) (device, error) {
+// openVulkan loads the model on the GPU that a name means, with the CPU to take
+// over where the GPU fails for the second time.
+func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o Options) error {
+	inject, err := rehearsal(o.Rehearse)
+	if err != nil {
+		return err
+	}
 	all, err := gpu.Devices()
 	if err != nil {
-		return device{}, err
+		return err
 	}
 	d, err := choose(all, name)
 	if err != nil {
-		return device{}, err
+		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return device{}, err
+	b, err := durable.Open(ctx, durable.Options{
+		Open: func(ctx context.Context) (graph.Backend, error) {
+			m.device.Store(&device{kind: "vulkan", name: d.String()})
+			return gpu.Open(ctx, d, m.config, w, gpu.Options{Progress: o.Progress, Patience: o.Patience, Inject: inject})
+		},
+		Fallback: func(ctx context.Context) (graph.Backend, error) { return m.newCPU(ctx, w, o) },
+		Failed:   failed,
+		Changed: func(cause error, fallback bool) {
+			what := "It was set up anew, and the run goes on."
+			if fallback {
+				what = "The run goes on, on the " + m.Info().Device + "."
+			}
+			o.Notice(fmt.Sprintf("The GPU failed: %v. %s", cause, what))
+		},
+	})
+	if err == nil {
+		m.backend = b
 	}
-	b, err := gpu.Open(ctx, d, c, w, o)
-	if err != nil {
-		return device{}, err
-	}
-	return device{backend: b, kind: "vulkan", name: d.String()}, nil
+	return err
+}
+
+// failed reports whether an error means that a GPU is of no more use.
+func failed(err error) bool {
+	return errors.Is(err, gpu.ErrDeviceLost) || errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrTimeout)
 }
 
 // choose picks the device that a name in lower case means. Software drivers are

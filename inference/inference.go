@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/weights"
@@ -41,13 +43,23 @@ type Options struct {
 	Context int // positions per session; 0 is DefaultContext
 	Threads int // of the CPU backend; 0 is all cores
 
+	// Patience bounds each wait for a GPU; 0 is a minute. One that takes longer
+	// is taken to have failed.
+	Patience time.Duration
+
 	// Notice is told in a sentence what the user may want to know, such as
-	// that no GPU was found; nil is silence.
+	// that no GPU was found or that one failed; nil is silence. It may be called
+	// at any time while the model is open, from any goroutine.
 	Notice func(string)
 
 	// Progress, unless nil, is told now and then how many bytes of the weights
 	// have been copied to a device, of how many.
 	Progress func(done, total int64)
+
+	// Rehearse has the GPU fail, to see what becomes of a run: POINT:KIND:N is
+	// the Nth call at a point ([FaultPoints]), with N+ every later one as well.
+	// The kinds are lost, memory and timeout.
+	Rehearse string
 }
 
 // Model is an open checkpoint on a device. Sessions on it may run at the same
@@ -58,6 +70,7 @@ type Model struct {
 	config  *graph.Config
 	store   *weights.Store
 	backend graph.Backend
+	device  atomic.Pointer[device] // what computes now: another one may have taken over
 
 	mu       sync.Mutex // of sessions, and of backend once the model is open
 	sessions map[*Session]bool
@@ -128,11 +141,9 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 	if o.Notice == nil {
 		o.Notice = func(string) {}
 	}
-	d, err := openDevice(ctx, m.config, w, o)
-	if err != nil {
+	if err := m.openDevice(ctx, w, o); err != nil {
 		return nil, err
 	}
-	m.backend, m.info.Backend, m.info.Device = d.backend, d.kind, d.name
 	return m, nil
 }
 
@@ -188,7 +199,13 @@ func (s *stopIDs) UnmarshalJSON(b []byte) error {
 }
 
 // Info returns the model's description.
-func (m *Model) Info() Info { return m.info }
+func (m *Model) Info() Info {
+	info := m.info
+	if d := m.device.Load(); d != nil {
+		info.Backend, info.Device = d.kind, d.name
+	}
+	return info
+}
 
 // TokenizerJSON returns the checkpoint's tokenizer.json, nil where it has none
 // and the standard o200k_harmony encoding is meant.

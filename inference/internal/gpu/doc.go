@@ -29,6 +29,9 @@ var (
 	ErrTimeout     = vk.ErrTimeout
 )
 
+// FaultPoints are where Options.Inject is asked.
+var FaultPoints = vk.Points
+
 // Options say how a model is loaded and run. The zero value is good.
 type Options struct {
 	// KV is the type of the caches.
@@ -43,7 +46,7 @@ type Options struct {
 	Patience time.Duration
 
 	Validate bool                     // let the validation layer watch, for tests
-	Inject   func(point string) error // faults, for tests; see vk.Options
+	Inject   func(point string) error // faults; see vk.Options
 }
 
 func (o *Options) patience() time.Duration {

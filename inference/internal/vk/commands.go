@@ -137,7 +137,7 @@ func (c *Commands) submit() error {
 	return nil
 }
 
-// Wait blocks until the submitted work is done. On [ErrTimeout] it is still
+// Wait blocks until the submitted work is done. After an error it may still be
 // running, and its buffers must not be touched; it can be waited for again. The
 // device keeps what is closed meanwhile, since the work may use it.
 func (c *Commands) Wait(timeout time.Duration) error {
@@ -158,7 +158,7 @@ func (c *Commands) Wait(timeout time.Duration) error {
 			c.late = false
 			d.late--
 		}
-	case errors.Is(err, ErrTimeout) && !c.late:
+	case !c.late:
 		c.late = true
 		d.late++
 	}

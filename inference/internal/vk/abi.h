@@ -38,7 +38,17 @@ enum structure_type {
 	TYPE_COMMAND_BUFFER_ALLOCATE_INFO = 40,
 	TYPE_COMMAND_BUFFER_BEGIN_INFO = 42,
 	TYPE_MEMORY_BARRIER = 46,
+	TYPE_FEATURES_2 = 1000059000,
 	TYPE_PROPERTIES_2 = 1000059001,
+	TYPE_MEMORY_PROPERTIES_2 = 1000059006,
+	TYPE_SUBGROUP_PROPERTIES = 1000094000,
+	TYPE_FLOAT16_FEATURES = 1000082000,
+	TYPE_MEMORY_MODEL_FEATURES = 1000211000,
+	TYPE_MEMORY_BUDGET = 1000237000,
+	TYPE_DOT_FEATURES = 1000280000,
+	TYPE_DOT_PROPERTIES = 1000280001,
+	TYPE_MATRIX_FEATURES = 1000506000,
+	TYPE_MATRIX_PROPERTIES = 1000506001,
 	TYPE_ID_PROPERTIES = 1000071004,
 	TYPE_DEBUG_MESSENGER_CREATE_INFO = 1000128004,
 	TYPE_DRIVER_PROPERTIES = 1000196000,
@@ -51,6 +61,7 @@ enum {
 	BIND_COMPUTE = 1,
 	QUEUE_COMPUTE_BIT = 2,
 	STORAGE_BUFFER = 7,
+	SUBGROUP_ARITHMETIC = 4,
 };
 
 struct application_info {
@@ -137,6 +148,25 @@ struct device_properties {
 
 struct properties_2 { int32_t type; void *next; struct device_properties properties; };
 
+struct features_2 { int32_t type; void *next; struct device_features features; };
+
+struct subgroup_properties { int32_t type; void *next; uint32_t size, stages, operations, quad; };
+
+// Features that are chained to features_2. What the driver does not know stays
+// as it was: zero.
+struct float16_features { int32_t type; void *next; uint32_t float16, int8; };
+struct memory_model_features { int32_t type; void *next; uint32_t model, device_scope, chains; };
+struct dot_features { int32_t type; void *next; uint32_t dot; };
+struct matrix_features { int32_t type; void *next; uint32_t matrix, robust; };
+
+// Of the 30 flags of VkPhysicalDeviceShaderIntegerDotProductProperties those
+// before and after "4x8 bit packed, signed" have no names here.
+struct dot_properties { int32_t type; void *next; uint32_t before[4], packed_signed, after[25]; };
+
+struct matrix_properties {
+	int32_t type; void *next; uint32_t m, n, k; int32_t a, b, c, result; uint32_t saturating; int32_t scope;
+};
+
 struct id_properties {
 	int32_t type; void *next; uint8_t device_uuid[16], driver_uuid[16], luid[8]; uint32_t node_mask, luid_valid;
 };
@@ -151,6 +181,9 @@ struct memory_properties {
 	uint32_t types; struct { uint32_t flags, heap; } type[32];
 	uint32_t heaps; struct { uint64_t size; uint32_t flags; } heap[16];
 };
+
+struct memory_properties_2 { int32_t type; void *next; struct memory_properties memory; };
+struct memory_budget { int32_t type; void *next; uint64_t budget[16], usage[16]; };
 
 struct buffer_create_info {
 	int32_t type; const void *next; uint32_t flags; uint64_t size; uint32_t usage; int32_t sharing;

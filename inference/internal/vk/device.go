@@ -44,7 +44,7 @@ func (i *Instance) Open(d Description) (*Device, error) {
 	}
 	dev := &Device{Description: d, instance: i, running: map[*Commands]bool{}}
 	var device vulkan.Device
-	r := C.vk_create_device(raw(d.physical), C.uint32_t(d.raw.family), C.int(d.raw.portability_subset), out(&device))
+	r := C.vk_create_device(raw(d.physical), &d.raw, out(&device))
 	if err := check("open "+d.Name, r); err != nil {
 		return nil, err
 	}

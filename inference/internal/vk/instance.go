@@ -178,21 +178,46 @@ func (k Kind) String() string {
 // Description is what a device says about itself. Sizes are in bytes.
 type Description struct {
 	Name, Driver     string
+	DriverVersion    uint32 // as the driver counts
 	Kind             Kind
 	Vendor, Device   uint32
 	UUID             string // 32 hexadecimal digits; stable across runs and processes
 	API              [3]uint32
 	Memory           uint64 // of the largest device-local heap
+	Heaps            []Heap
 	MaxBuffer        uint64 // of one binding of a storage buffer
 	MaxPush          int
 	MaxShared        int
 	MaxInvocations   int // per workgroup
 	MaxGroups        [3]uint32
 	StorageAlignment int // of offsets into storage buffers
+	Features         Features
 
 	physical vulkan.PhysicalDevice
 	raw      C.struct_vk_description
 }
+
+// Heap is a memory of the device, or of the host that the device reaches. Budget
+// is how much of it this process may take without harm just now, 0 where the
+// driver does not say.
+type Heap struct {
+	Size, Budget uint64
+	Local        bool // the device's own
+}
+
+// Features are what kernels may use beyond Vulkan 1.1. They are all turned on.
+type Features struct {
+	Subgroup           int  // invocations per subgroup
+	SubgroupArithmetic bool // sums over a subgroup
+	Float16            bool // arithmetic in f16
+	Dot                bool // products of four signed bytes packed in a word
+	DotAccelerated     bool // in one instruction or so
+	Matrices           []MatrixShape
+}
+
+// MatrixShape is one that a subgroup multiplies at once: an M by K matrix of f16
+// with a K by N one, added up in f32.
+type MatrixShape struct{ M, N, K int }
 
 // Devices lists the devices that can compute and speak Vulkan 1.1 or later, in
 // the loader's order.
@@ -208,7 +233,7 @@ func (i *Instance) Devices() ([]Description, error) {
 	var devices []Description
 	for _, p := range physical[:n] {
 		d := Description{physical: p}
-		C.vk_describe(raw(p), &d.raw)
+		C.vk_describe(raw(i.instance), raw(p), &d.raw)
 		if d.raw.family < 0 || d.raw.api < 1<<22|1<<12 {
 			continue
 		}
@@ -225,11 +250,14 @@ func (d *Description) fill() {
 	if info := C.GoString(&r.driver_info[0]); info != "" {
 		d.Driver += " " + info
 	}
+	d.DriverVersion = uint32(r.driver_version)
 	d.Kind, d.Vendor, d.Device = Kind(r.kind), uint32(r.vendor), uint32(r.device)
 	d.UUID = hex.EncodeToString(C.GoBytes(unsafe.Pointer(&r.uuid[0]), C.int(len(r.uuid))))
 	d.API = [3]uint32{uint32(r.api) >> 22, uint32(r.api) >> 12 & 0x3ff, uint32(r.api) & 0xfff}
 	for _, h := range r.heap[:r.heaps] {
-		if h.flags&C.uint32_t(vulkan.MemoryHeapDeviceLocalBit) != 0 {
+		own := h.flags&C.uint32_t(vulkan.MemoryHeapDeviceLocalBit) != 0
+		d.Heaps = append(d.Heaps, Heap{uint64(h.size), uint64(h.budget), own})
+		if own {
 			d.Memory = max(d.Memory, uint64(h.size))
 		}
 	}
@@ -239,4 +267,9 @@ func (d *Description) fill() {
 		d.MaxGroups[k] = uint32(r.max_groups[k])
 	}
 	d.StorageAlignment = int(r.storage_alignment)
+	d.Features = Features{Subgroup: int(r.subgroup_size), SubgroupArithmetic: r.subgroup_arithmetic != 0,
+		Float16: r.float16 != 0, Dot: r.dot != 0, DotAccelerated: r.dot_accelerated != 0}
+	for _, m := range r.matrix[:r.matrices] {
+		d.Features.Matrices = append(d.Features.Matrices, MatrixShape{int(m.m), int(m.n), int(m.k)})
+	}
 }

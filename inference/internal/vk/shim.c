@@ -20,7 +20,8 @@ static get_proc proc;
 #define DEVICE_CALLS(X) \
 	X(void, vkGetPhysicalDeviceProperties, (handle, struct device_properties *)) \
 	X(void, vkGetPhysicalDeviceProperties2, (handle, struct properties_2 *)) \
-	X(void, vkGetPhysicalDeviceMemoryProperties, (handle, struct memory_properties *)) \
+	X(void, vkGetPhysicalDeviceFeatures2, (handle, struct features_2 *)) \
+	X(void, vkGetPhysicalDeviceMemoryProperties2, (handle, struct memory_properties_2 *)) \
 	X(void, vkGetPhysicalDeviceQueueFamilyProperties, (handle, uint32_t *, struct queue_family *)) \
 	X(result, vkEnumerateDeviceExtensionProperties, (handle, const char *, uint32_t *, struct extension_properties *)) \
 	X(result, vkCreateDevice, (handle, const struct device_create_info *, const void *, handle *)) \
@@ -145,12 +146,57 @@ void vk_destroy_messenger(handle instance, handle debug) {
 	if (debug && vkDestroyDebugUtilsMessengerEXT) vkDestroyDebugUtilsMessengerEXT(instance, debug, NULL);
 }
 
-static void describe_memory(handle physical, struct vk_description *out) {
-	struct memory_properties m;
-	vkGetPhysicalDeviceMemoryProperties(physical, &m);
-	out->types = m.types, out->heaps = m.heaps;
-	for (uint32_t i = 0; i < m.types; i++) out->type[i] = (struct vk_memory_type){m.type[i].flags, m.type[i].heap};
-	for (uint32_t i = 0; i < m.heaps; i++) out->heap[i] = (struct vk_heap){m.heap[i].size, m.heap[i].flags};
+static void describe_memory(handle physical, int budgeted, struct vk_description *out) {
+	struct memory_budget budget = {.type = TYPE_MEMORY_BUDGET};
+	struct memory_properties_2 all = {.type = TYPE_MEMORY_PROPERTIES_2, .next = budgeted ? &budget : NULL};
+	vkGetPhysicalDeviceMemoryProperties2(physical, &all);
+	const struct memory_properties *m = &all.memory;
+	out->types = m->types, out->heaps = m->heaps;
+	for (uint32_t i = 0; i < m->types; i++) out->type[i] = (struct vk_memory_type){m->type[i].flags, m->type[i].heap};
+	for (uint32_t i = 0; i < m->heaps; i++) out->heap[i] = (struct vk_heap){m->heap[i].size, budget.budget[i], m->heap[i].flags};
+}
+
+// The extensions that vk_create_device turns on where their features are there.
+// Matrices need the memory model that their kernels are compiled for.
+static const char *const FLOAT16 = "VK_KHR_shader_float16_int8", *const DOT = "VK_KHR_shader_integer_dot_product",
+	*const MEMORY_MODEL = "VK_KHR_vulkan_memory_model", *const MATRIX = "VK_KHR_cooperative_matrix";
+
+// describe_matrices lists the shapes that multiply f16 and add up in f32.
+static void describe_matrices(handle instance, handle physical, struct vk_description *out) {
+	enum { F16 = 0, F32 = 1, SUBGROUP = 3, MOST = 256 };
+	RESOLVE(instance, result, vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR, handle, uint32_t *, struct matrix_properties *);
+	struct matrix_properties *all = calloc(MOST, sizeof *all);
+	uint32_t n = MOST;
+	for (uint32_t i = 0; all && i < n; i++) all[i].type = TYPE_MATRIX_PROPERTIES;
+	if (all && vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR && vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, &n, all) >= 0)
+		for (uint32_t i = 0; i < n && out->matrices < sizeof out->matrix / sizeof *out->matrix; i++) {
+			const struct matrix_properties *p = &all[i];
+			if (p->a == F16 && p->b == F16 && p->c == F32 && p->result == F32 && p->scope == SUBGROUP)
+				out->matrix[out->matrices++] = (struct vk_shape){p->m, p->n, p->k};
+		}
+	free(all);
+}
+
+static void describe_features(handle instance, handle physical, struct extension_properties *extensions, uint32_t n, struct vk_description *out) {
+	struct subgroup_properties subgroup = {.type = TYPE_SUBGROUP_PROPERTIES};
+	struct dot_properties dot = {.type = TYPE_DOT_PROPERTIES};
+	struct float16_features half = {.type = TYPE_FLOAT16_FEATURES};
+	struct dot_features dots = {.type = TYPE_DOT_FEATURES};
+	struct memory_model_features model = {.type = TYPE_MEMORY_MODEL_FEATURES};
+	struct matrix_features matrix = {.type = TYPE_MATRIX_FEATURES};
+	struct properties_2 properties = {.type = TYPE_PROPERTIES_2, .next = &subgroup};
+	struct features_2 features = {.type = TYPE_FEATURES_2};
+	if (listed(extensions, n, FLOAT16)) half.next = features.next, features.next = &half;
+	if (listed(extensions, n, DOT)) dots.next = features.next, features.next = &dots, subgroup.next = &dot;
+	if (listed(extensions, n, MEMORY_MODEL) && listed(extensions, n, MATRIX))
+		model.next = features.next, matrix.next = &model, features.next = &matrix;
+	vkGetPhysicalDeviceProperties2(physical, &properties);
+	vkGetPhysicalDeviceFeatures2(physical, &features);
+	out->subgroup_size = subgroup.size;
+	out->subgroup_arithmetic = subgroup.stages & STAGE_COMPUTE && subgroup.operations & SUBGROUP_ARITHMETIC;
+	out->float16 = half.float16;
+	out->dot = dots.dot, out->dot_accelerated = dots.dot && dot.packed_signed;
+	if (half.float16 && model.model && matrix.matrix) describe_matrices(instance, physical, out);
 }
 
 static int32_t compute_family(handle physical) {
@@ -162,7 +208,7 @@ static int32_t compute_family(handle physical) {
 	return -1;
 }
 
-void vk_describe(handle physical, struct vk_description *out) {
+void vk_describe(handle instance, handle physical, struct vk_description *out) {
 	memset(out, 0, sizeof *out);
 	uint32_t n = 0;
 	struct extension_properties *extensions = NULL;
@@ -177,6 +223,8 @@ void vk_describe(handle physical, struct vk_description *out) {
 		all.next = &id;
 		if (extensions && listed(extensions, n, "VK_KHR_driver_properties")) id.next = &driver;
 		vkGetPhysicalDeviceProperties2(physical, &all);
+		if (extensions) describe_features(instance, physical, extensions, n, out);
+		describe_memory(physical, extensions && listed(extensions, n, "VK_EXT_memory_budget"), out);
 	}
 	const struct device_properties *p = &all.properties;
 	const struct device_limits *l = &p->limits;
@@ -192,19 +240,30 @@ void vk_describe(handle physical, struct vk_description *out) {
 	out->storage_alignment = l->min_storage_buffer_offset_alignment;
 	out->family = compute_family(physical);
 	out->portability_subset = extensions && listed(extensions, n, "VK_KHR_portability_subset");
-	describe_memory(physical, out);
 	free(extensions);
 }
 
-result vk_create_device(handle physical, uint32_t family, int portability_subset, handle *device) {
+result vk_create_device(handle physical, const struct vk_description *d, handle *device) {
 	const float priority = 1;
-	const char *extension = "VK_KHR_portability_subset";
-	const struct device_features features = {.robust_buffer_access = 1};
 	const struct device_queue_create_info queue = {
-		.type = TYPE_DEVICE_QUEUE_CREATE_INFO, .family = family, .count = 1, .priorities = &priority};
+		.type = TYPE_DEVICE_QUEUE_CREATE_INFO, .family = (uint32_t)d->family, .count = 1, .priorities = &priority};
+	struct float16_features half = {.type = TYPE_FLOAT16_FEATURES, .float16 = 1};
+	struct dot_features dot = {.type = TYPE_DOT_FEATURES, .dot = 1};
+	struct memory_model_features model = {.type = TYPE_MEMORY_MODEL_FEATURES, .model = 1};
+	struct matrix_features matrix = {.type = TYPE_MATRIX_FEATURES, .next = &model, .matrix = 1};
+	struct features_2 features = {.type = TYPE_FEATURES_2, .features = {.robust_buffer_access = 1}};
+	const char *extensions[5];
+	uint32_t n = 0;
+	if (d->portability_subset) extensions[n++] = "VK_KHR_portability_subset";
+	if (d->float16) extensions[n++] = FLOAT16, half.next = features.next, features.next = &half;
+	if (d->dot) extensions[n++] = DOT, dot.next = features.next, features.next = &dot;
+	if (d->matrices) {
+		extensions[n++] = MEMORY_MODEL, extensions[n++] = MATRIX;
+		model.next = features.next, features.next = &matrix;
+	}
 	const struct device_create_info create = {
-		.type = TYPE_DEVICE_CREATE_INFO, .queues = 1, .queue = &queue, .features = &features,
-		.extensions = portability_subset ? 1 : 0, .extension_names = &extension};
+		.type = TYPE_DEVICE_CREATE_INFO, .next = &features, .queues = 1, .queue = &queue,
+		.extensions = n, .extension_names = extensions};
 	return vkCreateDevice(physical, &create, NULL, device);
 }
 

@@ -22,7 +22,8 @@ int vk_has_extension(const char *layer, const char *name);
 result vk_create_instance(const char *app, uintptr_t messenger, int portable, handle *instance, handle *debug);
 void vk_destroy_messenger(handle instance, handle debug);
 
-struct vk_heap { uint64_t size; uint32_t flags; };
+struct vk_heap { uint64_t size, budget; uint32_t flags; }; // budget: 0 where the driver does not say
+struct vk_shape { uint32_t m, n, k; };
 struct vk_memory_type { uint32_t flags, heap; };
 struct vk_description {
 	uint32_t api, driver_version, vendor, device;
@@ -37,10 +38,17 @@ struct vk_description {
 	struct vk_memory_type type[32];
 	struct vk_heap heap[16];
 	uint32_t portability_subset;
-};
-void vk_describe(handle physical, struct vk_description *out);
 
-result vk_create_device(handle physical, uint32_t family, int portability_subset, handle *device);
+	// What kernels beyond the base may use. vk_create_device turns all of it on.
+	uint32_t subgroup_size, subgroup_arithmetic;
+	uint32_t float16;
+	uint32_t dot, dot_accelerated; // of four signed bytes packed in a word
+	uint32_t matrices;             // shapes of f16 x f16 + f32 over a subgroup
+	struct vk_shape matrix[16];
+};
+void vk_describe(handle instance, handle physical, struct vk_description *out);
+
+result vk_create_device(handle physical, const struct vk_description *d, handle *device);
 result vk_create_buffer(handle device, uint64_t size, uint32_t usage, handle *buffer,
 	uint64_t *need, uint32_t *types);
 result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory);

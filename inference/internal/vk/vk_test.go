@@ -135,6 +135,11 @@ func TestRun(t *testing.T) {
 		if d.Kind != Software || d.Name == "" || len(d.UUID) != 32 || d.MaxInvocations < 256 || d.MaxBuffer < 1<<27 {
 			t.Errorf("odd description: %+v", d.Description)
 		}
+		f := d.Features
+		if d.Kind == Software && (!f.SubgroupArithmetic || f.Subgroup < 1 || len(d.Heaps) == 0 || d.Heaps[0].Size == 0) {
+			t.Errorf("odd features: %+v, heaps %+v", f, d.Heaps)
+		}
+		t.Logf("%s: driver %s (%#x), %+v, heaps %+v", d.Name, d.Driver, d.DriverVersion, f, d.Heaps)
 		j, done := newJob(t, d, 64)
 		defer done()
 		for seed := range 3 {

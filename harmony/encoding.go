@@ -50,6 +50,9 @@ const (
 	constrainName = "<|constrain|>"
 )
 
+// controlNames are all of them.
+var controlNames = []string{startName, messageName, endName, returnName, callName, channelName, constrainName}
+
 // bindSpecial makes the special tokens findable in a text and looks the control
 // tokens up by name.
 func (e *Encoding) bindSpecial() error {

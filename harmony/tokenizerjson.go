@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // tokenizerFile is the part of a Hugging Face tokenizer.json that decides how
@@ -61,8 +59,12 @@ func FromTokenizerJSON(data []byte) (*Encoding, error) {
 	if err := f.supported(); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
-	e := &Encoding{name: "tokenizer.json", special: make(map[string]Token, len(f.AddedTokens))}
-	if err := f.fill(e); err != nil {
+	v, err := f.vocabulary()
+	var e *Encoding
+	if err == nil {
+		e, err = v.encoding("tokenizer.json", f.Model.IgnoreMerges)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
 	return e, nil
@@ -105,200 +107,64 @@ func (p *preTokenizer) supported() error {
 	return nil
 }
 
-// fill takes vocabulary, special tokens and merges over.
-func (f *tokenizerFile) fill(e *Encoding) error {
-	if err := f.fillTokens(e); err != nil {
-		return err
-	}
-	if err := f.fillMerges(e); err != nil {
-		return err
-	}
-	if err := e.bindSpecial(); err != nil {
-		return err
-	}
-	return f.fillWords(e)
-}
-
-func (f *tokenizerFile) fillTokens(e *Encoding) error {
-	last := Token(0)
+// vocabulary returns the file's tokens by id and its merges, in which a pair is
+// a list of two or one string with a space.
+func (f *tokenizerFile) vocabulary() (v Vocabulary, err error) {
+	last, added := Token(0), make(map[string]bool, len(f.AddedTokens))
 	for _, id := range f.Model.Vocab {
 		last = max(last, id)
 	}
 	for _, a := range f.AddedTokens {
-		if !a.Special {
-			return fmt.Errorf("the added token %q is not special; such tokens are not supported", a.Content)
+		switch {
+		case !a.Special:
+			return v, fmt.Errorf("the added token %q is not special; such tokens are not supported", a.Content)
+		case a.Content == "":
+			return v, fmt.Errorf("the added token %d has no content", a.ID)
 		}
-		if a.Content == "" {
-			return fmt.Errorf("the added token %d has no content", a.ID)
-		}
-		e.special[a.Content] = a.ID
+		added[a.Content] = true
 		last = max(last, a.ID)
 	}
-	if last > maxTokenID {
-		return fmt.Errorf("token id %d is beyond %d", last, maxTokenID)
+	if last >= maxTokenID {
+		return v, fmt.Errorf("token id %d is beyond %d", last, maxTokenID)
 	}
-	v := &e.vocab
-	v.spans = make([]span, last+1)
-	var text strings.Builder
-	put := func(id Token, s string) error {
-		if v.spans[id].end != 0 {
-			return fmt.Errorf("two tokens have the id %d", id)
+	v = Vocabulary{Tokens: make([]string, last+1), Special: make([]bool, last+1), Merges: make([]string, len(f.Model.Merges))}
+	put := func(id Token, name string) {
+		if v.Tokens[id] != "" || name == "" {
+			err = fmt.Errorf("two tokens have the id %d, or one has no name", id)
 		}
-		v.spans[id] = span{uint32(text.Len()), uint32(text.Len() + len(s))}
-		text.WriteString(s)
-		return nil
+		v.Tokens[id] = name
 	}
 	for name, id := range f.Model.Vocab {
-		if _, special := e.special[name]; special {
-			continue
-		}
-		s, ok := fromByteLevel(name)
-		if !ok || s == "" {
-			return fmt.Errorf("the token %q (%d) is not spelled in the byte-level alphabet", name, id)
-		}
-		if err := put(id, s); err != nil {
-			return err
+		if !added[name] {
+			put(id, name)
 		}
 	}
-	v.specialFrom = uint32(text.Len())
-	for name, id := range e.special {
-		if err := put(id, name); err != nil {
-			return err
-		}
+	for _, a := range f.AddedTokens {
+		put(a.ID, a.Content)
+		v.Special[a.ID] = true
 	}
-	v.text = text.String()
-	return nil
-}
-
-// fillMerges takes the merge list over, in which a pair is a list of two or one
-// string with a space.
-func (f *tokenizerFile) fillMerges(e *Encoding) error {
-	for b := range 256 {
-		id, ok := f.Model.Vocab[string(byteLevel[b])]
-		if !ok {
-			return fmt.Errorf("the vocabulary has no token for the byte 0x%02x", b)
-		}
-		e.bytes[b] = id
+	if err != nil {
+		return v, err
 	}
-	t := &mergeTable{
-		ranks:   make(map[uint64]uint32, len(f.Model.Merges)),
-		results: make([]Token, len(f.Model.Merges)),
-	}
-	e.merges = t
 	for rank, raw := range f.Model.Merges {
-		pair, err := readMerge(raw)
-		if err != nil {
-			return fmt.Errorf("merge %d: %w", rank, err)
+		if v.Merges[rank], err = readMerge(raw); err != nil {
+			return v, fmt.Errorf("merge %d: %w", rank, err)
 		}
-		var ids [3]Token
-		for i, name := range []string{pair[0], pair[1], pair[0] + pair[1]} {
-			id, ok := f.Model.Vocab[name]
-			if !ok {
-				return fmt.Errorf("merge %d: %q is not in the vocabulary", rank, name)
-			}
-			ids[i] = id
-		}
-		t.ranks[pairKey(ids[0], ids[1])] = uint32(rank)
-		t.results[rank] = ids[2]
 	}
-	return nil
+	return v, nil
 }
 
-func readMerge(raw json.RawMessage) (pair [2]string, err error) {
+func readMerge(raw json.RawMessage) (pair string, err error) {
 	if raw[0] == '"' {
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return pair, err
-		}
-		left, right, ok := strings.Cut(s, " ")
-		if !ok || strings.Contains(right, " ") {
-			return pair, fmt.Errorf("%q is not two tokens", s)
-		}
-		return [2]string{left, right}, nil
+		err = json.Unmarshal(raw, &pair)
+		return pair, err
 	}
 	var list []string
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return pair, err
+		return "", err
 	}
 	if len(list) != 2 {
-		return pair, fmt.Errorf("%q is not two tokens", list)
+		return "", fmt.Errorf("%q is not two tokens", list)
 	}
-	return [2]string(list), nil
+	return list[0] + " " + list[1], nil
 }
-
-// fillWords makes the tokens findable that a piece becomes as a whole: those
-// that their own bytes merge to, or all of them with ignore_merges.
-func (f *tokenizerFile) fillWords(e *Encoding) error {
-	var words []Token
-	short := 0
-	for name, id := range f.Model.Vocab {
-		if _, special := e.special[name]; special {
-			continue
-		}
-		text := e.vocab.of(id)
-		if !f.Model.IgnoreMerges {
-			if got := e.merge(nil, text, 0, len(text)); len(got) != 1 || got[0] != id {
-				continue
-			}
-		}
-		words = append(words, id)
-		if len(text) <= maxShort {
-			short++
-		}
-	}
-	slices.Sort(words)
-	e.vocab.reserve(short, len(words)-short)
-	for _, id := range words {
-		e.vocab.add(id)
-	}
-	return nil
-}
-
-// byteLevel is the alphabet in which tokenizer.json spells bytes (GPT-2's
-// bytes_to_unicode): printable Latin-1 as itself, the rest from U+0100 on.
-var byteLevel = func() (alphabet [256]rune) {
-	next := rune(0x100)
-	for b := range alphabet {
-		switch {
-		case '!' <= b && b <= '~', 0xA1 <= b && b <= 0xAC, 0xAE <= b && b <= 0xFF:
-			alphabet[b] = rune(b)
-		default:
-			alphabet[b] = next
-			next++
-		}
-	}
-	return alphabet
-}()
-
-// fromByteLevel returns the bytes that a name of the vocabulary stands for.
-func fromByteLevel(name string) (string, bool) {
-	b := make([]byte, 0, utf8.RuneCountInString(name))
-	for _, r := range name {
-		c, ok := byteOf(r)
-		if !ok {
-			return "", false
-		}
-		b = append(b, c)
-	}
-	return string(b), true
-}
-
-func byteOf(r rune) (byte, bool) {
-	switch {
-	case r < 0x100 && byteLevel[r] == r:
-		return byte(r), true
-	case r < 0x100 || r > 0x143:
-		return 0, false
-	}
-	return byteLevelHigh[r-0x100], true
-}
-
-// byteLevelHigh is the inverse of byteLevel from U+0100 on.
-var byteLevelHigh = func() (bytes [0x44]byte) {
-	for b, r := range byteLevel {
-		if r >= 0x100 {
-			bytes[r-0x100] = byte(b)
-		}
-	}
-	return bytes
-}()

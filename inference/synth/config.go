@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// hfConfig is the config.json of Hugging Face's layout.
-func (m *Model) hfConfig() string {
+// Config returns the config.json of Hugging Face's layout.
+func (m *Model) Config() []byte {
 	var layers []string
 	for l := range m.Layers {
 		layers = append(layers, []string{`"sliding_attention"`, `"full_attention"`}[l%2])
 	}
 	special := max(m.Vocab-specials, 0)
-	return fmt.Sprintf(`{
+	return fmt.Appendf(nil, `{
  "architectures": [
   "GptOssForCausalLM"
  ],

@@ -153,7 +153,7 @@ const tokenizerConfig = `{
 // Files returns the checkpoint's files that are not weights, by name, in Hugging
 // Face's layout. A vocabulary too small for all bytes has no tokenizer.
 func (m *Model) Files() map[string][]byte {
-	files := map[string][]byte{"config.json": []byte(m.hfConfig())}
+	files := map[string][]byte{"config.json": m.Config()}
 	if m.Vocab >= 256+specials {
 		files["tokenizer.json"] = []byte(m.tokenizerJSON())
 		files["tokenizer_config.json"] = []byte(tokenizerConfig)

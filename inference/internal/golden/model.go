@@ -133,7 +133,7 @@ func Unloaded(t testing.TB, m synth.Model) (*graph.Config, *graph.Weights) {
 	if err := m.Check(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := graph.ParseConfig(m.Files()["config.json"])
+	c, err := graph.ParseConfig(m.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 
 	"chorale/inference/internal/durable"
@@ -34,10 +32,9 @@ func (m *Model) openDevice(ctx context.Context, w *graph.Weights, o Options) err
 		}
 		o.Notice(fmt.Sprintf("No GPU: %v. The model runs on the %s.", err, m.Info().Device))
 		return nil
-	case name == "software" || name == "vulkan" || strings.HasPrefix(name, "vulkan:"):
+	default:
 		return m.openVulkan(ctx, name, w, o)
 	}
-	return fmt.Errorf("device %q is unknown: want auto, cpu, vulkan, vulkan:INDEX, vulkan:NAME or software", o.Device)
 }
 
 // openCPU puts the model on the CPU.
@@ -70,7 +67,7 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 	}
 	all, err := gpu.Devices()
 	if err != nil {
-		return err
+		return &ChoiceError{err}
 	}
 	d, err := choose(all, name)
 	if err != nil {
@@ -100,39 +97,4 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 // failed reports whether an error means that a GPU is of no more use.
 func failed(err error) bool {
 	return errors.Is(err, gpu.ErrDeviceLost) || errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrTimeout)
-}
-
-// choose picks the device that a name in lower case means. Software drivers are
-// picked only when they are named: they are slower than the CPU backend.
-func choose(all []gpu.Device, name string) (gpu.Device, error) {
-	if len(all) == 0 {
-		return gpu.Device{}, errors.New("Vulkan has no device")
-	}
-	if name == "vulkan" && !slices.ContainsFunc(all, func(d gpu.Device) bool { return !d.Software }) {
-		return gpu.Device{}, errors.New("Vulkan has only software drivers here")
-	}
-	which := strings.TrimPrefix(name, "vulkan:")
-	index, err := strconv.Atoi(which)
-	byIndex := err == nil
-	for _, d := range all {
-		var match bool
-		switch {
-		case name == "vulkan":
-			match = !d.Software
-		case name == "software":
-			match = d.Software
-		case byIndex:
-			match = d.Index == index
-		default:
-			match = which != "" && strings.Contains(strings.ToLower(d.Name), which)
-		}
-		if match {
-			return d, nil
-		}
-	}
-	var have []string
-	for _, d := range all {
-		have = append(have, fmt.Sprintf("vulkan:%d is %v", d.Index, d))
-	}
-	return gpu.Device{}, fmt.Errorf("Vulkan has no device that %q means: %s", name, strings.Join(have, ", "))
 }

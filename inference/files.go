@@ -38,13 +38,13 @@ func locate(ref string) (files, error) {
 	}
 	st, err := os.Stat(ref)
 	if errors.Is(err, os.ErrNotExist) {
-		return files{}, fmt.Errorf("there is no such directory; give the directory of a checkpoint, or %q for the embedded model", Pocket)
+		return files{}, choice("there is no such directory; give the directory of a checkpoint, or %q for the embedded model", Pocket)
 	}
 	if err != nil {
 		return files{}, err
 	}
 	if !st.IsDir() {
-		return files{}, errors.New("this is a file; give the directory that holds config.json and *.safetensors")
+		return files{}, choice("this is a file; give the directory that holds config.json and *.safetensors")
 	}
 	return files{dir: ref}, nil
 }

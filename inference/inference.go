@@ -33,11 +33,12 @@ const DefaultContext = 16384
 type Options struct {
 	// Device chooses the backend:
 	//
-	//	"", "auto"       the first real GPU, else the CPU with a notice
-	//	"cpu", "ref"     plain Go on the CPU
-	//	"vulkan"         the first real GPU, else an error
-	//	"vulkan:NAME"    by index or by part of the name, software drivers too
-	//	"software"       the first software driver of Vulkan (for tests)
+	//	"", "auto"      the first real GPU, else the CPU with a notice
+	//	"cpu", "ref"    the CPU
+	//	"vulkan"        the first real GPU, else an error
+	//	"software"      the first software driver of Vulkan (for tests)
+	//	"vulkan:WHICH"  one by its index, UUID, name or part of the name, software
+	//	                drivers too; the prefix may be left out
 	Device string
 
 	Context int // positions per session; 0 is DefaultContext
@@ -155,7 +156,7 @@ func (m *Model) describe(config []byte, w *graph.Weights, o Options) error {
 	case o.Context == 0:
 		m.info.Context = min(DefaultContext, m.config.MaxContext)
 	case o.Context < 0 || o.Context > m.config.MaxContext:
-		return fmt.Errorf("a context of %d positions: the model takes 1 to %d", o.Context, m.config.MaxContext)
+		return choice("a context of %d positions: the model takes 1 to %d", o.Context, m.config.MaxContext)
 	}
 	var t struct {
 		Dialect string `json:"harmony_dialect"`

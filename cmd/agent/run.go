@@ -145,7 +145,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	}
 	engine, err := openEngine(ctx, job.Task.Model, out.notice)
 	if err != nil {
-		return broken(ctx, job, agent.ModelBroke, err), err
+		return broken(ctx, job, modelStatus(err), err), err
 	}
 	defer engine.Close()
 	session, err := engine.session(job.Task.Model)
@@ -163,6 +163,14 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 		Runs: cfg.Runs, Now: time.Now, Watch: f.watch(job, out), Version: version, Engine: engine.String(),
 	}
 	return s.Run(ctx)
+}
+
+// modelStatus tells a model or a device that is not there from one that broke.
+func modelStatus(err error) agent.Status {
+	if wrong := (*inference.ChoiceError)(nil); errors.As(err, &wrong) {
+		return runtime.UsageError
+	}
+	return agent.ModelBroke
 }
 
 // broken is the result of a run that could not begin.

@@ -37,7 +37,45 @@ func Devices() ([]Device, error) {
 
 func describe(index int, d vk.Description) Device {
 	return Device{Index: index, UUID: d.UUID, Name: d.Name, Driver: d.Driver, Kind: d.Kind.String(),
-		Software: d.Kind == vk.Software, Memory: d.Memory}
+		Software: d.Kind == vk.Software, Shared: d.Kind != vk.Discrete && d.Kind != vk.Virtual, Memory: d.Memory}
+}
+
+// Free returns how many bytes a model may take of a device's own memory just
+// now: nine tenths of what the driver grants the process, or eight tenths of the
+// memory where the driver does not say.
+func Free(d Device) (int64, error) {
+	i, err := vk.Open(vk.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer i.Close()
+	all, err := i.Devices()
+	if err != nil {
+		return 0, err
+	}
+	found, err := find(d, all)
+	if err != nil {
+		return 0, err
+	}
+	var free uint64
+	for _, h := range found.Heaps {
+		switch {
+		case !h.Local:
+		case h.Budget > 0:
+			free = max(free, h.Budget/10*9)
+		default:
+			free = max(free, h.Size/10*8)
+		}
+	}
+	return int64(free), nil
+}
+
+// find returns a device among those that the system has now.
+func find(d Device, all []vk.Description) (vk.Description, error) {
+	if d.Index < 0 || d.Index >= len(all) || describe(d.Index, all[d.Index]) != d {
+		return vk.Description{}, fmt.Errorf("device %s is not there any more", d)
+	}
+	return all[d.Index], nil
 }
 
 // Backend is a model on a device.
@@ -94,10 +132,11 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	if err != nil {
 		return err
 	}
-	if d.Index < 0 || d.Index >= len(all) || describe(d.Index, all[d.Index]) != d {
-		return fmt.Errorf("device %s is not there any more", d)
+	found, err := find(d, all)
+	if err != nil {
+		return err
 	}
-	if b.device, err = b.instance.Open(all[d.Index]); err != nil {
+	if b.device, err = b.instance.Open(found); err != nil {
 		return err
 	}
 	b.profile = newProfile(b.config, b.device.Kind == vk.Software)

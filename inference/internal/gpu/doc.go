@@ -64,6 +64,7 @@ type Device struct {
 	Driver   string
 	Kind     string // discrete, integrated, virtual, software or other
 	Software bool   // computes on the CPU: for tests, slower than the ref backend
+	Shared   bool   // its memory is the host's
 	Memory   uint64 // bytes of its own memory
 }
 

@@ -11,6 +11,9 @@ import (
 // Devices reports ErrUnsupported.
 func Devices() ([]Device, error) { return nil, ErrUnsupported }
 
+// Free reports ErrUnsupported.
+func Free(Device) (int64, error) { return 0, ErrUnsupported }
+
 // Open reports ErrUnsupported.
 func Open(context.Context, Device, *graph.Config, *graph.Weights, Options) (*Backend, error) {
 	return nil, ErrUnsupported

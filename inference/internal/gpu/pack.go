@@ -129,14 +129,24 @@ func packed(t *weights.Tensor, rows, size int, pack func(dst, src []byte)) piece
 // types that files have them in. The parts of a tensor with an Odd part come by
 // turns.
 func numbers(t *weights.Tensor) piece {
-	parts := [][]byte{t.Data}
+	parts := []*weights.Tensor{t}
 	if t.Odd != nil {
-		parts = append(parts, t.Odd.Data)
+		parts = append(parts, t.Odd)
 	}
-	return piece{size: 4 * t.Len(), fill: func(dst []byte, at int) {
-		for i := range len(dst) / 4 {
-			k := at/4 + i
-			binary.LittleEndian.PutUint32(dst[4*i:], number(t.DType, parts[k%len(parts)], k/len(parts)))
+	n, count := len(parts), t.Len()
+	size := len(t.Data) / (count / n) // of a number as stored
+	return piece{size: 4 * count, fill: func(dst []byte, at int) {
+		first, end := at/4, (at+len(dst))/4
+		lo, hi := first/n, ceil(end, n)
+		stored := make([][]byte, n)
+		for i, p := range parts {
+			stored[i] = make([]byte, (hi-lo)*size)
+			from := p.Data[lo*size : hi*size]
+			p.Copy(stored[i], from)
+			p.Release(from)
+		}
+		for k := first; k < end; k++ {
+			binary.LittleEndian.PutUint32(dst[4*(k-first):], number(t.DType, stored[k%n], k/n-lo))
 		}
 	}}
 }

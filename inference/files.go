@@ -8,14 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 
+	"chorale/inference/internal/graph"
 	"chorale/inference/internal/weights"
 	"chorale/inference/pocket"
 	"chorale/inference/synth"
 )
 
-// files are a checkpoint's files: in a directory, or in memory.
+// files are a checkpoint's files: in a directory, in memory, or one of GGUF.
 type files struct {
-	dir    string
+	path   string // of a directory, or of a GGUF file
+	gguf   bool   // path is a file
 	memory map[string][]byte
 	synth  *synth.Model // whose weights are made, the other files are in memory
 }
@@ -37,16 +39,15 @@ func locate(ref string) (files, error) {
 		return files{memory: m.Files(), synth: &m}, nil
 	}
 	st, err := os.Stat(ref)
-	if errors.Is(err, os.ErrNotExist) {
-		return files{}, choice("there is no such directory; give the directory of a checkpoint, or %q for the embedded model", Pocket)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return files{}, choice("there is no such file or directory; give a GGUF file, the directory of a checkpoint, or %q for the embedded model", Pocket)
+	case err != nil:
 		return files{}, err
+	case !st.IsDir() && !strings.HasSuffix(ref, ".gguf"):
+		return files{}, choice("this is a file; give a GGUF file, or the directory that holds config.json and *.safetensors")
 	}
-	if !st.IsDir() {
-		return files{}, choice("this is a file; give the directory that holds config.json and *.safetensors")
-	}
-	return files{dir: ref}, nil
+	return files{path: ref, gguf: !st.IsDir()}, nil
 }
 
 func (f files) name() string {
@@ -56,7 +57,14 @@ func (f files) name() string {
 	case f.memory != nil:
 		return Pocket
 	}
-	return dirName(f.dir)
+	name := filepath.Base(f.path)
+	if abs, err := filepath.Abs(f.path); err == nil {
+		name = filepath.Base(abs)
+		if layout := name == "original" || name == "hf"; layout {
+			name = filepath.Base(filepath.Dir(abs))
+		}
+	}
+	return strings.TrimSpace(weights.ModelName(name))
 }
 
 // want reads a file, nil where there is none.
@@ -64,7 +72,10 @@ func (f files) want(name string) ([]byte, error) {
 	if f.memory != nil {
 		return f.memory[name], nil
 	}
-	b, err := os.ReadFile(filepath.Join(f.dir, name))
+	if f.gguf {
+		return nil, nil
+	}
+	b, err := os.ReadFile(filepath.Join(f.path, name))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -99,5 +110,17 @@ func (f files) weights() (*weights.Store, error) {
 	case f.memory != nil:
 		return weights.OpenFiles(Pocket, f.memory)
 	}
-	return weights.Open(f.dir)
+	return weights.Open(f.path)
+}
+
+// config reads the configuration: of the GGUF file, or of config.json.
+func (f files) config(s *weights.Store) (*graph.Config, error) {
+	if s.Metadata() != nil {
+		return graph.GGUFConfig(s)
+	}
+	raw, err := f.need("config.json")
+	if err != nil {
+		return nil, err
+	}
+	return graph.ParseConfig(raw)
 }

@@ -12,8 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,7 +77,7 @@ type Model struct {
 
 // Info describes an open model.
 type Info struct {
-	Name       string // last part of the directory, or pocket
+	Name       string // last part of the path, or pocket
 	Parameters int64
 	Bytes      int64  // of the weights as stored
 	Backend    string // ref or vulkan
@@ -88,8 +86,8 @@ type Info struct {
 	MaxContext int    // positions the model was trained for
 	Vocab      int    // rows of logits; the tokenizer may use fewer ids
 
-	// Stop are the ids that end a turn by generation_config.json or
-	// config.json; none where the checkpoint doesn't say (OpenAI's layout).
+	// Stop are the ids that end a turn by generation_config.json, config.json or
+	// the GGUF file; none where the checkpoint doesn't say (OpenAI's layout).
 	Stop []uint32
 
 	// Dialect is how the model wants Harmony rendered, by harmony_dialect in
@@ -97,8 +95,8 @@ type Info struct {
 	Dialect string
 }
 
-// Open opens the checkpoint in a directory, in Hugging Face's layout or
-// OpenAI's own, or the embedded one for "pocket" and "". Weights are mapped, not
+// Open opens a checkpoint: a directory in Hugging Face's layout or OpenAI's own,
+// a GGUF file or a directory with one, or the embedded one for "pocket" and "". Weights are mapped, not
 // read: what it costs is a check of the files and, on a GPU, the upload.
 func Open(ctx context.Context, ref string, o Options) (*Model, error) {
 	f, err := locate(ref)
@@ -119,14 +117,10 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 			err = errors.Join(err, m.Close())
 		}
 	}()
-	raw, err := m.files.need("config.json")
-	if err != nil {
-		return nil, err
-	}
-	if m.config, err = graph.ParseConfig(raw); err != nil {
-		return nil, err
-	}
 	if m.store, err = m.files.weights(); err != nil {
+		return nil, err
+	}
+	if m.config, err = m.files.config(m.store); err != nil {
 		return nil, err
 	}
 	w, err := graph.Bind(m.store, m.config)
@@ -136,7 +130,7 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := m.describe(raw, w, o); err != nil {
+	if err := m.describe(w, o); err != nil {
 		return nil, err
 	}
 	if o.Notice == nil {
@@ -149,7 +143,7 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 }
 
 // describe fills in what is known before a device is chosen.
-func (m *Model) describe(config []byte, w *graph.Weights, o Options) error {
+func (m *Model) describe(w *graph.Weights, o Options) error {
 	m.info = Info{Name: m.files.name(), MaxContext: m.config.MaxContext, Vocab: m.config.Vocab}
 	m.info.Parameters, m.info.Bytes = w.Size()
 	switch m.info.Context = o.Context; {
@@ -165,22 +159,25 @@ func (m *Model) describe(config []byte, w *graph.Weights, o Options) error {
 		return err
 	}
 	m.info.Dialect = t.Dialect
-	var generation struct {
-		Stop stopIDs `json:"eos_token_id"`
+	var err error
+	m.info.Stop, err = m.stop()
+	return err
+}
+
+// stop returns the ids that end a turn.
+func (m *Model) stop() ([]uint32, error) {
+	if meta := m.store.Metadata(); meta != nil {
+		return ggufStop(meta)
 	}
-	if err := json.Unmarshal(config, &generation); err != nil {
-		return fmt.Errorf("config.json: %w", err)
+	for _, name := range []string{"generation_config.json", "config.json"} {
+		var f struct {
+			Stop stopIDs `json:"eos_token_id"`
+		}
+		if err := m.files.decode(name, &f); err != nil || f.Stop != nil {
+			return f.Stop, err
+		}
 	}
-	fallback := generation.Stop
-	generation.Stop = nil
-	if err := m.files.decode("generation_config.json", &generation); err != nil {
-		return err
-	}
-	if generation.Stop == nil {
-		generation.Stop = fallback
-	}
-	m.info.Stop = generation.Stop
-	return nil
+	return nil, nil
 }
 
 // stopIDs is one id or a list of them.
@@ -208,10 +205,6 @@ func (m *Model) Info() Info {
 	return info
 }
 
-// TokenizerJSON returns the checkpoint's tokenizer.json, nil where it has none
-// and the standard o200k_harmony encoding is meant.
-func (m *Model) TokenizerJSON() ([]byte, error) { return m.files.want("tokenizer.json") }
-
 // Close closes the sessions that are left, then frees the model. While one of
 // them is generating nothing is freed, and the error says so. Closing twice is
 // harmless.
@@ -235,18 +228,4 @@ func (m *Model) Close() error {
 		m.store = nil
 	}
 	return errors.Join(errs...)
-}
-
-// dirName returns the last part of a directory's path that says something: the
-// layout's own folder is not it.
-func dirName(dir string) string {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		abs = dir
-	}
-	name := filepath.Base(abs)
-	if name == "original" || name == "hf" {
-		name = filepath.Base(filepath.Dir(abs))
-	}
-	return strings.TrimSpace(name)
 }

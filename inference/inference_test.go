@@ -25,8 +25,8 @@ func TestPocketInfo(t *testing.T) {
 	if !slices.Equal(got.Stop, []uint32{2041, 2047}) || got.Dialect == "" {
 		t.Errorf("stop %v, dialect %q", got.Stop, got.Dialect)
 	}
-	if b, err := m.TokenizerJSON(); err != nil || len(b) == 0 {
-		t.Errorf("tokenizer.json: %d bytes, %v", len(b), err)
+	if src, err := m.Tokenizer(); err != nil || len(src.JSON) == 0 {
+		t.Errorf("tokenizer.json: %d bytes, %v", len(src.JSON), err)
 	}
 }
 
@@ -43,8 +43,8 @@ func TestOpenLayouts(t *testing.T) {
 		if i := m.Info(); i.Name != "tiny-a" || len(i.Stop) != c.stop {
 			t.Errorf("%s: %+v", c.dir, i)
 		}
-		if b, err := m.TokenizerJSON(); err != nil || (b != nil) != c.tokenizer {
-			t.Errorf("%s: tokenizer.json of %d bytes, %v", c.dir, len(b), err)
+		if src, err := m.Tokenizer(); err != nil || (src.JSON != nil) != c.tokenizer {
+			t.Errorf("%s: tokenizer.json of %d bytes, %v", c.dir, len(src.JSON), err)
 		}
 		if err := m.Close(); err != nil {
 			t.Error(err)
@@ -69,9 +69,9 @@ func TestOpenRefuses(t *testing.T) {
 		o         Options
 		want      []string
 	}{
-		{"nothing there", filepath.Join(t.TempDir(), "none"), Options{}, []string{"no such directory", "pocket"}},
+		{"nothing there", filepath.Join(t.TempDir(), "none"), Options{}, []string{"no such file or directory", "pocket"}},
 		{"a file", tinyA + "hf/" + file, Options{}, []string{"directory"}},
-		{"empty directory", t.TempDir(), Options{}, []string{"config.json is missing"}},
+		{"empty directory", t.TempDir(), Options{}, []string{"no *.safetensors and no *.gguf"}},
 		{"config is no JSON", broken(write("config.json", "{")), Options{}, []string{"config.json"}},
 		{"config of another model", broken(write("config.json", `{"model_type":"llama"}`)), Options{}, []string{"config.json", "llama"}},
 		{"weights missing", broken(func(dir string) error { return os.Remove(filepath.Join(dir, file)) }), Options{}, []string{"safetensors"}},
@@ -163,7 +163,7 @@ func TestSynthetic(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		if src, err := m.TokenizerJSON(); err != nil || src == nil {
+		if src, err := m.Tokenizer(); err != nil || src.JSON == nil {
 			t.Errorf("%s has no tokenizer (%v)", ref, err)
 		}
 		s, err := m.NewSession(Sampling{})

@@ -215,13 +215,13 @@ func newPlayer(t *testing.T, ref string, o inference.Options) *player {
 			t.Errorf("close: %v", err)
 		}
 	})
-	raw, err := m.TokenizerJSON()
+	src, err := m.Tokenizer()
 	if err != nil {
 		t.Fatal(err)
 	}
 	enc := harmony.O200kHarmony()
-	if raw != nil {
-		if enc, err = harmony.FromTokenizerJSON(raw); err != nil {
+	if src.JSON != nil {
+		if enc, err = harmony.FromTokenizerJSON(src.JSON); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -37,15 +37,20 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, notice func(string)
 
 // readVocabulary takes the checkpoint's own tokenizer, or the standard one.
 func (e *engine) readVocabulary() error {
-	src, err := e.model.TokenizerJSON()
+	src, err := e.model.Tokenizer()
 	if err != nil {
 		return err
 	}
-	e.encoding = harmony.O200kHarmony()
-	if src != nil {
-		if e.encoding, err = harmony.FromTokenizerJSON(src); err != nil {
-			return err
-		}
+	switch {
+	case src.JSON != nil:
+		e.encoding, err = harmony.FromTokenizerJSON(src.JSON)
+	case src.Lists != nil:
+		e.encoding, err = harmony.FromVocabulary(harmony.Vocabulary(*src.Lists))
+	default:
+		e.encoding = harmony.O200kHarmony()
+	}
+	if err != nil {
+		return err
 	}
 	if name := e.model.Info().Dialect; name != "" {
 		if e.dialect, err = harmony.ParseDialect(name); err != nil {

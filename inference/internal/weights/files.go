@@ -72,6 +72,15 @@ func listFiles(dir string) ([]string, error) {
 	return nil, errors.New("no *.safetensors and no *.gguf here; is this the directory of a checkpoint?")
 }
 
+// ModelName returns what a GGUF file's name says of the model, without its
+// ending and its part; other names as they are.
+func ModelName(file string) string {
+	if m := split.FindStringSubmatch(file); m != nil {
+		return m[1]
+	}
+	return strings.TrimSuffix(file, ".gguf")
+}
+
 // maxParts bounds the parts of a GGUF model.
 const maxParts = 1000
 

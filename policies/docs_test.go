@@ -22,15 +22,15 @@ func TestDocs(t *testing.T) {
 		block, _, _ := strings.Cut(part, "```")
 		blocks = append(blocks, block)
 	}
-	if len(blocks) != 5 {
+	if len(blocks) != 6 {
 		t.Fatalf("%d examples", len(blocks))
 	}
-	for i, from := range []harmony.Role{harmony.Developer, harmony.System, harmony.User} {
+	for i, from := range []harmony.Role{harmony.Developer, harmony.System, harmony.User, harmony.User} {
 		if _, err := Parse("docs/policy.md", []byte(blocks[i]), from); err != nil {
 			t.Error(err)
 		}
 	}
-	if _, err := provenance.Parse("docs/policy.md", []byte(blocks[3])); err != nil {
+	if _, err := provenance.Parse("docs/policy.md", []byte(blocks[4])); err != nil {
 		t.Error(err)
 	}
 	_, formulas, _ := strings.Cut(string(doc), "```cel\n")
@@ -40,7 +40,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
-	n, failures, err := RunCases(fstest.MapFS{"policy.yaml": {Data: []byte(blocks[0])}, "tests.yaml": {Data: []byte(blocks[4])}}, ".")
+	n, failures, err := RunCases(fstest.MapFS{"policy.yaml": {Data: []byte(blocks[0])}, "tests.yaml": {Data: []byte(blocks[5])}}, ".")
 	if err != nil || n != 1 || len(failures) > 0 {
 		t.Errorf("%d tests, %q, %v", n, failures, err)
 	}

@@ -18,6 +18,8 @@ type document struct {
 	Limits   limitsDoc   `yaml:"limits"`
 	Origins  *originsDoc `yaml:"origins"`
 	Hosts    *hostsDoc   `yaml:"hosts"`
+	Egress   *egressDoc  `yaml:"egress"`
+	Mounts   *mountsDoc  `yaml:"mounts"`
 	Rules    []ruleDoc   `yaml:"rules"`
 }
 
@@ -124,7 +126,7 @@ func Parse(name string, src []byte, from harmony.Role) (*Policy, error) {
 	if err := strictyaml.DecodeKind(name, src, "Policy", &doc); err != nil {
 		return nil, err
 	}
-	f := &file{name: name, layer: from, limits: doc.Limits.over(unlimited), origins: doc.Origins, hosts: doc.Hosts, defaults: map[Effect]Verdict{}}
+	f := &file{name: name, layer: from, limits: doc.Limits.over(unlimited), origins: doc.Origins, hosts: doc.Hosts, egress: doc.Egress, mounts: doc.Mounts, defaults: map[Effect]Verdict{}}
 	for effect, v := range map[Effect]*Verdict{Read: doc.Defaults.Read, SideEffect: doc.Defaults.SideEffect, Unknown: doc.Defaults.Unknown} {
 		if v != nil {
 			f.defaults[effect] = *v

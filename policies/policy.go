@@ -37,6 +37,8 @@ type file struct {
 	rules    []rule
 	origins  *originsDoc // nil: no say
 	hosts    *hostsDoc   // likewise
+	egress   *egressDoc  // likewise
+	mounts   *mountsDoc  // likewise
 }
 
 // rule is one entry of a file's rules.
@@ -124,6 +126,7 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 	}
 	out = append(out, f.origins.findings(f, &r)...)
 	out = append(out, f.hosts.findings(f, &r)...)
+	out = append(out, f.egress.findings(f, &r)...)
 	fallback, stated := f.defaults[r.Effect]
 	switch {
 	case f.layer == harmony.System && allowed:

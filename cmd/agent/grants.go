@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"net/url"
 	"path/filepath"
 	"slices"
 
 	"chorale/harmony"
-	"chorale/internal/wall"
+	"chorale/internal/fence"
+	"chorale/internal/mount"
 	"chorale/policies"
 	"chorale/policies/provenance"
 	"chorale/runtime"
@@ -24,8 +23,17 @@ import (
 // gate's policies leave out, the tools cannot reach.
 func grants(job *runtime.Job, gate *policies.Policy, more ...*functions.Set) ([]runtime.Grant, error) {
 	var out []runtime.Grant
-	if _, err := mcpServers(job); err != nil {
+	within, err := fenceOf(job, gate)
+	if err != nil {
 		return nil, err
+	}
+	if _, err := mcpServers(job, within); err != nil {
+		return nil, err
+	}
+	if file := job.Task.Output.File; file != "" {
+		if _, err := within.Folder(job.Path(file), mount.ReadWrite); err != nil {
+			return nil, fmt.Errorf("%s: output.file: %w", job.Path(job.Files[0].Path), err)
+		}
 	}
 	more = slices.DeleteFunc(more, func(s *functions.Set) bool { return s == nil })
 	if b := job.Task.Tools.Browser; b != nil {
@@ -38,13 +46,19 @@ func grants(job *runtime.Job, gate *policies.Policy, more ...*functions.Set) ([]
 		out = append(out, pythonGrant(p, nil))
 	}
 	if len(job.Task.Tools.Functions) > 0 || len(more) > 0 {
-		g, err := readFunctions(job, gate.Hosts(), more...)
+		g, err := readFunctions(job, within, more...)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, g)
 	}
 	return out, nil
+}
+
+// fenceOf is what the policies of a run leave of hosts and folders. Relative
+// paths in policies start from the task's folder.
+func fenceOf(job *runtime.Job, gate *policies.Policy) (*fence.Fence, error) {
+	return fence.New(gate.Hosts(), gate.Mounts(), job.Path("."))
 }
 
 // browserGrant grants the browser. It only reads, and only from the hosts that
@@ -94,28 +108,12 @@ func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
 
 // readFunctions grants the functions that the task names, and more. That their
 // programs are there is found out now and not in the middle of a run.
-func readFunctions(job *runtime.Job, within [][]string, more ...*functions.Set) (runtime.Grant, error) {
-	sets := slices.Clone(more)
-	for _, f := range job.Task.Tools.Functions {
-		src, err := job.ReadFile(f.Ref)
-		if err != nil {
-			return runtime.Grant{}, fmt.Errorf("functions: %w", err)
-		}
-		path := job.Path(f.Ref)
-		set, err := functions.Parse(path, src, filepath.Dir(path))
-		if err != nil {
-			return runtime.Grant{}, err
-		}
-		if set, err = set.Only(f.Only...); err != nil {
-			return runtime.Grant{}, fmt.Errorf("%s: only: %w", path, err)
-		}
-		sets = append(sets, set)
-	}
-	set, err := functions.Join(sets...)
+func readFunctions(job *runtime.Job, within *fence.Fence, more ...*functions.Set) (runtime.Grant, error) {
+	set, err := functionSet(job, more...)
 	if err != nil {
-		return runtime.Grant{}, fmt.Errorf("functions: %w", err)
+		return runtime.Grant{}, err
 	}
-	if err := inside(set, within); err != nil {
+	if set, err = set.Within(within); err != nil {
 		return runtime.Grant{}, err
 	}
 	tool, err := set.Open()
@@ -125,28 +123,29 @@ func readFunctions(job *runtime.Job, within [][]string, more ...*functions.Set) 
 	return functionsGrant(set), tool.Close()
 }
 
-// inside refuses functions that reach hosts which the lists of policies leave
-// out. Such a function is of no use, so it is said before anything runs.
-func inside(set *functions.Set, lists [][]string) error {
-	for _, list := range lists {
-		rule, err := wall.ParseRule(list)
+// functionSet is the functions that the task names, and more.
+func functionSet(job *runtime.Job, more ...*functions.Set) (*functions.Set, error) {
+	sets := slices.Clone(more)
+	for _, f := range job.Task.Tools.Functions {
+		src, err := job.ReadFile(f.Ref)
 		if err != nil {
-			return fmt.Errorf("hosts: %w", err)
+			return nil, fmt.Errorf("functions: %w", err)
 		}
-		reach := set.Reach()
-		for _, name := range slices.Sorted(maps.Keys(reach)) {
-			for _, origin := range reach[name] {
-				if u, err := url.Parse(origin); rule.All() || err == nil && origin != "*" && rule.CheckURL(u) == nil {
-					continue
-				}
-				if origin == "*" {
-					origin = "any host"
-				}
-				return fmt.Errorf("%s.%s reaches %s, and the hosts of a policy are %q; leave the function out of the task", functions.Namespace, name, origin, list)
-			}
+		path := job.Path(f.Ref)
+		set, err := functions.Parse(path, src, filepath.Dir(path))
+		if err != nil {
+			return nil, err
 		}
+		if set, err = set.Only(f.Only...); err != nil {
+			return nil, fmt.Errorf("%s: only: %w", path, err)
+		}
+		sets = append(sets, set)
 	}
-	return nil
+	set, err := functions.Join(sets...)
+	if err != nil {
+		return nil, fmt.Errorf("functions: %w", err)
+	}
+	return set, nil
 }
 
 func functionsGrant(set *functions.Set) runtime.Grant {

@@ -70,7 +70,7 @@ func serveMCP(cmd *cobra.Command, std streams, args []string) error {
 	if err != nil {
 		return err
 	}
-	servers, err := connectServers(ctx, std, job, false)
+	servers, err := connectServers(ctx, std, job, gate, false)
 	if err != nil {
 		return &exitError{code: runtime.ExitCode(statusOf(err)), err: err}
 	}

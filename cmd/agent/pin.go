@@ -32,7 +32,15 @@ func pin(cmd *cobra.Command, std streams, path string, yes bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := mcpServers(job)
+	gate, err := loadPolicies(job, nil)
+	if err != nil {
+		return err
+	}
+	within, err := fenceOf(job, gate)
+	if err != nil {
+		return err
+	}
+	list, err := mcpServers(job, within)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"chorale/policies/provenance"
 	"chorale/runtime"
 	"chorale/tools"
+	"chorale/tools/functions"
 )
 
 const explainHelp = `Say what the policies decide about a call, and which rules of which layer had a
@@ -74,11 +75,57 @@ func (f *explainFlags) explain(cmd *cobra.Command, out io.Writer, call tools.Cal
 	for _, l := range request.Leaves {
 		fmt.Fprintf(out, "  %-12s %s  %s\n", l.Class, show(l.Arg+" "+quoted(l.Text)), originWords(l))
 	}
+	if err := f.explainGrants(out, call, policy); err != nil {
+		return err
+	}
 	if f.hierarchy {
 		return hierarchy(out, e)
 	}
 	for _, found := range e.Findings {
 		fmt.Fprintln(out, "  "+findingLine(found))
+	}
+	return nil
+}
+
+// explainGrants shows what the declaration of a called function grants of hosts
+// and folders, and what each policy leaves of it.
+func (f *explainFlags) explainGrants(out io.Writer, call tools.Call, policy *policies.Policy) error {
+	if f.task == "" || call.Tool != functions.Namespace {
+		return nil
+	}
+	job, err := runtime.Read(f.task)
+	if err != nil {
+		return err
+	}
+	set, err := functionSet(job)
+	if err != nil {
+		return err
+	}
+	within, err := fenceOf(job, policy)
+	if err != nil {
+		return err
+	}
+	origins, folders := set.Grants(call.Function)
+	for _, origin := range origins {
+		word := "permitted"
+		if err := within.Reach(origin); err != nil {
+			word = "refused: " + err.Error()
+		}
+		fmt.Fprintf(out, "  %-12s %s  %s\n", "host", show(origin), show(word))
+	}
+	for _, folder := range folders {
+		at, permits, err := within.Permits(folder.Path, folder.Mode)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  %-12s %s %s\n", "folder", folder.Mode, show(at))
+		for _, p := range permits {
+			word := "refused: no entry covers it"
+			if p.By != nil {
+				word = "permitted by " + p.By.String()
+			}
+			fmt.Fprintf(out, "  %-12s   %s  (%s)\n", "", show(word), show(p.List.From))
+		}
 	}
 	return nil
 }
@@ -144,7 +191,7 @@ func (f *explainFlags) request(cmd *cobra.Command, call tools.Call) (*policies.P
 		return fail(err)
 	}
 	if f.task != "" {
-		if granted, err = grants(job, policy); err != nil {
+		if granted, err = grants(job, policies.Default()); err != nil { // without the policies, which are explained
 			return fail(err)
 		}
 	}

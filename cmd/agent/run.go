@@ -128,7 +128,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	}
 	ctx := cmd.Context()
 	_, seen := out.(*view)
-	servers, err := connectServers(ctx, std, job, seen && std.answers && job.Task.Approvals.Mode == runtime.AskApproval)
+	servers, err := connectServers(ctx, std, job, gate, seen && std.answers && job.Task.Approvals.Mode == runtime.AskApproval)
 	if err != nil {
 		return broken(ctx, job, statusOf(err), err), err
 	}

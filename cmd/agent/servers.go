@@ -8,21 +8,23 @@ import (
 	"strings"
 
 	"chorale/agent"
+	"chorale/internal/fence"
 	"chorale/internal/sandbox/confine"
+	"chorale/policies"
 	"chorale/runtime"
 	"chorale/tools/functions"
 	"chorale/tools/mcp"
 )
 
 // mcpServers are the MCP servers that a task names, checked and not started.
-func mcpServers(job *runtime.Job) ([]mcp.Server, error) {
+func mcpServers(job *runtime.Job, within *fence.Fence) ([]mcp.Server, error) {
 	var out []mcp.Server
 	seen := map[string]bool{}
 	for i, m := range job.Task.Tools.MCP {
 		s := mcp.Server{
 			Name: m.Name, Command: m.Command, URL: m.URL, Only: m.Only, ReadOnly: m.ReadOnly, Env: m.Env, Headers: m.Headers,
 			Secrets: m.Secrets, Timeout: m.Timeout.Std(), Output: int(m.Output), Memory: int64(m.Memory), Dir: job.Path("."),
-			Read: m.Read, Write: m.Write, Network: m.Network,
+			Read: m.Read, Write: m.Write, Network: m.Network, Fence: within,
 		}
 		err := s.Check()
 		if err == nil && seen[s.Name] {
@@ -70,8 +72,12 @@ func statusOf(err error) agent.Status {
 // connectServers starts the servers that a task names. What they declare must
 // be accepted in the file of pins beside the task; with ask, the person at the
 // terminal may accept it now.
-func connectServers(ctx context.Context, std streams, job *runtime.Job, ask bool) (servers, error) {
-	list, err := mcpServers(job)
+func connectServers(ctx context.Context, std streams, job *runtime.Job, gate *policies.Policy, ask bool) (servers, error) {
+	within, err := fenceOf(job, gate)
+	if err != nil {
+		return servers{}, err
+	}
+	list, err := mcpServers(job, within)
 	if err != nil || len(list) == 0 {
 		return servers{Servers: &mcp.Servers{}}, err
 	}

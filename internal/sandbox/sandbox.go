@@ -12,8 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"time"
 
 	"chorale/internal/sandbox/confine"
@@ -32,6 +35,11 @@ type Command struct {
 	Memory int64         // bytes of data that a process may hold (Linux)
 	Time   time.Duration // of the processor that a process may use (Linux)
 	Box    *confine.Box  // what else it may use; nil: all that we may
+
+	// Proxy, if set, gives the program a network of its own, out of which nothing
+	// leads but the HTTP proxy that Proxy starts on the listener. Variables such as
+	// HTTP_PROXY name it. It is closed when the program has ended.
+	Proxy func(net.Listener) io.Closer
 }
 
 // pipeGrace is how long the pipes stay open when the program has ended but a
@@ -59,7 +67,18 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 	cmd.Dir, cmd.Env = c.Dir, append([]string{}, c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
 	cmd.WaitDelay = pipeGrace
-	isolate(cmd, c.Box)
+	box, err := c.box()
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", c.Path, err)
+	}
+	isolate(cmd, box)
+	var portal *confine.Portal
+	if c.Proxy != nil {
+		if portal, err = confine.OpenPortal(cmd); err != nil {
+			return nil, fmt.Errorf("run %s: %w", c.Path, err)
+		}
+		defer portal.Close()
+	}
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 
 	p := &Proc{done: make(chan struct{})}
@@ -68,8 +87,8 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 		defer close(p.done)
 		// The kernel ends the program when the thread that started it ends, so
 		// that it cannot outlive us (see isolate); the thread is kept till then.
-		if c.Box != nil {
-			if err := confine.Thread(*c.Box); err != nil {
+		if box != nil {
+			if err := confine.Thread(*box); err != nil {
 				started <- fmt.Errorf("run %s: %w", c.Path, err)
 				return
 			}
@@ -78,15 +97,63 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 			started <- fmt.Errorf("run %s: %w", c.Path, err)
 			return
 		}
+		proxy, failed := c.serve(portal)
 		restrict(cmd.Process.Pid, c)
+		if failed == nil && portal != nil {
+			failed = portal.Release()
+		}
+		if failed != nil {
+			_ = killGroup(cmd.Process.Pid)
+		}
 		p.pid = cmd.Process.Pid
-		started <- nil
+		if failed == nil {
+			started <- nil
+		}
 		p.code, p.err = wait(ctx, cmd)
+		if proxy != nil {
+			proxy.Close()
+		}
+		if failed != nil {
+			started <- fmt.Errorf("run %s: %w", c.Path, failed)
+		}
 	})
 	if err := <-started; err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// box is what the program is confined to. One with a proxy must be confined, and
+// be able to read this program, which it begins as.
+func (c *Command) box() (*confine.Box, error) {
+	if c.Proxy == nil {
+		return c.Box, nil
+	}
+	if err := confine.CanProxy(); err != nil {
+		return nil, fmt.Errorf("no network of its own: %w", err)
+	}
+	if c.Box == nil {
+		return nil, errors.New("no network of its own: it is not confined")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	box := *c.Box
+	box.Proxy, box.Read = true, append(slices.Clone(box.Read), self)
+	return &box, nil
+}
+
+// serve starts the proxy in the network of a program that was started.
+func (c *Command) serve(portal *confine.Portal) (io.Closer, error) {
+	if portal == nil {
+		return nil, nil
+	}
+	l, err := portal.Listener()
+	if err != nil {
+		return nil, err
+	}
+	return c.Proxy(l), nil
 }
 
 // onThread runs f on a thread that ends with it, for f may confine the thread.

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// A Proxy is the browser's only way out: an HTTP proxy on a loopback port that
-// connects by a Dialer. It decodes bodies that it can see, so that a small one
+// A Proxy is the only way out of a browser, or of a program with a network of
+// its own: an HTTP proxy on a loopback port that connects by a Dialer. It decodes bodies that it can see, so that a small one
 // can not inflate in the browser, and counts every byte.
 type Proxy struct {
 	dialer    *Dialer
@@ -38,12 +38,18 @@ type Proxy struct {
 	tunnels map[net.Conn]struct{}
 }
 
-// NewProxy starts a proxy. A body is cut at bodyCap bytes.
+// NewProxy starts a proxy on this machine's loopback. A body is cut at bodyCap
+// bytes.
 func NewProxy(d *Dialer, bodyCap int64) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
+	return NewProxyOn(l, d, bodyCap), nil
+}
+
+// NewProxyOn is NewProxy on a listener, which the proxy closes.
+func NewProxyOn(l net.Listener, d *Dialer, bodyCap int64) *Proxy {
 	p := &Proxy{dialer: d, listener: l, done: make(chan struct{}), bodyCap: bodyCap, tunnels: map[net.Conn]struct{}{}}
 	p.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -62,7 +68,7 @@ func NewProxy(d *Dialer, bodyCap int64) (*Proxy, error) {
 		defer close(p.done)
 		p.server.Serve(l)
 	}()
-	return p, nil
+	return p
 }
 
 // Addr is the proxy's host:port.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
+	"chorale/internal/fence"
 	"chorale/internal/strictjson"
 	"chorale/internal/strictyaml"
 )
@@ -25,6 +26,7 @@ type arguments struct {
 	values map[string]any
 	json   string // an object without repeated keys, in the model's order
 
+	fence *fence.Fence   // what policies leave to commands
 	key   string         // of the call, equal in all its tries
 	retry *time.Duration // set by a try whose failure may pass: how long to wait, 0 if that is not known
 }

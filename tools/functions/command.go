@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"chorale/internal/fence"
 	"chorale/internal/sandbox"
 	"chorale/internal/sandbox/confine"
 	"chorale/tools"
@@ -230,14 +231,11 @@ func (c *command) run(ctx context.Context, args arguments, l tools.Limits) (tool
 		return tools.Result{}, err
 	}
 	defer os.RemoveAll(scratch)
-	box := c.box
-	box.Read = slices.Concat(c.box.Read, []string{cmp.Or(c.base, "."), file})
-	box.Write = slices.Concat(c.box.Write, []string{scratch})
 	stdout, stderr := sandbox.NewCapture(l.Output), sandbox.NewCapture(min(l.Output, maxStderr))
-	p, err := sandbox.Start(ctx, sandbox.Command{
+	p, err := args.fence.Start(ctx, fence.Program{Scratch: scratch, Implied: cmp.Or(c.base, "."), Command: sandbox.Command{
 		Path: file, Args: argv, Dir: c.dir, Env: c.environment(args.key, scratch), Stdin: strings.NewReader(args.json),
-		Stdout: stdout, Stderr: stderr, Memory: l.Memory, Time: l.Time, Box: &box,
-	})
+		Stdout: stdout, Stderr: stderr, Memory: l.Memory, Time: l.Time, Box: &c.box,
+	}})
 	if err != nil {
 		return tools.Result{}, err
 	}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 
+	"chorale/internal/fence"
+	"chorale/internal/mount"
 	"chorale/internal/sandbox/confine"
 	"chorale/internal/secret"
 	"chorale/internal/strictyaml"
@@ -159,7 +161,13 @@ func (d *declaration) function(dir string) Function {
 		d.command.box = confine.Box{Read: below(dir, d.Read), Write: below(dir, d.Write), Network: d.Network}
 		f.run, f.ready = d.command.run, d.command.ready
 		if d.Network {
-			f.reach = []string{"*"}
+			f.reach = []string{fence.Any}
+		}
+		for _, path := range d.command.box.Read {
+			f.folders = append(f.folders, Folder{path, mount.ReadOnly})
+		}
+		for _, path := range d.command.box.Write {
+			f.folders = append(f.folders, Folder{path, mount.ReadWrite})
 		}
 	}
 	f.run = retrying(f.run, d.Retries)

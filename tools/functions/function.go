@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"chorale/harmony"
+	"chorale/internal/fence"
+	"chorale/internal/mount"
 	"chorale/internal/strictyaml"
 	"chorale/tools"
 )
@@ -36,7 +38,8 @@ type Function struct {
 	schema      *schema
 	ready       func() error // reports early what would make every call fail
 	run         func(ctx context.Context, args arguments, l tools.Limits) (tools.Result, error)
-	reach       []string // hosts, as lists of hosts have them; "*" is any
+	reach       []string // origins, as lists of hosts have them; fence.Any is any
+	folders     []Folder // that a command is given
 	err         error    // why it cannot be used
 }
 
@@ -51,7 +54,16 @@ func (f Function) ReadOnly() Function {
 }
 
 // Set is an immutable list of functions with different names.
-type Set struct{ functions []Function }
+type Set struct {
+	functions []Function
+	fence     *fence.Fence
+}
+
+// Folder is a file or folder that the declaration of a function grants to it.
+type Folder struct {
+	Path string
+	Mode mount.Mode
+}
 
 var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
 
@@ -71,7 +83,7 @@ func New(fs ...Function) (*Set, error) {
 		}
 		seen[f.name] = true
 	}
-	return &Set{slices.Clone(fs)}, nil
+	return &Set{functions: slices.Clone(fs)}, nil
 }
 
 // Join makes one set of several. A name that two of them declare is an error.
@@ -94,7 +106,7 @@ func (s *Set) Only(names ...string) (*Set, error) {
 			return nil, s.unknown(name)
 		}
 	}
-	out := &Set{}
+	out := &Set{fence: s.fence}
 	for _, f := range s.functions {
 		if slices.Contains(names, f.name) {
 			out.functions = append(out.functions, f)
@@ -103,16 +115,29 @@ func (s *Set) Only(names ...string) (*Set, error) {
 	return out, nil
 }
 
-// Reach says of each function that uses the network which origins it reaches,
-// "*" where its declaration bounds nothing.
-func (s *Set) Reach() map[string][]string {
-	out := map[string][]string{}
+// Within is the set with its commands held to what policies leave of their
+// hosts and folders. A function that asks for what is not left is of no use, so
+// it is an error at once.
+func (s *Set) Within(by *fence.Fence) (*Set, error) {
 	for _, f := range s.functions {
-		if len(f.reach) > 0 {
-			out[f.name] = f.reach
+		for _, origin := range f.reach {
+			if err := by.Reach(origin); err != nil {
+				return nil, fmt.Errorf("%s.%s: %w; leave the function out of the task", Namespace, f.name, err)
+			}
+		}
+		for _, at := range f.folders {
+			if _, err := by.Folder(at.Path, at.Mode); err != nil {
+				return nil, fmt.Errorf("%s.%s: %w; leave the function out of the task", Namespace, f.name, err)
+			}
 		}
 	}
-	return out
+	return &Set{functions: s.functions, fence: by}, nil
+}
+
+// Grants are the origins and folders that the declaration of a function grants.
+func (s *Set) Grants(name string) (origins []string, folders []Folder) {
+	f, _ := s.find(name)
+	return f.reach, f.folders
 }
 
 // Len is the number of functions.

@@ -99,6 +99,7 @@ func (t *tool) run(ctx context.Context, f Function, args arguments, l tools.Limi
 	defer stop(nil)
 	defer context.AfterFunc(t.ctx, func() { stop(errClosed) })()
 
+	args.fence = t.set.fence
 	result, err := f.run(both, args, l)
 	switch {
 	case ctx.Err() != nil:

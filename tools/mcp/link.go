@@ -18,6 +18,7 @@ import (
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"chorale/internal/fence"
 	"chorale/internal/sandbox"
 	"chorale/internal/sandbox/confine"
 	"chorale/internal/wall"
@@ -172,10 +173,11 @@ func (c *client) start() (*process, sdk.Transport, *meter, error) {
 	if memory == 0 {
 		memory = 2 << 30
 	}
-	p.proc, err = sandbox.Start(ctx, sandbox.Command{
+	box := confine.Box{Read: c.server.from(c.server.Read), Write: c.server.from(c.server.Write), Network: c.server.Network}
+	p.proc, err = c.server.Fence.Start(ctx, fence.Program{Scratch: scratch, Implied: cmp.Or(c.server.Dir, "."), Command: sandbox.Command{
 		Path: file, Args: c.server.Command[1:], Dir: c.server.Dir, Env: c.environment(scratch),
-		Stdin: childIn, Stdout: childOut, Stderr: p.stderr, Memory: memory, Time: maxProcessor, Box: c.box(file, scratch),
-	})
+		Stdin: childIn, Stdout: childOut, Stderr: p.stderr, Memory: memory, Time: maxProcessor, Box: &box,
+	}})
 	childIn.Close()
 	childOut.Close()
 	if err != nil {
@@ -201,27 +203,6 @@ func (c *client) program() (string, error) {
 		return "", err
 	}
 	return filepath.Abs(file)
-}
-
-// box is what a program may use: the system's programs, the task's folder, and
-// what the task grants.
-func (c *client) box(file, scratch string) *confine.Box {
-	dir := cmp.Or(c.server.Dir, ".")
-	from := func(paths []string) []string {
-		var out []string
-		for _, p := range paths {
-			if !filepath.IsAbs(p) {
-				p = filepath.Join(dir, p)
-			}
-			out = append(out, p)
-		}
-		return out
-	}
-	return &confine.Box{
-		Read:    append(from(c.server.Read), dir, file),
-		Write:   append(from(c.server.Write), scratch),
-		Network: c.server.Network,
-	}
 }
 
 // environment is all that a program sees of ours: where programs lie, a folder

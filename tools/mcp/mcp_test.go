@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"chorale/harmony"
+	"chorale/internal/fence"
+	"chorale/internal/sandbox/confine"
 	"chorale/internal/secret"
 	"chorale/tools"
 	"chorale/tools/functions"
@@ -165,6 +167,26 @@ func TestEnvironment(t *testing.T) {
 	r := call(t, open(t, server), "srv_env", object{})
 	if !strings.Contains(r.Text, "MCP_TEST_NAMED=named-value") || !strings.Contains(r.Text, "API_KEY=[secret API_KEY]") ||
 		strings.Contains(r.Text, "other-value") || strings.Contains(r.Text, "s3cr3t") {
+		t.Errorf("got %q", r.Text)
+	}
+}
+
+// A program with network: true is held to the hosts of policies: it is told of
+// the proxy in its own network.
+func TestNetworkWithinPolicies(t *testing.T) {
+	if err := confine.CanProxy(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%v; allow user namespaces", err)
+		}
+		t.Skip(err)
+	}
+	server := ours(t, "steady", "env")
+	server.Network = true
+	var err error
+	if server.Fence, err = fence.New([][]string{{"shop.example"}}, nil, "."); err != nil {
+		t.Fatal(err)
+	}
+	if r := call(t, open(t, server), "srv_env", object{}); !strings.Contains(r.Text, "HTTPS_PROXY=http://127.0.0.1:") {
 		t.Errorf("got %q", r.Text)
 	}
 }

@@ -1,16 +1,20 @@
 package mcp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"chorale/internal/fence"
+	"chorale/internal/mount"
 	"chorale/internal/secret"
 	"chorale/internal/strictyaml"
 )
@@ -33,6 +37,7 @@ type Server struct {
 	Read     []string                 // files and folders that the program reads besides Dir
 	Write    []string                 // and those that it changes
 	Network  bool                     // whether the program has the network
+	Fence    *fence.Fence             // what policies leave of these; nil: everything
 }
 
 // A name has no underscore, so that server_tool has one reading.
@@ -64,6 +69,9 @@ func (s *Server) Check() error {
 			return strictyaml.At("readOnly", strictyaml.At(strconv.Itoa(i), fmt.Errorf("%q is not among only", name)))
 		}
 	}
+	if err := s.inside(); err != nil {
+		return fmt.Errorf("server %s: %w; leave it out of the task", s.Name, err)
+	}
 	if s.URL != "" {
 		return s.checkRemote()
 	}
@@ -81,6 +89,39 @@ func (s *Server) Check() error {
 		}
 	}
 	return nil
+}
+
+// inside refuses what policies do not leave of the declared hosts and folders.
+func (s *Server) inside() error {
+	origin := s.URL
+	if s.Network {
+		origin = fence.Any
+	}
+	if origin != "" {
+		if err := s.Fence.Reach(origin); err != nil {
+			return err
+		}
+	}
+	for mode, paths := range [][]string{mount.ReadOnly: s.Read, mount.ReadWrite: s.Write} {
+		for _, path := range s.from(paths) {
+			if _, err := s.Fence.Folder(path, mount.Mode(mode)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// from are the paths, those that are relative starting from the server's folder.
+func (s *Server) from(paths []string) []string {
+	var out []string
+	for _, p := range paths {
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(cmp.Or(s.Dir, "."), p)
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 func (s *Server) checkRemote() error {

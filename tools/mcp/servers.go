@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"chorale/internal/fence"
 	"chorale/tools"
 	"chorale/tools/functions"
 )
@@ -88,7 +89,7 @@ func (c *client) function(d Declaration) functions.Function {
 	case c.server.URL != "":
 		f.Reach = []string{c.server.URL}
 	case c.server.Network:
-		f.Reach = []string{"*"}
+		f.Reach = []string{fence.Any}
 	}
 	for _, name := range c.server.ReadOnly {
 		f.ReadOnly = f.ReadOnly || name == d.Tool

@@ -12,6 +12,9 @@ type Box struct {
 	Read    []string // files and folders to read and to execute; absolute
 	Write   []string // those to change as well
 	Network bool
+	// Proxy gives it a network of its own instead, in which nothing is but the
+	// proxy that Portal opens a port for.
+	Proxy bool
 }
 
 // system is what programs need to run at all: programs, libraries, settings,

@@ -24,8 +24,8 @@ func Thread(b Box) error {
 			return fmt.Errorf("confine: Landlock: %w", err)
 		}
 	}
-	if !b.Network && seccompArch != 0 {
-		if err := denySockets(); err != nil {
+	if (!b.Network || b.Proxy) && seccompArch != 0 {
+		if err := denySockets(b.Proxy); err != nil {
 			return fmt.Errorf("confine: seccomp: %w", err)
 		}
 	}
@@ -39,7 +39,7 @@ func Namespaces(b Box) uintptr {
 		return 0
 	}
 	flags := uintptr(unix.CLONE_NEWUSER | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS)
-	if !b.Network {
+	if !b.Network || b.Proxy {
 		flags |= unix.CLONE_NEWNET
 	}
 	return flags
@@ -119,7 +119,7 @@ func landlock(b Box) error {
 	if abi >= 3 {
 		handled.fs |= unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	}
-	if abi >= 4 && !b.Network {
+	if abi >= 4 && !b.Network && !b.Proxy {
 		handled.net, size = 1<<0|1<<1, 16 // binding and connecting TCP
 	}
 	if abi >= 5 {
@@ -183,8 +183,10 @@ var seccompArch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": un
 
 // denySockets installs a filter that makes socket(2) and io_uring_setup(2) fail,
 // so that nothing can be reached, name servers and local services included.
-// Pairs of sockets between own processes stay possible.
-func denySockets() error {
+// Pairs of sockets between own processes stay possible, and with internet those
+// of the internet, for a process whose network leads nowhere: sockets of files
+// would lead out of it.
+func denySockets(internet bool) error {
 	const (
 		load    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -192,6 +194,7 @@ func denySockets() error {
 		give    = unix.BPF_RET | unix.BPF_K
 
 		offNumber, offArch = 0, 4 // in struct seccomp_data
+		offDomain          = 16   // the first argument's lower half
 		otherABI           = 0x40000000
 		setModeFilter      = 1
 		allowed            = 0x7fff0000
@@ -206,6 +209,21 @@ func denySockets() error {
 		{Code: equal, Jt: 1, K: unix.SYS_IO_URING_SETUP},
 		{Code: give, K: allowed},
 		{Code: give, K: refused},
+	}
+	if internet {
+		filter = []unix.SockFilter{
+			{Code: load, K: offArch},
+			{Code: equal, Jt: 0, Jf: 8, K: seccompArch},
+			{Code: load, K: offNumber},
+			{Code: atLeast, Jt: 6, K: otherABI},
+			{Code: equal, Jt: 5, K: unix.SYS_IO_URING_SETUP},
+			{Code: equal, Jt: 0, Jf: 3, K: unix.SYS_SOCKET},
+			{Code: load, K: offDomain},
+			{Code: equal, Jt: 1, K: unix.AF_INET},
+			{Code: equal, Jt: 0, Jf: 1, K: unix.AF_INET6},
+			{Code: give, K: allowed},
+			{Code: give, K: refused},
+		}
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(&program)))

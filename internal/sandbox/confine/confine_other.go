@@ -2,7 +2,12 @@
 
 package confine
 
-import "runtime"
+import (
+	"errors"
+	"net"
+	"os/exec"
+	"runtime"
+)
 
 // Thread does nothing: see Missing.
 func Thread(Box) error { return nil }
@@ -11,3 +16,21 @@ func Thread(Box) error { return nil }
 func Missing() []string {
 	return []string{"commands have all your rights: files, network, processes (they are confined on Linux only, not on " + runtime.GOOS + ")"}
 }
+
+// CanProxy says why no program can have a network of its own.
+func CanProxy() error { return errors.New("programs are confined on Linux only") }
+
+// Portal cannot be had.
+type Portal struct{}
+
+// OpenPortal fails: see CanProxy.
+func OpenPortal(*exec.Cmd) (*Portal, error) { return nil, CanProxy() }
+
+// Listener fails: see CanProxy.
+func (*Portal) Listener() (net.Listener, error) { return nil, CanProxy() }
+
+// Release fails: see CanProxy.
+func (*Portal) Release() error { return CanProxy() }
+
+// Close does nothing.
+func (*Portal) Close() {}

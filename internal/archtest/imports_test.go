@@ -20,6 +20,7 @@ const (
 
 // rawAccess lists the packages that may use unsafe or cgo.
 var rawAccess = map[string]bool{
+	"inference/internal/kernel":  true, // vector loops over checked lengths
 	"inference/internal/vk":      true, // the Vulkan binding
 	"inference/internal/weights": true, // mmap
 	"internal/sandbox/confine":   true, // Landlock and seccomp take pointers

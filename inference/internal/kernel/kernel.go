@@ -74,30 +74,31 @@ func (m *Matrix) Row(dst []float32, r int) {
 	data, scales := m.rows(r, 1)
 	var block [Block]float32
 	for at := 0; at < m.Cols; at += Block {
-		unpackBlocks(unpackScalar[m.Format], m.Format, block[:], data, scales, at, min(Block, m.Cols-at))
-		for i := range min(Block, m.Cols-at) {
+		n := min(Block, m.Cols-at)
+		unpackRow(unpackScalar[m.Format], m.Format, block[:], 16, n, data, scales)
+		for i := range n {
 			dst[at+i] = block[i&1*16+i>>1]
+		}
+		data = data[m.Format.Bytes(n):]
+		if scales != nil {
+			scales = scales[1:]
 		}
 	}
 }
 
-// unpacker widens len(dst)/Block whole blocks to the split layout. All values
-// are exact.
-type unpacker = func(dst []float32, data, scales []byte)
+// unpacker widens n whole blocks to the split layout: half a block of 16
+// numbers, then at a distance of step the next half, and so on. All values are
+// exact.
+type unpacker = func(dst []float32, step, n int, data, scales []byte)
 
-// unpackBlocks widens n elements from an element on that starts a block. What a
-// short last block lacks is zero.
-func unpackBlocks(unpack unpacker, f Format, dst []float32, data, scales []byte, at, n int) {
-	data = data[f.Bytes(at):]
-	if f == MXFP4 {
-		scales = scales[at/Block:]
-	}
-	whole := n &^ (Block - 1)
-	unpack(dst[:whole], data, scales)
-	if whole < n {
+// unpackRow widens n elements. What a short last block lacks is zero.
+func unpackRow(unpack unpacker, f Format, dst []float32, step, n int, data, scales []byte) {
+	whole := n / Block
+	unpack(dst, step, whole, data, scales)
+	if n%Block > 0 {
 		var last [4 * Block]byte
-		copy(last[:], data[f.Bytes(whole):f.Bytes(n)])
-		unpack(dst[whole:whole+Block], last[:], nil)
+		copy(last[:], data[f.Bytes(whole*Block):f.Bytes(n)])
+		unpack(dst[2*step*whole:], step, 1, last[:], nil)
 	}
 }
 
@@ -158,7 +159,8 @@ const TileRows = 24
 // Scratch is what a thread needs to multiply. The zero value is ready.
 type Scratch struct {
 	Sums  [][TileRows]float32 // of each input row
-	panel []float32           // TileRows unpacked rows
+	panel []float32           // TileRows unpacked rows, by groups (Set.group)
+	lanes []lanes             // of the vector sets
 }
 
 // Tiles returns the number of tiles of a matrix.
@@ -178,8 +180,8 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 		s.Sums = make([][TileRows]float32, count)
 	}
 	s.Sums = s.Sums[:count]
-	data, scales := m.rows(row, n)
 	if dot := k.dot[m.Format]; count == 1 && dot != nil && n == TileRows && m.Cols == width {
+		data, scales := m.rows(row, n)
 		dot(&s.Sums[0], data, scales, x.row(0))
 		return n
 	}
@@ -187,14 +189,12 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 		s.panel = make([]float32, TileRows*width)
 	}
 	s.panel = s.panel[:TileRows*width]
-	stride := m.Format.Bytes(m.Cols)
+	group := k.group
 	for r := range n {
-		var sc []byte
-		if scales != nil {
-			sc = scales[r*m.Cols/Block:]
-		}
-		unpackBlocks(k.unpack[m.Format], m.Format, s.panel[r*width:(r+1)*width], data[r*stride:], sc, 0, m.Cols)
+		data, scales := m.rows(row+r, 1)
+		dst := s.panel[r/group*group*width+r%group*16:]
+		unpackRow(k.unpack[m.Format], m.Format, dst, 16*group, m.Cols, data, scales)
 	}
-	k.multiply(s.Sums, s.panel, x)
+	k.multiply(s, x)
 	return n
 }

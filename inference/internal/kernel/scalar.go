@@ -10,7 +10,8 @@ import "math"
 // input rows pass by.
 const panelCols = 512
 
-func multiplyScalar(sums [][TileRows]float32, panel []float32, x Rows) {
+func multiplyScalar(s *Scratch, x Rows) {
+	sums, panel := s.Sums, s.panel
 	clear(sums)
 	width := x.Width
 	for row := 0; row < TileRows; row += 6 {
@@ -74,6 +75,12 @@ func dot6x1(w *[6][]float32, x []float32, a *[6]float32) {
 	*a = [6]float32{a0, a1, a2, a3, a4, a5}
 }
 
+func widenScalar(dst []float32, halves []uint16) {
+	for i, h := range halves[:len(dst)] {
+		dst[i] = Half(h)
+	}
+}
+
 func scoreScalar(scores, q, keys []float32) {
 	d := len(q)
 	i := 0
@@ -93,17 +100,6 @@ func scoreScalar(scores, q, keys []float32) {
 	}
 }
 
-func scoreF16Scalar(scores, q []float32, keys []uint16) {
-	d := len(q)
-	for i := range scores {
-		var sum float32
-		for j, h := range keys[i*d : (i+1)*d] {
-			sum += Half(h) * q[j]
-		}
-		scores[i] = sum
-	}
-}
-
 func mixScalar(dst, weights, values []float32) {
 	d := len(dst)
 	i := 0
@@ -113,15 +109,6 @@ func mixScalar(dst, weights, values []float32) {
 	}
 	for ; i < len(weights); i++ {
 		axpyScalar(dst, values[i*d:(i+1)*d], weights[i])
-	}
-}
-
-func mixF16Scalar(dst, weights []float32, values []uint16) {
-	d := len(dst)
-	for i, w := range weights {
-		for j, h := range values[i*d : (i+1)*d] {
-			dst[j] += w * Half(h)
-		}
 	}
 }
 

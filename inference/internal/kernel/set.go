@@ -8,27 +8,28 @@ type Set struct {
 
 	unpack [formats]unpacker
 
+	// group is the number of rows that lie interleaved in the panel: 16 columns
+	// of each by turns.
+	group int
+
 	// dot sets sums to the products of TileRows packed rows with one input row.
 	// Where it is nil, rows are unpacked and multiplied.
 	dot [formats]func(sums *[TileRows]float32, data, scales []byte, x []float32)
 
-	// multiply sets sums to the products of the panel's rows with each input
+	// multiply sets s.Sums to the products of s.panel's rows with each input
 	// row.
-	multiply func(sums [][TileRows]float32, panel []float32, x Rows)
+	multiply func(s *Scratch, x Rows)
+
+	// Widen sets dst to IEEE halves.
+	Widen func(dst []float32, halves []uint16)
 
 	// Score sets scores[i] to the product of q with key i. Keys lie one after
 	// the other, as long as q.
 	Score func(scores, q, keys []float32)
 
-	// ScoreF16 is Score over keys in IEEE halves.
-	ScoreF16 func(scores, q []float32, keys []uint16)
-
 	// Mix adds the values, as long as dst, to dst, each times its weight, in
 	// order.
 	Mix func(dst, weights, values []float32)
-
-	// MixF16 is Mix over values in IEEE halves.
-	MixF16 func(dst, weights []float32, values []uint16)
 
 	// Axpy adds v times p to dst.
 	Axpy func(dst, v []float32, p float32)
@@ -50,11 +51,11 @@ type Set struct {
 var Scalar = &Set{
 	Name:     "scalar",
 	unpack:   unpackScalar,
+	group:    1,
 	multiply: multiplyScalar,
+	Widen:    widenScalar,
 	Score:    scoreScalar,
-	ScoreF16: scoreF16Scalar,
 	Mix:      mixScalar,
-	MixF16:   mixF16Scalar,
 	Axpy:     axpyScalar,
 	Softmax:  softmaxScalar,
 	Norm:     normScalar,

@@ -3,75 +3,87 @@ package kernel
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // unpackScalar widens by Go's own arithmetic and tables. In the split layout
 // the element 2j of a block stands at j and the element 2j+1 at 16+j.
 var unpackScalar = [formats]unpacker{unpackBF16, unpackF16, unpackF32, unpackQ8, unpackMXFP4, unpackMXFP4x17}
 
-func unpackBF16(dst []float32, data, _ []byte) {
-	for ; len(dst) >= Block; dst, data = dst[Block:], data[2*Block:] {
-		d, src := (*[Block]float32)(dst), (*[2 * Block]byte)(data)
+// halvesOf returns where the even and odd elements of block i go.
+func halvesOf(dst []float32, step, i int) (even, odd *[16]float32) {
+	return (*[16]float32)(dst[2*i*step:]), (*[16]float32)(dst[(2*i+1)*step:])
+}
+
+func unpackBF16(dst []float32, step, n int, data, _ []byte) {
+	for i := range n {
+		even, odd := halvesOf(dst, step, i)
+		src := (*[2 * Block]byte)(data[i*(2*Block):])
 		for j := 0; j < 16; j += 2 {
 			u := binary.LittleEndian.Uint64(src[4*j:])
-			d[j] = math.Float32frombits(uint32(u) << 16)
-			d[16+j] = math.Float32frombits(uint32(u) & 0xffff0000)
-			d[j+1] = math.Float32frombits(uint32(u>>16) & 0xffff0000)
-			d[17+j] = math.Float32frombits(uint32(u>>32) & 0xffff0000)
+			even[j] = math.Float32frombits(uint32(u) << 16)
+			odd[j] = math.Float32frombits(uint32(u) & 0xffff0000)
+			even[j+1] = math.Float32frombits(uint32(u>>16) & 0xffff0000)
+			odd[j+1] = math.Float32frombits(uint32(u>>32) & 0xffff0000)
 		}
 	}
 }
 
-func unpackF16(dst []float32, data, _ []byte) {
-	for ; len(dst) >= Block; dst, data = dst[Block:], data[2*Block:] {
-		d, src := (*[Block]float32)(dst), (*[2 * Block]byte)(data)
+func unpackF16(dst []float32, step, n int, data, _ []byte) {
+	for i := range n {
+		even, odd := halvesOf(dst, step, i)
+		src := (*[2 * Block]byte)(data[i*(2*Block):])
 		for j := range 16 {
 			u := binary.LittleEndian.Uint32(src[4*j:])
-			d[j], d[16+j] = Half(uint16(u)), Half(uint16(u>>16))
+			even[j], odd[j] = Half(uint16(u)), Half(uint16(u>>16))
 		}
 	}
 }
 
-func unpackF32(dst []float32, data, _ []byte) {
-	for ; len(dst) >= Block; dst, data = dst[Block:], data[4*Block:] {
-		d, src := (*[Block]float32)(dst), (*[4 * Block]byte)(data)
+func unpackF32(dst []float32, step, n int, data, _ []byte) {
+	for i := range n {
+		even, odd := halvesOf(dst, step, i)
+		src := (*[4 * Block]byte)(data[i*(4*Block):])
 		for j := range 16 {
 			u := binary.LittleEndian.Uint64(src[8*j:])
-			d[j], d[16+j] = math.Float32frombits(uint32(u)), math.Float32frombits(uint32(u>>32))
+			even[j], odd[j] = math.Float32frombits(uint32(u)), math.Float32frombits(uint32(u>>32))
 		}
 	}
 }
 
-func unpackQ8(dst []float32, data, _ []byte) {
-	for ; len(dst) >= Block; dst, data = dst[Block:], data[34:] {
-		d, src := (*[Block]float32)(dst), (*[34]byte)(data)
+func unpackQ8(dst []float32, step, n int, data, _ []byte) {
+	for i := range n {
+		even, odd := halvesOf(dst, step, i)
+		src := (*[34]byte)(data[i*34:])
 		scale := Half(binary.LittleEndian.Uint16(src[:]))
 		for j := range 16 {
-			d[j] = float32(int8(src[2+2*j])) * scale
-			d[16+j] = float32(int8(src[3+2*j])) * scale
+			even[j] = float32(int8(src[2+2*j])) * scale
+			odd[j] = float32(int8(src[3+2*j])) * scale
 		}
 	}
 }
 
-func unpackMXFP4(dst []float32, data, scales []byte) {
-	for ; len(dst) >= Block; dst, data, scales = dst[Block:], data[16:], scales[1:] {
-		d, src := (*[Block]float32)(dst), (*[16]byte)(data)
-		scale := e8m0[scales[0]]
+func unpackMXFP4(dst []float32, step, n int, data, scales []byte) {
+	for i := range n {
+		even, odd := halvesOf(dst, step, i)
+		src := (*[16]byte)(data[i*16:])
+		scale := e8m0[scales[i]]
 		for j, b := range src {
 			p := &e2m1[b]
-			d[j], d[16+j] = p[0]*scale, p[1]*scale
+			even[j], odd[j] = p[0]*scale, p[1]*scale
 		}
 	}
 }
 
-func unpackMXFP4x17(dst []float32, data, _ []byte) {
-	for ; len(dst) >= Block; dst, data = dst[Block:], data[17:] {
-		d, src := (*[Block]float32)(dst), (*[17]byte)(data)
+func unpackMXFP4x17(dst []float32, step, n int, data, _ []byte) {
+	for i := range n {
+		even, odd := halvesOf(dst, step, i)
+		src := (*[17]byte)(data[i*17:])
 		scale := e8m0[src[0]]
 		for j := 0; j < 16; j += 2 {
 			p, q := &e2m1[src[1+j]], &e2m1[src[2+j]]
-			d[j/2], d[8+j/2] = p[0]*scale, p[1]*scale
-			d[16+j/2], d[24+j/2] = q[0]*scale, q[1]*scale
+			even[j/2], even[8+j/2] = p[0]*scale, p[1]*scale
+			odd[j/2], odd[8+j/2] = q[0]*scale, q[1]*scale
 		}
 	}
 }
@@ -96,14 +108,21 @@ var e8m0 = func() (t [256]float32) {
 }()
 
 // Half widens an IEEE half.
-func Half(h uint16) float32 {
-	const shift = 0x1p112 // moves the exponent's bias, denormals included
-	sign := uint32(h&0x8000) << 16
-	if h&0x7c00 == 0x7c00 { // infinite or not a number
-		return math.Float32frombits(sign | 0x7f800000 | uint32(h&0x3ff)<<13)
+func Half(h uint16) float32 { return math.Float32frombits(halfBits(uint32(h))) }
+
+// halfBits returns the bits in f32 of a half.
+func halfBits(h uint32) uint32 {
+	sign, exp, frac := h&0x8000<<16, h>>10&31, h&0x3ff
+	switch {
+	case exp == 31: // infinite or not a number
+		return sign | 0x7f800000 | frac<<13
+	case exp > 0:
+		return sign | (exp+112)<<23 | frac<<13
+	case frac == 0:
+		return sign
 	}
-	v := math.Float32frombits(uint32(h&0x7fff)<<13) * shift
-	return math.Float32frombits(sign | math.Float32bits(v))
+	shift := uint32(bits.LeadingZeros32(frac)) - 21 // to the place of the hidden bit
+	return sign | (113-shift)<<23 | frac<<shift&0x3ff<<13
 }
 
 // ToHalf rounds to the nearest IEEE half, to even on ties; what is too large

@@ -56,9 +56,10 @@ func (s *pass) attend(k *scratch, layer, t, h int, sinks *weights.Tensor) {
 
 	k.scores = resize(k.scores, group*count)
 	for at := 0; at < count; {
-		keys, n := cache.keys(h, first+at, end)
+		page, n := cache.keys(h, first+at, end)
+		keys := s.floats(k, page)
 		for g := range group {
-			s.score(k.scores[g*count+at:][:n], q[g*d:][:d], keys)
+			s.kernels.Score(k.scores[g*count+at:][:n], q[g*d:][:d], keys)
 		}
 		at += n
 	}
@@ -69,9 +70,10 @@ func (s *pass) attend(k *scratch, layer, t, h int, sinks *weights.Tensor) {
 	}
 	clear(ctx[:group*d])
 	for at := 0; at < count; {
-		values, n := cache.values(h, first+at, end)
+		page, n := cache.values(h, first+at, end)
+		values := s.floats(k, page)
 		for g := range group {
-			s.mix(ctx[g*d:][:d], k.scores[g*count+at:][:n], values)
+			s.kernels.Mix(ctx[g*d:][:d], k.scores[g*count+at:][:n], values)
 		}
 		at += n
 	}
@@ -82,20 +84,12 @@ func (s *pass) attend(k *scratch, layer, t, h int, sinks *weights.Tensor) {
 	}
 }
 
-// score sets scores to the products of q with every key.
-func (b *Backend) score(scores, q []float32, keys page) {
-	if keys.f16 != nil {
-		b.kernels.ScoreF16(scores, q, keys.f16)
-		return
+// floats returns the numbers of a page, halves widened in a thread's memory.
+func (s *pass) floats(k *scratch, p page) []float32 {
+	if p.f16 == nil {
+		return p.f32
 	}
-	b.kernels.Score(scores, q, keys.f32)
-}
-
-// mix adds the values, weighted, to dst.
-func (b *Backend) mix(dst, weights []float32, values page) {
-	if values.f16 != nil {
-		b.kernels.MixF16(dst, weights, values.f16)
-		return
-	}
-	b.kernels.Mix(dst, weights, values.f32)
+	k.wide = resize(k.wide, len(p.f16))
+	s.kernels.Widen(k.wide, p.f16)
+	return k.wide
 }

@@ -11,6 +11,7 @@ type scratch struct {
 	kernel.Scratch
 	scores []float32                      // of a row's query heads, [heads, keys]
 	sums   []float32                      // of their weights
+	wide   []float32                      // a page of halves, widened
 	gateUp [][2 * kernel.TileRows]float32 // of each input row, by turns
 }
 

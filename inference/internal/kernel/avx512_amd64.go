@@ -1,0 +1,295 @@
+//go:build goexperiment.simd
+
+package kernel
+
+import (
+	"math"
+	"simd/archsimd"
+	"unsafe"
+)
+
+// avx512 keeps the 16 lanes of a sum in one vector.
+var avx512 = &Set{
+	Name:     "AVX-512",
+	unpack:   [formats]unpacker{unpackBF16x16, unpackF16, unpackF32, unpackQ8x16, unpackMXFP4x16, unpackMXFP4x17x16},
+	group:    groupRows,
+	multiply: vectorMultiply(mul16, fold16),
+	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
+		BF16: dotBF16x16, Q8_0: dotQ8x16, MXFP4: dotMXFP4x16, MXFP4_17: dotMXFP4x17x16,
+	},
+	Widen:   widen16,
+	Score:   score16,
+	Mix:     mix16,
+	Axpy:    axpy16,
+	Softmax: softmax16,
+	Norm:    norm16,
+	SwiGLU:  swiglu16,
+}
+
+type (
+	f32x16 = archsimd.Float32x16
+	u32x16 = archsimd.Uint32x16
+)
+
+// load16, words16 and bytes16 read 16 numbers at a distance of i bytes.
+func load16(p unsafe.Pointer, i int) f32x16 {
+	return archsimd.LoadFloat32x16((*[16]float32)(unsafe.Add(p, i)))
+}
+
+func words16(p unsafe.Pointer, i int) u32x16 {
+	return archsimd.LoadUint32x16((*[16]uint32)(unsafe.Add(p, i)))
+}
+
+func bytes16(p unsafe.Pointer, i int) u32x16 {
+	return archsimd.LoadUint8x16((*[16]byte)(unsafe.Add(p, i))).ExtendToUint32()
+}
+
+func store16(p unsafe.Pointer, i int, v f32x16) { v.Store((*[16]float32)(unsafe.Add(p, i))) }
+
+// all16 has the number with these bits in every lane.
+func all16(bits uint32) u32x16 { return archsimd.BroadcastUint32x16(bits) }
+
+// num16 is all16 of a constant.
+func num16(v float32) f32x16 { return all16(math.Float32bits(v)).AsFloat32x16() }
+
+// halve16 adds the upper eight lanes to the lower ones.
+func halve16(v f32x16) archsimd.Float32x8 { return v.GetLo().Add(v.GetHi()) }
+
+// add16 adds the lanes of four sums.
+func add16(a, b, c, d f32x16) archsimd.Float32x4 {
+	return add8(halve16(a), halve16(b), halve16(c), halve16(d))
+}
+
+func mul16(l *lanes, w, x, y *float32, n int) {
+	ww, xx, yy, ll := unsafe.Pointer(w), unsafe.Pointer(x), unsafe.Pointer(y), unsafe.Pointer(l)
+	a0, a1, a2, a3 := load16(ll, 0), load16(ll, 64), load16(ll, 128), load16(ll, 192)
+	b0, b1, b2, b3 := load16(ll, 256), load16(ll, 320), load16(ll, 384), load16(ll, 448)
+	for i := 0; i < 4*n; i += 64 {
+		r := unsafe.Add(ww, groupRows*i)
+		u, v := load16(xx, i), load16(yy, i)
+		w := load16(r, 0)
+		a0, b0 = w.MulAdd(u, a0), w.MulAdd(v, b0)
+		w = load16(r, 64)
+		a1, b1 = w.MulAdd(u, a1), w.MulAdd(v, b1)
+		w = load16(r, 128)
+		a2, b2 = w.MulAdd(u, a2), w.MulAdd(v, b2)
+		w = load16(r, 192)
+		a3, b3 = w.MulAdd(u, a3), w.MulAdd(v, b3)
+	}
+	store16(ll, 0, a0)
+	store16(ll, 64, a1)
+	store16(ll, 128, a2)
+	store16(ll, 192, a3)
+	store16(ll, 256, b0)
+	store16(ll, 320, b1)
+	store16(ll, 384, b2)
+	store16(ll, 448, b3)
+	archsimd.ClearAVXUpperBits()
+}
+
+func fold16(l *[groupRows][16]float32) (sums [groupRows]float32) {
+	p := unsafe.Pointer(l)
+	add16(load16(p, 0), load16(p, 64), load16(p, 128), load16(p, 192)).Store(&sums)
+	archsimd.ClearAVXUpperBits()
+	return sums
+}
+
+// What follows takes a block of 32 weights apart: even elements and odd ones.
+
+// bf16x16 takes 64 bytes.
+func bf16x16(w u32x16) (even, odd f32x16) {
+	return w.ShiftAllLeft(16).AsFloat32x16(), w.And(all16(0xffff0000)).AsFloat32x16()
+}
+
+// mxfp4x16 takes 16 bytes and the block's scale. A permutation looks at the low
+// four bits of an index alone.
+func mxfp4x16(p unsafe.Pointer, i int, scale byte) (even, odd f32x16) {
+	w, t := bytes16(p, i), archsimd.LoadFloat32x16(&scaled[scale])
+	return t.Permute(w), t.Permute(w.ShiftAllRight(4))
+}
+
+// nibbles17 has the place of each element in the eight 16-bit words of GGUF's
+// block, which stand twice in a vector.
+var evens17, odds17 = func() (even, odd [16]uint32) {
+	for j := range 16 {
+		even[j] = uint32(j / 8 * 4)
+		odd[j] = even[j] + 8
+	}
+	return even, odd
+}()
+
+// mxfp4x17x16 takes GGUF's 17 bytes.
+func mxfp4x17x16(p unsafe.Pointer, i int, evens, odds u32x16) (even, odd f32x16) {
+	t := archsimd.LoadFloat32x16(&scaled[byteAt(p, i)])
+	half := archsimd.LoadUint16x8((*[8]uint16)(unsafe.Add(p, i+1))).ExtendToUint32()
+	var w u32x16
+	w = w.SetLo(half).SetHi(half)
+	return t.Permute(w.ShiftRight(evens)), t.Permute(w.ShiftRight(odds))
+}
+
+// q8x16 takes GGUF's 34 bytes.
+func q8x16(p unsafe.Pointer, i int) (even, odd f32x16) {
+	scale := all16(halfAt(p, i)).AsFloat32x16()
+	w := archsimd.LoadInt16x16((*[16]int16)(unsafe.Add(p, i+2))).ExtendToInt32()
+	even = w.ShiftAllLeft(24).ShiftAllRight(24).ConvertToFloat32().Mul(scale)
+	return even, w.ShiftAllRight(8).ConvertToFloat32().Mul(scale)
+}
+
+func unpackBF16x16(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[64*n-1]
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	for i := range n {
+		even, odd := bf16x16(words16(p, 64*i))
+		store16(d, 8*i*step, even)
+		store16(d, 8*i*step+4*step, odd)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackQ8x16(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[34*n-1]
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	for i := range n {
+		even, odd := q8x16(p, 34*i)
+		store16(d, 8*i*step, even)
+		store16(d, 8*i*step+4*step, odd)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackMXFP4x16(dst []float32, step, n int, data, scales []byte) {
+	if n == 0 {
+		return
+	}
+	_, _, _ = dst[(2*n-1)*step+15], data[16*n-1], scales[n-1]
+	d, p, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), unsafe.Pointer(&scales[0])
+	for i := range n {
+		even, odd := mxfp4x16(p, 16*i, byteAt(s, i))
+		store16(d, 8*i*step, even)
+		store16(d, 8*i*step+4*step, odd)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackMXFP4x17x16(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[17*n-1]
+	evens, odds := archsimd.LoadUint32x16(&evens17), archsimd.LoadUint32x16(&odds17)
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	for i := range n {
+		even, odd := mxfp4x17x16(p, 17*i, evens, odds)
+		store16(d, 8*i*step, even)
+		store16(d, 8*i*step+4*step, odd)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+// A dot kernel takes three rows at a time, each from another third of the tile:
+// three long streams are what the processor fetches ahead best, and three sums
+// hide the latency of adding.
+const third = TileRows / 3
+
+// store3 stores the sums of a row of each third.
+func store3(sums *[TileRows]float32, r int, a, b, c f32x16) {
+	var v [4]float32
+	add16(a, b, c, c).Store(&v)
+	s := unsafe.Pointer(&sums[r])
+	p := unsafe.Pointer(&v)
+	*(*uint32)(s) = wordAt(p, 0)
+	*(*uint32)(unsafe.Add(s, 4*third)) = wordAt(p, 4)
+	*(*uint32)(unsafe.Add(s, 8*third)) = wordAt(p, 8)
+}
+
+func dotBF16x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
+	n := len(x) / Block
+	_, _ = data[TileRows*64*n-1], x[Block*n-1]
+	xx := unsafe.Pointer(&x[0])
+	for r := range third {
+		p := unsafe.Pointer(&data[r*64*n])
+		q, s := unsafe.Add(p, third*64*n), unsafe.Add(p, 2*third*64*n)
+		var a, b, c f32x16
+		for i := 0; i < 64*n; i += 64 {
+			u, v := load16(xx, 2*i), load16(xx, 2*i+64)
+			ae, ao := bf16x16(words16(p, i))
+			be, bo := bf16x16(words16(q, i))
+			ce, co := bf16x16(words16(s, i))
+			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
+			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
+		}
+		store3(sums, r, a, b, c)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func dotQ8x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
+	n := len(x) / Block
+	_, _ = data[TileRows*34*n-1], x[Block*n-1]
+	xx := unsafe.Pointer(&x[0])
+	for r := range third {
+		p := unsafe.Pointer(&data[r*34*n])
+		q, s := unsafe.Add(p, third*34*n), unsafe.Add(p, 2*third*34*n)
+		var a, b, c f32x16
+		for i := range n {
+			u, v := load16(xx, 128*i), load16(xx, 128*i+64)
+			ae, ao := q8x16(p, 34*i)
+			be, bo := q8x16(q, 34*i)
+			ce, co := q8x16(s, 34*i)
+			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
+			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
+		}
+		store3(sums, r, a, b, c)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func dotMXFP4x16(sums *[TileRows]float32, data, scales []byte, x []float32) {
+	n := len(x) / Block
+	_, _, _ = data[TileRows*16*n-1], scales[TileRows*n-1], x[Block*n-1]
+	xx := unsafe.Pointer(&x[0])
+	for r := range third {
+		p, f := unsafe.Pointer(&data[r*16*n]), unsafe.Pointer(&scales[r*n])
+		q, s := unsafe.Add(p, third*16*n), unsafe.Add(p, 2*third*16*n)
+		g, h := unsafe.Add(f, third*n), unsafe.Add(f, 2*third*n)
+		var a, b, c f32x16
+		for i := range n {
+			u, v := load16(xx, 128*i), load16(xx, 128*i+64)
+			ae, ao := mxfp4x16(p, 16*i, byteAt(f, i))
+			be, bo := mxfp4x16(q, 16*i, byteAt(g, i))
+			ce, co := mxfp4x16(s, 16*i, byteAt(h, i))
+			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
+			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
+		}
+		store3(sums, r, a, b, c)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func dotMXFP4x17x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
+	n := len(x) / Block
+	_, _ = data[TileRows*17*n-1], x[Block*n-1]
+	evens, odds := archsimd.LoadUint32x16(&evens17), archsimd.LoadUint32x16(&odds17)
+	xx := unsafe.Pointer(&x[0])
+	for r := range third {
+		p := unsafe.Pointer(&data[r*17*n])
+		q, s := unsafe.Add(p, third*17*n), unsafe.Add(p, 2*third*17*n)
+		var a, b, c f32x16
+		for i := range n {
+			u, v := load16(xx, 128*i), load16(xx, 128*i+64)
+			ae, ao := mxfp4x17x16(p, 17*i, evens, odds)
+			be, bo := mxfp4x17x16(q, 17*i, evens, odds)
+			ce, co := mxfp4x17x16(s, 17*i, evens, odds)
+			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
+			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
+		}
+		store3(sums, r, a, b, c)
+	}
+	archsimd.ClearAVXUpperBits()
+}

@@ -1,0 +1,119 @@
+//go:build goexperiment.simd
+
+package kernel
+
+import (
+	"math"
+	"simd/archsimd"
+	"unsafe"
+)
+
+// The vector sets are written with simd/archsimd. What the code minds:
+//
+//   - A legacy SSE instruction amid AVX-512 ones costs a factor of 30 on some
+//     processors. So there is no scalar float arithmetic in or after a vector
+//     loop, numbers are broadcast as integers, and every kernel ends with
+//     ClearAVXUpperBits. TestDisassembly looks for such instructions.
+//   - The compiler uses 15 vector registers and reloads what it spills, so a
+//     kernel keeps 8 sums.
+//   - Bounds checks in the loops cost half the speed. Lengths are checked before
+//     the first pointer is made, in the functions that make one.
+
+// vectorSets returns the vector sets that this processor runs.
+func vectorSets() []*Set {
+	cpu := archsimd.X86
+	var sets []*Set
+	if cpu.AVX512() {
+		sets = append(sets, avx512)
+	}
+	return sets
+}
+
+// Rows of the panel that lie interleaved, and input rows that meet them at once.
+const (
+	groupRows = 4
+	groupIns  = 2
+)
+
+// Columns and input rows are multiplied in blocks, so that four unpacked rows
+// stay in the first cache while input rows come from the second.
+const (
+	blockCols = 512
+	blockIns  = 64
+)
+
+// lanes are the sums of a group, before their lanes are added.
+type lanes [groupIns * groupRows][16]float32
+
+// vectorMultiply returns Set.multiply from two parts: mul adds the products of n
+// columns of a group to its lanes, fold adds the lanes up.
+func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(l *[groupRows][16]float32) [groupRows]float32) func(*Scratch, Rows) {
+	return func(s *Scratch, x Rows) {
+		const groups = TileRows / groupRows
+		for ins := 0; ins < len(s.Sums); ins += blockIns {
+			sums := s.Sums[ins:min(ins+blockIns, len(s.Sums))]
+			pairs := (len(sums) + 1) / 2
+			if len(s.lanes) < pairs*groups {
+				s.lanes = make([]lanes, blockIns/groupIns*groups)
+			}
+			all := s.lanes[:pairs*groups]
+			clear(all)
+			for at := 0; at < x.Width; at += blockCols {
+				n := min(blockCols, x.Width-at)
+				for g := range groups {
+					w := s.panel[(g*x.Width+at)*groupRows:][:n*groupRows]
+					for j := range pairs {
+						a := x.row(ins + 2*j)[at:][:n]
+						b := x.row(ins + min(2*j+1, len(sums)-1))[at:][:n]
+						mul(&all[j*groups+g], &w[0], &a[0], &b[0], n)
+					}
+				}
+			}
+			for j := range sums {
+				for g := range groups {
+					l := (*[groupRows][16]float32)(all[j/2*groups+g][j%2*groupRows:])
+					*(*[groupRows]float32)(sums[j][g*groupRows:]) = fold(l)
+				}
+			}
+		}
+	}
+}
+
+// scaled has the 16 elements of E2M1 times every scale.
+var scaled = func() (t [256][16]float32) {
+	for s := range t {
+		for c := range 16 {
+			t[s][c] = e2m1[c][0] * e8m0[s]
+		}
+	}
+	return t
+}()
+
+// byteAt, halfAt and wordAt read a number at a distance of i bytes.
+func byteAt(p unsafe.Pointer, i int) byte   { return *(*byte)(unsafe.Add(p, i)) }
+func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
+func wordAt(p unsafe.Pointer, i int) uint32 { return *(*uint32)(unsafe.Add(p, i)) }
+
+// padded is an array for numbers that do not fill a vector.
+type padded = [16]float32
+
+// rootScale is 1/sqrt(mean + eps) from the lanes of a sum of n squares.
+func rootScale(lanes [8]float64, n int, eps float32) float32 {
+	sum := (lanes[0] + lanes[4] + (lanes[2] + lanes[6])) + (lanes[1] + lanes[5] + (lanes[3] + lanes[7]))
+	return float32(1 / math.Sqrt(sum/float64(n)+float64(eps)))
+}
+
+// e^r on [-ln2/2, ln2/2]: ln2 in two parts, and the polynomial's terms from the
+// seventh power to the second (Cephes' expf, Taylor's two last terms apart).
+const (
+	ln2High = 0.693359375
+	ln2Low  = -2.12194440e-4
+)
+
+var expTerms = [6]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
+
+// add8 adds the lanes of four sums, neighbours first.
+func add8(a, b, c, d archsimd.Float32x8) archsimd.Float32x4 {
+	v := a.AddPairsGrouped(b).AddPairsGrouped(c.AddPairsGrouped(d))
+	return v.GetLo().Add(v.GetHi())
+}

@@ -48,12 +48,16 @@ func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.
 	if err := w.Load(ctx); err != nil {
 		return nil, err
 	}
+	kv, err := graph.ParseKVType(o.KV)
+	if err != nil {
+		return nil, err
+	}
 	n := o.Threads
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
 	m.device.Store(&device{kind: "ref", name: cpuName(n)})
-	return ref.New(m.config, w, ref.Options{Threads: n}), nil
+	return ref.New(m.config, w, ref.Options{Threads: n, KV: kv}), nil
 }
 
 func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads)", threads) }
@@ -62,6 +66,10 @@ func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads)", thread
 // over where the GPU fails for the second time.
 func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o Options) error {
 	inject, err := rehearsal(o.Rehearse)
+	if err != nil {
+		return err
+	}
+	kv, err := graph.ParseKVType(o.KV)
 	if err != nil {
 		return err
 	}
@@ -76,7 +84,7 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 	b, err := durable.Open(ctx, durable.Options{
 		Open: func(ctx context.Context) (graph.Backend, error) {
 			m.device.Store(&device{kind: "vulkan", name: d.String()})
-			return gpu.Open(ctx, d, m.config, w, gpu.Options{Progress: o.Progress, Patience: o.Patience, Inject: inject})
+			return gpu.Open(ctx, d, m.config, w, gpu.Options{KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject})
 		},
 		Fallback: func(ctx context.Context) (graph.Backend, error) { return m.newCPU(ctx, w, o) },
 		Failed:   failed,

@@ -42,6 +42,10 @@ type Options struct {
 	Context int // positions per session; 0 is DefaultContext
 	Threads int // of the CPU backend; 0 is all cores
 
+	// KV is the type of keys and values in the caches: "f32" or "f16". Empty is
+	// f16 on a GPU and f32 on the CPU.
+	KV string
+
 	// Patience bounds each wait for a GPU; 0 is a minute. One that takes longer
 	// is taken to have failed.
 	Patience time.Duration

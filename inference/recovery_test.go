@@ -53,7 +53,7 @@ func twoTurns(t testing.TB, m *Model) [3][]uint32 {
 // when is a call at each point that comes while the sessions speak, or, for
 // points that are passed only then, while the model is loaded.
 var when = map[string]int{
-	"instance": 1, "device": 1, "allocate": 14, "map": 14, "pipeline": 9, "upload": 20, "submit": 17, "wait": 17, "readback": 12,
+	"instance": 1, "device": 1, "allocate": 8, "map": 8, "pipeline": 9, "upload": 20, "submit": 17, "wait": 17, "readback": 12,
 }
 
 // TestRecovery has the GPU fail at every point in every way with three sessions
@@ -62,7 +62,7 @@ var when = map[string]int{
 // failure, the CPU takes over after the second.
 func TestRecovery(t *testing.T) {
 	drivers.Lavapipe.Use(t)
-	want := twoTurns(t, openModel(t, tinyA+"hf", Options{Device: "software"}))
+	want := twoTurns(t, openModel(t, tinyA+"hf", Options{Device: "software", KV: "f32"}))
 	cases := 0
 	for i, point := range FaultPoints {
 		for j, kind := range []string{"lost", "memory", "timeout"} {
@@ -82,7 +82,7 @@ func TestRecovery(t *testing.T) {
 func recovers(t *testing.T, spec string, want [3][]uint32) {
 	var mu sync.Mutex
 	var notices []string
-	m := openModel(t, tinyA+"hf", Options{Device: "software", Rehearse: spec, Notice: func(s string) {
+	m := openModel(t, tinyA+"hf", Options{Device: "software", KV: "f32", Rehearse: spec, Notice: func(s string) {
 		mu.Lock()
 		defer mu.Unlock()
 		notices = append(notices, s)

@@ -3,10 +3,14 @@
 // context.
 //
 // A workgroup serves one KV head and QUERIES query vectors that share it: the
-// GROUP query heads of QUERIES / GROUP tokens. It walks over the visible keys in
-// blocks of 64. In each block an invocation first computes the scores of SHARE
-// keys, then the softmax of some of the queries, then sums up SHARE columns of
-// the output. SHARE is 64 / invocations and a multiple of 4.
+// GROUP query heads of QUERIES / GROUP tokens of one sequence. It walks over the
+// visible keys in blocks of 64. In each block an invocation first computes the
+// scores of SHARE keys, then the softmax of some of the queries, then sums up
+// SHARE columns of the output. SHARE is 64 / invocations and a multiple of 4.
+//
+// Blocks begin at positions that are multiples of 64: so a query's sums do not
+// depend on the tokens beside it, and since the cache has a multiple of 64 slots
+// no block crosses its end.
 //
 // The sink is one more logit with no value. The running maximum starts with it
 // and the running denominator with its weight, 1: so it counts once.
@@ -17,19 +21,25 @@
 layout(constant_id = 1) const uint SHARE = 8;
 layout(constant_id = 2) const uint GROUP = 1;
 layout(constant_id = 3) const uint QUERIES = 8;
+layout(constant_id = 4) const uint HALF = 0; // 1 where the cache is in f16
 
-layout(binding = 0) readonly buffer Batch { uint position; };
+layout(binding = 0) readonly buffer Batch { uint positions[]; }; // of each part's first token
 layout(binding = 1) readonly buffer QKV { vec4 qkv[]; };
 layout(binding = 2) readonly buffer Sinks { float sinks[]; };
-layout(binding = 3) readonly buffer Keys { vec4 keys[]; };     // [kv head][position][64]
-layout(binding = 4) readonly buffer Values { vec4 values[]; }; // [kv head][position][64]
+layout(binding = 3) readonly buffer Keys { vec4 keys[]; }; // [kv head][slot][64]
+layout(binding = 3) readonly buffer HalfKeys { uvec2 half_keys[]; };
+layout(binding = 4) readonly buffer Values { vec4 values[]; }; // [kv head][slot][64]
+layout(binding = 4) readonly buffer HalfValues { uvec2 half_values[]; };
 layout(binding = 5) writeonly buffer Ctx { vec4 ctx[]; };
 
 layout(push_constant) uniform Push {
-	uint tokens;
-	uint kv_heads;
-	uint capacity; // positions in the cache
+	uint tokens;   // of the part
+	uint kv_heads; // of the model
+	uint kv_first; // KV head that the window of the cache begins with
+	uint slots;    // of the cache: position p lies in slot p modulo slots
 	uint window;   // keys that a query sees, itself included; 0 is all
+	uint part;
+	uint row; // that the part begins with
 };
 
 const uint COLUMNS = SHARE / 4; // vectors of the output that an invocation sums up
@@ -39,6 +49,10 @@ shared vec4 score[QUERIES * 16]; // of the block's 64 keys; then their weights
 shared float highest[QUERIES];   // score so far
 shared float total[QUERIES];     // of the weights so far, relative to highest
 shared float decay[QUERIES];     // of what was summed up before this block
+
+vec4 widen(uvec2 v) { return vec4(unpackHalf2x16(v.x), unpackHalf2x16(v.y)); }
+vec4 key_at(uint i) { return HALF == 1 ? widen(half_keys[i]) : keys[i]; }
+vec4 value_at(uint i) { return HALF == 1 ? widen(half_values[i]) : values[i]; }
 
 // softmax turns query i's scores into weights relative to the highest so far.
 void softmax(uint i) {
@@ -60,10 +74,10 @@ void softmax(uint i) {
 
 void main() {
 	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
-	uint kv = gl_WorkGroupID.x;
+	uint kv = kv_first + gl_WorkGroupID.x, position = positions[part];
 	uint token = gl_WorkGroupID.y * (QUERIES / GROUP);
 	uint last = min(token + QUERIES / GROUP, tokens) - 1;
-	uint cache = kv * capacity * 16;
+	uint cache = gl_WorkGroupID.x * slots;
 
 	for (uint i = lane; i < QUERIES; i += lanes) {
 		highest[i] = sinks[kv * GROUP + i % GROUP];
@@ -73,21 +87,22 @@ void main() {
 	// the last one.
 	uint q_at[QUERIES];
 	[[unroll]] for (uint i = 0; i < QUERIES; i++)
-		q_at[i] = (min(token + i / GROUP, last) * (GROUP + 2) * kv_heads + kv * GROUP + i % GROUP) * 16;
+		q_at[i] = ((row + min(token + i / GROUP, last)) * (GROUP + 2) * kv_heads + kv * GROUP + i % GROUP) * 16;
 	vec4 sum[QUERIES * COLUMNS];
 	[[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++) sum[i] = vec4(0);
 
 	uint begin = position + token + 1;
-	begin = window > 0 && begin > window ? begin - window : 0;
+	begin = window > 0 && begin > window ? (begin - window) / 64 * 64 : 0;
 	uint end = position + last + 1;
 	for (uint block = begin; block < end; block += 64) {
-		// Scores of keys key to key + SHARE - 1.
+		// Scores of keys key to key + SHARE - 1; keys over the end repeat the last.
 		uint key = block + lane * SHARE;
+		uint at = cache + block % slots, most = end - 1 - block;
 		float s[QUERIES * SHARE];
 		[[unroll]] for (uint i = 0; i < QUERIES * SHARE; i++) s[i] = 0;
 		[[dont_unroll]] for (uint d = 0; d < 16; d++) {
 			vec4 k[SHARE];
-			[[unroll]] for (uint j = 0; j < SHARE; j++) k[j] = keys[cache + min(key + j, end - 1) * 16 + d];
+			[[unroll]] for (uint j = 0; j < SHARE; j++) k[j] = key_at((at + min(lane * SHARE + j, most)) * 16 + d);
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				vec4 q = qkv[q_at[i] + d];
 				[[unroll]] for (uint j = 0; j < SHARE; j++) s[i * SHARE + j] += dot(q, k[j]);
@@ -100,8 +115,8 @@ void main() {
 				s[i * SHARE + j] = visible ? s[i * SHARE + j] * 0.125 : HIDDEN;
 			}
 			[[unroll]] for (uint j = 0; j < SHARE; j += 4) {
-				uint at = i * SHARE + j;
-				score[i * 16 + (lane * SHARE + j) / 4] = vec4(s[at], s[at + 1], s[at + 2], s[at + 3]);
+				uint k = i * SHARE + j;
+				score[i * 16 + (lane * SHARE + j) / 4] = vec4(s[k], s[k + 1], s[k + 2], s[k + 3]);
 			}
 		}
 		barrier();
@@ -118,7 +133,7 @@ void main() {
 			vec4 v[4 * COLUMNS];
 			[[unroll]] for (uint k = 0; k < 4; k++)
 				[[unroll]] for (uint c = 0; c < COLUMNS; c++)
-					v[k * COLUMNS + c] = values[cache + min(block + j + k, end - 1) * 16 + column + c];
+					v[k * COLUMNS + c] = value_at((at + min(j + k, most)) * 16 + column + c);
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				vec4 w = score[i * 16 + j / 4];
 				[[unroll]] for (uint c = 0; c < COLUMNS; c++)
@@ -131,7 +146,7 @@ void main() {
 	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 		if (token + i / GROUP <= last) {
 			float scale = 1 / total[i];
-			uint at = ((token + i / GROUP) * kv_heads + kv) * GROUP + i % GROUP;
+			uint at = ((row + token + i / GROUP) * kv_heads + kv) * GROUP + i % GROUP;
 			[[unroll]] for (uint c = 0; c < COLUMNS; c++)
 				ctx[at * 16 + lane * COLUMNS + c] = sum[i * COLUMNS + c] * scale;
 		}

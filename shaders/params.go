@@ -13,9 +13,9 @@ type (
 
 	LinearPush struct{ Tokens, Rows, Width, First, Stride, Biased, Add uint32 }
 
-	RopePush struct{ Heads, KVHeads, Capacity uint32 }
+	RopePush struct{ Queries, Heads, KVHeads, KVFirst, KVCount, Slots, Part, Row uint32 }
 
-	AttendPush struct{ Tokens, KVHeads, Capacity, Window uint32 }
+	AttendPush struct{ Tokens, KVHeads, KVFirst, Slots, Window, Part, Row uint32 }
 
 	TopKPush struct{ Tokens, Experts, Top uint32 }
 
@@ -26,9 +26,9 @@ type (
 		Limit, Alpha                         float32
 	}
 
-	ExpertDownPush struct{ Rows, Width, First, Experts, Top uint32 }
+	ExpertDownPush struct{ Rows, Width, First, Experts uint32 }
 
-	CombinePush struct{ Width, Top uint32 }
+	CombinePush struct{ Width, Top, Grouped uint32 }
 
 	PickPush struct{ Width uint32 }
 )

@@ -36,13 +36,13 @@ var (
 	Embed      = Kernel{"embed", embedSPV, 3, 16, []string{"FORMAT"}}
 	Norm       = Kernel{"norm", normSPV, 3, 8, nil}
 	Linear     = Kernel{"linear", linearSPV, 4, 28, []string{"ROWS", "TILE", "FORMAT"}}
-	Rope       = Kernel{"rope", ropeSPV, 5, 12, nil}
-	Attend     = Kernel{"attend", attendSPV, 6, 16, []string{"SHARE", "GROUP", "QUERIES"}}
+	Rope       = Kernel{"rope", ropeSPV, 5, 32, []string{"HALF"}}
+	Attend     = Kernel{"attend", attendSPV, 6, 28, []string{"SHARE", "GROUP", "QUERIES", "HALF"}}
 	TopK       = Kernel{"topk", topkSPV, 3, 12, nil}
 	Group      = Kernel{"group", groupSPV, 4, 12, []string{"TILE", "EXPERTS"}}
 	ExpertUp   = Kernel{"expert_up", expertUpSPV, 7, 28, []string{"ROWS", "TILE"}}
-	ExpertDown = Kernel{"expert_down", expertDownSPV, 7, 20, []string{"ROWS", "TILE"}}
-	Combine    = Kernel{"combine", combineSPV, 4, 8, nil}
+	ExpertDown = Kernel{"expert_down", expertDownSPV, 6, 16, []string{"ROWS", "TILE"}}
+	Combine    = Kernel{"combine", combineSPV, 4, 12, nil}
 	Pick       = Kernel{"pick", pickSPV, 3, 4, nil}
 )
 

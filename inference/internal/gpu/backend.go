@@ -89,6 +89,10 @@ type Backend struct {
 	chunk    int
 	model    *model
 
+	kv      graph.KVType
+	running sync.Mutex // one pass at a time
+	pass    *pass
+
 	mu      sync.Mutex
 	kernels map[variant]*vk.Kernel
 }
@@ -96,7 +100,7 @@ type Backend struct {
 // variant is a kernel with its specialisation constants.
 type variant struct {
 	kernel    *shaders.Kernel
-	constants [4]uint32
+	constants [5]uint32
 }
 
 // Open loads the model onto a device that [Devices] returned. A cancelled ctx
@@ -110,7 +114,7 @@ func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Op
 	if c.HeadDim != 64 {
 		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
 	}
-	b := &Backend{config: c, weights: w, patience: o.patience(), kernels: map[variant]*vk.Kernel{}}
+	b := &Backend{config: c, weights: w, patience: o.patience(), kv: o.KV.Or(graph.KVF16), kernels: map[variant]*vk.Kernel{}}
 	if err := b.openDevice(d, o, adjust); err != nil {
 		b.Close()
 		return nil, err
@@ -119,6 +123,10 @@ func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Op
 	if b.model, err = upload(ctx, b.device, b.profile.window, b.patience, c, w, o.Progress); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("load the model onto %s: %w", d.Name, err)
+	}
+	if b.pass, err = newPass(b); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("make room for a pass on %s: %w", d.Name, err)
 	}
 	return b, nil
 }
@@ -144,32 +152,21 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	if adjust != nil {
 		adjust(&b.profile)
 	}
-	b.chunk = chunk(b.config, b.device)
+	if b.profile.cache == 0 {
+		b.profile.cache = int(min(b.device.MaxBuffer, math.MaxInt32))
+	}
+	b.chunk = b.largestChunk()
 	return b.profile.check(b.config, b.device)
 }
 
-// Forward runs the parts one after the other.
-func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
-	if err := graph.CheckParts(parts, b.config, b.chunk); err != nil {
-		return err
-	}
-	for _, p := range parts {
-		logits, err := p.State.Forward(ctx, p.Batch)
-		if err != nil {
-			return err
-		}
-		copy(p.Logits, logits)
-	}
-	return nil
-}
-
-// Chunk is the largest batch that a State takes.
+// Chunk is the most tokens that a pass takes.
 func (b *Backend) Chunk() int { return b.chunk }
 
-// chunk is as large as the device's bindings let the registers be.
-func chunk(c *graph.Config, d *vk.Device) int {
-	n := 256
-	for n > 1 && uint64(n)*uint64(4*max(c.Vocab, c.QWidth()+2*c.KVWidth(), c.Hidden*c.TopK, c.Width*c.TopK))*2 > d.MaxBuffer {
+// largestChunk is as large as the device's bindings let the registers be. Logits don't
+// count: they are made for the rows that are wanted.
+func (b *Backend) largestChunk() int {
+	n := graph.MaxChunk
+	for n > 1 && uint64(newWorkspace(b.config, n, b.profile.tile).widest) > b.device.MaxBuffer {
 		n /= 2
 	}
 	return n

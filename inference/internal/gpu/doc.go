@@ -3,7 +3,7 @@
 // replays them: decoding submits the same recording for every token.
 //
 // It refuses models that its kernels are not made for (heads of other than 64
-// numbers), and contexts whose keys exceed what the device binds at once. It
+// numbers), and contexts where one KV head exceeds what the device binds at once. It
 // never falls back to the CPU by itself; that is the caller's choice.
 //
 // Without cgo, and on 32-bit machines, every call returns ErrUnsupported.
@@ -34,7 +34,8 @@ var FaultPoints = vk.Points
 
 // Options say how a model is loaded and run. The zero value is good.
 type Options struct {
-	// KV is the type of the caches.
+	// KV is the type of the caches, f16 by default: half the memory, and half
+	// of what attention reads.
 	KV graph.KVType
 
 	// Progress, unless nil, is told now and then how many bytes of the weights

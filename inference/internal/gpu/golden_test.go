@@ -21,7 +21,7 @@ func load(t testing.TB, c *graph.Config, w *graph.Weights, adjust func(*profile)
 	if len(devices) != 1 || !devices[0].Software {
 		t.Fatalf("devices: %v", devices)
 	}
-	b, err := open(t.Context(), devices[0], c, w, Options{Validate: true}, adjust)
+	b, err := open(t.Context(), devices[0], c, w, Options{KV: graph.KVF32, Validate: true}, adjust)
 	if err == nil {
 		instance := b.instance
 		t.Cleanup(func() { silent(t, instance) })

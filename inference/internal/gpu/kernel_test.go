@@ -174,8 +174,8 @@ func TestRopeGolden(t *testing.T) {
 		const first = 3 // position of the first token
 		capacity := n + 5
 		keys, values := poison(capacity*64), poison(capacity*64)
-		push := shaders.RopePush{Heads: uint32(heads - 1), KVHeads: 1, Capacity: uint32(capacity)}
-		run(b, &shaders.Rope, []int{p.local}, push, ceil((heads+1)*32, p.local), n, []uint32{first}, tables, qkv, keys, values)
+		push := shaders.RopePush{Queries: uint32(heads - 1), Heads: uint32(heads - 1), KVHeads: 1, KVCount: 1, Slots: uint32(capacity)}
+		run(b, &shaders.Rope, []int{p.local, 0}, push, ceil((heads+1)*16, p.local), n, []uint32{first}, tables, qkv, keys, values)
 		for i := range n {
 			row := qkv[i*(heads+1)*64:]
 			rotated := want[i*heads*64 : (i+1)*heads*64]
@@ -209,7 +209,8 @@ func attend(b *bench, g *golden.Blob, p profile, name string) {
 	q, rows, want := g.F32(b, name+".q"), g.Ints(b, name+".rows"), g.F32(b, name+".out")
 	heads, shape := g.Shape(b, name+".q")[1], g.Shape(b, name+".k")
 	n, kvHeads := shape[0], shape[1]
-	keys, values := byHead(g.F32(b, name+".k"), kvHeads), byHead(g.F32(b, name+".v"), kvHeads)
+	slots := ceil(n, graph.CachePage) * graph.CachePage
+	keys, values := byHead(g.F32(b, name+".k"), kvHeads, slots), byHead(g.F32(b, name+".v"), kvHeads, slots)
 	sinks := g.F32(b, name+".sinks")
 	window, width := g.Ints(b, name+".window")[0], heads*64
 
@@ -219,9 +220,9 @@ func attend(b *bench, g *golden.Blob, p profile, name string) {
 			qkv = append(append(qkv, q[i*width:(i+1)*width]...), poison(2*kvHeads*64)...)
 		}
 		out := poison(tokens * width)
-		push := shaders.AttendPush{Tokens: uint32(tokens), KVHeads: uint32(kvHeads), Capacity: uint32(n), Window: uint32(window)}
+		push := shaders.AttendPush{Tokens: uint32(tokens), KVHeads: uint32(kvHeads), Slots: uint32(slots), Window: uint32(window)}
 		group := heads / kvHeads
-		run(b, &shaders.Attend, []int{p.attend, 64 / p.attend, group, queries}, push, kvHeads, ceil(tokens, queries/group),
+		run(b, &shaders.Attend, []int{p.attend, 64 / p.attend, group, queries, 0}, push, kvHeads, ceil(tokens, queries/group),
 			[]uint32{uint32(position)}, qkv, sinks, keys, values, out)
 		near(b, name, out, want[first*width:(first+tokens)*width], 1e-5)
 	}
@@ -237,13 +238,11 @@ func attend(b *bench, g *golden.Blob, p profile, name string) {
 	}
 }
 
-// byHead turns [position][head][64] into [head][position][64].
-func byHead(v []float32, heads int) []float32 {
-	var out []float32
-	for h := range heads {
-		for i := h * 64; i < len(v); i += heads * 64 {
-			out = append(out, v[i:i+64]...)
-		}
+// byHead turns [position][head][64] into [head][slot][64].
+func byHead(v []float32, heads, slots int) []float32 {
+	out := poison(heads * slots * 64)
+	for i := range len(v) / 64 {
+		copy(out[(i%heads*slots+i/heads)*64:], v[i*64:(i+1)*64])
 	}
 	return out
 }
@@ -304,7 +303,7 @@ func TestMXFP4Golden(t *testing.T) {
 			y := poison(n * rows)
 			push := shaders.ExpertDownPush{Rows: uint32(rows), Width: uint32(width), Experts: 1}
 			run(b, &shaders.ExpertDown, []int{p.local, p.downN, 1}, push, ceil(rows, p.downN*p.local), n,
-				x, codes, scales, make([]float32, rows), make([]uint32, n), []float32{1}, y)
+				x, codes, scales, make([]float32, rows), make([]uint32, n), y)
 			return y
 		}
 		y := down(g.F32(b, "mxfp4.x"), g.U8(b, "mxfp4.hf_blocks"), g.U8(b, "mxfp4.hf_scales"), shape[0], shape[1])

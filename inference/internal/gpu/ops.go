@@ -20,7 +20,7 @@ func (o *recorder) Embed(table *weights.Tensor) {
 	for _, p := range m.parts {
 		push := shaders.EmbedPush{Tokens: uint32(o.tokens), Width: uint32(m.width), First: uint32(p.first), Rows: uint32(p.count)}
 		dispatch(o, &shaders.Embed, []uint32{uint32(o.profile.local), uint32(p.format)}, push, ceil(m.width/8, o.profile.local), o.tokens, 0,
-			o.batch.ids, p.data, o.register[graph.X].Range)
+			o.input(o.ids), p.data, o.register(graph.X).Range)
 	}
 	o.done(graph.X)
 }
@@ -37,7 +37,7 @@ func (o *recorder) RMSNorm(dst, src graph.Reg, gain *weights.Tensor) {
 	if n := o.rowsOf(src); n > 0 {
 		push := shaders.NormPush{Width: uint32(o.config.Hidden), Eps: o.config.Eps}
 		dispatch(o, &shaders.Norm, []uint32{uint32(o.profile.norm)}, push, n, 1, 0,
-			o.register[src].Range, o.model.vectors[gain], o.register[dst].Range)
+			o.register(src).Range, o.model.vectors[gain], o.register(dst).Range)
 	}
 	o.done(dst)
 }
@@ -54,64 +54,123 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 	}
 	rows, tile := o.profile.rows1, 1
 	if n > 1 {
-		rows, tile = o.profile.rowsN, o.profile.tile
+		rows = o.profile.rowsN
+		for tile < min(n, o.profile.tile) {
+			tile *= 2
+		}
 	}
-	push := shaders.LinearPush{Tokens: uint32(n), Width: uint32(m.width), Stride: uint32(o.register[dst].stride), Add: add}
+	from, to := o.register(src), o.register(dst)
+	push := shaders.LinearPush{Width: uint32(m.width), Stride: uint32(to.stride), Add: add}
 	bias := m.bias
 	if bias.Buffer != nil {
 		push.Biased = 1
 	}
-	for _, p := range m.parts {
-		push.First, push.Rows = uint32(p.first), uint32(p.count)
-		if bias.Buffer == nil {
-			bias = p.data // not read
+	most := o.mostRows(to)
+	for lo := 0; lo < n; lo += most {
+		count := min(most, n-lo)
+		push.Tokens = uint32(count)
+		for _, p := range m.parts {
+			push.First, push.Rows = uint32(p.first), uint32(p.count)
+			if bias.Buffer == nil {
+				bias = p.data // not read
+			}
+			constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile), uint32(p.format)}
+			dispatch(o, &shaders.Linear, constants, push, ceil(p.count, rows*o.profile.local), ceil(count, tile),
+				int64(count)*int64(p.count)*int64(m.width), from.part(lo, count), p.data, bias, to.part(lo, count))
 		}
-		constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile), uint32(p.format)}
-		dispatch(o, &shaders.Linear, constants, push, ceil(p.count, rows*o.profile.local), ceil(n, tile), int64(n)*int64(p.count)*int64(m.width),
-			o.register[src].Range, p.data, bias, o.register[dst].Range)
 	}
 	o.done(dst)
+}
+
+// mostRows is how many rows of a register the device can bind at once, whole
+// pages of them, so that windows begin where they may. Only logits can exceed
+// it: a chunk is chosen so that the others don't.
+func (o *recorder) mostRows(r register) int {
+	if r.Size <= o.profile.window {
+		return o.chunk
+	}
+	return max(1, o.profile.window/(4*r.stride*64)) * 64
 }
 
 // Rotate records the rotation of queries and keys, and the cache's update, when
 // it is called for the queries.
 func (o *recorder) Rotate(r graph.Reg) {
-	if c := o.config; r == graph.Q {
-		push := shaders.RopePush{Heads: uint32(c.Heads), KVHeads: uint32(c.KVHeads), Capacity: uint32(o.capacity)}
-		dispatch(o, &shaders.Rope, []uint32{uint32(o.profile.local)}, push, ceil((c.Heads+2*c.KVHeads)*32, o.profile.local), o.tokens, 0,
-			o.batch.position, o.batch.tables, o.register[graph.Q].Range, whole(o.keys[o.layer]), whole(o.values[o.layer]))
+	if r == graph.Q {
+		row := 0
+		for i, x := range o.parts {
+			if x.tokens > 0 {
+				o.rotate(i, row)
+			}
+			row += x.tokens
+		}
 	}
 	o.done(r)
+}
+
+// rotate records a part that begins with a row.
+func (o *recorder) rotate(part, row int) {
+	c, x := o.config, o.parts[part]
+	push := shaders.RopePush{Queries: uint32(c.Heads), Heads: uint32(c.Heads), KVHeads: uint32(c.KVHeads),
+		Slots: uint32(x.state.layers[o.layer].slots), Part: uint32(part), Row: uint32(row)}
+	for _, w := range x.state.windows(o.layer) {
+		push.KVFirst, push.KVCount = uint32(w.first), uint32(w.count)
+		units := 16 * (int(push.Queries) + 2*w.count)
+		dispatch(o, &shaders.Rope, []uint32{uint32(o.profile.local), o.half()}, push, ceil(units, o.profile.local), x.tokens, 0,
+			o.input(o.positions), o.input(o.tables), o.register(graph.Q).Range, w.keys, w.values)
+		push.Queries = 0 // they are rotated
+	}
+}
+
+// half is 1 where the caches are in f16.
+func (o *recorder) half() uint32 {
+	if o.kv == graph.KVF16 {
+		return 1
+	}
+	return 0
 }
 
 // Append only counts: the cache has been written by Rotate.
 func (o *recorder) Append(layer int) { o.layer = layer + 1 }
 
 func (o *recorder) Attend(layer int, sinks *weights.Tensor) {
-	c, queries := o.config, o.profile.queries
-	group := c.Heads / c.KVHeads
-	if o.tokens == 1 {
-		queries = group
+	row := 0
+	for i, x := range o.parts {
+		if x.tokens > 0 {
+			o.attend(layer, sinks, i, row)
+		}
+		row += x.tokens
 	}
-	push := shaders.AttendPush{Tokens: uint32(o.tokens), KVHeads: uint32(c.KVHeads), Capacity: uint32(o.capacity), Window: uint32(c.Window[layer])}
-	constants := []uint32{uint32(o.profile.attend), uint32(64 / o.profile.attend), uint32(group), uint32(queries)}
-	keys := o.capacity
-	if w := c.Window[layer]; w > 0 {
-		keys = min(keys, w)
-	}
-	work := int64(o.tokens) * int64(c.Heads) * 128 * int64(keys)
-	dispatch(o, &shaders.Attend, constants, push, c.KVHeads, ceil(o.tokens, queries/group), work,
-		o.batch.position, o.register[graph.Q].Range, o.model.vectors[sinks], whole(o.keys[layer]), whole(o.values[layer]), o.register[graph.Ctx].Range)
 	o.done(graph.Ctx)
 }
 
-func whole(b *vk.Buffer) vk.Range { return vk.Range{Buffer: b, Size: b.Size} }
+// attend records a part that begins with a row.
+func (o *recorder) attend(layer int, sinks *weights.Tensor, part, row int) {
+	c, x, queries := o.config, o.parts[part], o.profile.queries
+	group := c.Heads / c.KVHeads
+	if x.tokens == 1 {
+		queries = group
+	}
+	slots := x.state.layers[layer].slots
+	push := shaders.AttendPush{Tokens: uint32(x.tokens), KVHeads: uint32(c.KVHeads), Slots: uint32(slots),
+		Window: uint32(c.Window[layer]), Part: uint32(part), Row: uint32(row)}
+	constants := []uint32{uint32(o.profile.attend), uint32(64 / o.profile.attend), uint32(group), uint32(queries), o.half()}
+	keys := slots
+	if w := c.Window[layer]; w > 0 {
+		keys = min(keys, w)
+	}
+	for _, w := range x.state.windows(layer) {
+		push.KVFirst = uint32(w.first)
+		work := int64(x.tokens) * int64(w.count*group) * 128 * int64(keys)
+		dispatch(o, &shaders.Attend, constants, push, w.count, ceil(x.tokens, queries/group), work,
+			o.input(o.positions), o.register(graph.Q).Range, o.model.vectors[sinks], w.keys, w.values, o.register(graph.Ctx).Range)
+	}
+}
 
 func (o *recorder) Route() {
 	c := o.config
 	push := shaders.TopKPush{Tokens: uint32(o.tokens), Experts: uint32(c.Experts), Top: uint32(c.TopK)}
 	dispatch(o, &shaders.TopK, []uint32{uint32(o.profile.local)}, push, ceil(o.tokens, o.profile.local), 1, 0,
-		o.register[graph.Router].Range, o.register[graph.Choice].Range, o.register[graph.Mix].Range)
+		o.register(graph.Router).Range, o.register(graph.Choice).Range, o.register(graph.Mix).Range)
 	o.done(graph.Choice, graph.Mix)
 }
 
@@ -119,64 +178,64 @@ func (o *recorder) Pick() {
 	if o.rows > 0 {
 		push := shaders.PickPush{Width: uint32(o.config.Hidden)}
 		dispatch(o, &shaders.Pick, []uint32{uint32(o.profile.local)}, push, ceil(o.config.Hidden/4, o.profile.local), o.rows, 0,
-			o.batch.rows, o.register[graph.X].Range, o.register[graph.Last].Range)
+			o.input(o.wanted), o.register(graph.X).Range, o.register(graph.Last).Range)
 	}
 	o.done(graph.Last)
 }
 
-// Experts records both matrices of the chosen experts. A batch sorts its
-// choices by expert first; one token's choices are its tiles.
+// Experts records both matrices of the chosen experts, and their sum. A batch
+// sorts its choices by expert first; one token's choices are its tiles.
 func (o *recorder) Experts(up, down *graph.Affine) {
-	if o.tokens == 1 {
-		choice := o.register[graph.Choice].Range
-		o.up(up, choice, choice, o.config.TopK, 1)
-		o.down(down, choice, o.register[graph.X].Range, 1, 1)
-		o.done(graph.X)
-		return
-	}
-	c, s, n := o.config, &o.scratch, o.tiles(o.tokens)
-	group := shaders.GroupPush{Choices: uint32(o.tokens * c.TopK), Top: uint32(c.TopK), Tiles: uint32(n)}
-	dispatch(o, &shaders.Group, []uint32{uint32(o.profile.local), uint32(o.profile.tile), uint32(c.Experts)}, group, 1, 1, 0,
-		o.register[graph.Choice].Range, s.tiles, s.tokens, s.slots)
-	o.barrier()
-	o.up(up, s.tiles, s.tokens, n, o.profile.tile)
-	o.down(down, s.tiles, s.outer, n, o.profile.tile)
+	c := o.config
 	combine := shaders.CombinePush{Width: uint32(c.Hidden), Top: uint32(c.TopK)}
+	experts, tokens, n, tile := o.register(graph.Choice).Range, o.register(graph.Choice).Range, c.TopK, 1
+	if o.tokens > 1 {
+		combine.Grouped = 1
+		tile = tileOf(c, o.tokens, o.profile.tile)
+		n = tiles(c, o.tokens, tile)
+		experts, tokens = o.in(o.tiles), o.in(o.slotTokens)
+		group := shaders.GroupPush{Choices: uint32(o.tokens * c.TopK), Top: uint32(c.TopK), Tiles: uint32(n)}
+		dispatch(o, &shaders.Group, []uint32{uint32(o.profile.local), uint32(tile), uint32(c.Experts)}, group, 1, 1, 0,
+			o.register(graph.Choice).Range, experts, tokens, o.in(o.slotOf))
+		o.barrier()
+	}
+	o.up(up, experts, tokens, n, tile)
+	o.down(down, experts, n, tile)
 	dispatch(o, &shaders.Combine, []uint32{uint32(o.profile.local)}, combine, ceil(c.Hidden/4, o.profile.local), o.tokens, 0,
-		s.outer, s.slots, o.register[graph.Mix].Range, o.register[graph.X].Range)
+		o.in(o.outer), o.in(o.slotOf), o.register(graph.Mix).Range, o.register(graph.X).Range)
 	o.done(graph.X)
 }
 
 // up records the first matrix on the given tiles.
-func (o *recorder) up(a *graph.Affine, tiles, tokens vk.Range, n, tile int) {
+func (o *recorder) up(a *graph.Affine, experts, tokens vk.Range, n, tile int) {
 	m, rows := o.model.matrices[a.W], o.profile.up1
 	push := shaders.ExpertUpPush{Rows: uint32(m.rows), Width: uint32(m.width), Limit: o.config.Limit, Alpha: graph.Alpha}
-	if tile > 1 {
+	if o.tokens > 1 {
 		rows, push.Grouped = o.profile.upN, 1
 	}
 	constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile)}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
 		dispatch(o, &shaders.ExpertUp, constants, push, ceil(m.rows, rows*o.profile.local), n, o.expertWork(m),
-			o.register[graph.Norm].Range, p.data, p.scales, m.bias, tiles, tokens, o.scratch.inner)
+			o.register(graph.Norm).Range, p.data, p.scales, m.bias, experts, tokens, o.in(o.inner))
 	}
 	o.barrier()
 }
 
-// down records the second matrix: onto dst for one token, into slots else.
-func (o *recorder) down(a *graph.Affine, tiles, dst vk.Range, n, tile int) {
+// down records the second matrix.
+func (o *recorder) down(a *graph.Affine, experts vk.Range, n, tile int) {
 	m, rows := o.model.matrices[a.W], o.profile.down1
-	push := shaders.ExpertDownPush{Rows: uint32(m.rows), Width: uint32(m.width), Top: uint32(o.config.TopK)}
-	if tile > 1 {
-		rows, push.Top = o.profile.downN, 0
+	push := shaders.ExpertDownPush{Rows: uint32(m.rows), Width: uint32(m.width)}
+	if o.tokens > 1 {
+		rows = o.profile.downN
 	}
 	constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile)}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
 		dispatch(o, &shaders.ExpertDown, constants, push, ceil(m.rows, rows*o.profile.local), n, o.expertWork(m),
-			o.scratch.inner, p.data, p.scales, m.bias, tiles, o.register[graph.Mix].Range, dst)
-		o.barrier() // windows of one token's experts add to the same rows
+			o.in(o.inner), p.data, p.scales, m.bias, experts, o.in(o.outer))
 	}
+	o.barrier()
 }
 
 // expertWork is the multiplications of a batch's choices, per window.

@@ -29,18 +29,20 @@ type profile struct {
 	queries int // query vectors per workgroup of attend, whole tokens, for batches
 
 	window int   // bytes of weights bound at once, at most
+	cache  int   // the same of a layer's keys
+	slots  int   // of a new cache
 	work   int64 // multiplications per submission, so that each ends soon
 }
 
 func newProfile(c *graph.Config, software bool) profile {
 	p := profile{
-		local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: 8,
-		attend: 16, queries: 8, work: 16e9,
+		local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: tile,
+		attend: 16, queries: 8, slots: firstSlots, work: 16e9,
 	}
 	if software {
 		p = profile{
-			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: 8,
-			attend: 8, queries: 16, work: 25e7,
+			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: tile,
+			attend: 8, queries: 16, slots: firstSlots, work: 25e7,
 		}
 	}
 	group := c.Heads / c.KVHeads
@@ -56,5 +58,3 @@ func (p *profile) check(c *graph.Config, d *vk.Device) error {
 	}
 	return nil
 }
-
-func ceil(a, b int) int { return (a + b - 1) / b }

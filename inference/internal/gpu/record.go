@@ -48,29 +48,43 @@ func (r *recording) run(ctx context.Context, patience time.Duration) error {
 
 // recorder carries out graph.Ops by recording them.
 type recorder struct {
-	*state
+	*pass
 	shape
-	out   *recording
-	layer int   // whose keys and values are computed now
-	work  int64 // multiplications in the last segment
-	dirty bool  // something was written since the last barrier
-	err   error
+	tokens int // of all parts
+	out    *recording
+	layer  int   // whose keys and values are computed now
+	work   int64 // multiplications in the last segment
+	dirty  bool  // something was written since the last barrier
+	err    error
 
 	// wrote, where it is set, is called after an operation has been recorded
 	// that writes registers.
 	wrote func(regs ...graph.Reg) error
 }
 
-func (s *state) record(out *recording, key shape) error {
-	o := &recorder{state: s, shape: key, out: out}
-	if err := o.begin(); err != nil {
-		return err
+// record records a pass.
+func (p *pass) record(key shape) (*recording, error) {
+	o, err := newRecorder(p, key)
+	if err == nil {
+		graph.Forward(o, p.config, p.weights)
+		err = o.err
 	}
-	graph.Forward(o, s.config, s.weights)
-	if o.err != nil {
-		return o.err
+	if err == nil {
+		err = o.end()
 	}
-	return o.end()
+	if err != nil {
+		o.out.close()
+		return nil, err
+	}
+	return o.out, nil
+}
+
+func newRecorder(p *pass, key shape) (*recorder, error) {
+	o := &recorder{pass: p, shape: key, out: &recording{}}
+	for _, x := range key.parts {
+		o.tokens += x.tokens
+	}
+	return o, o.begin()
 }
 
 func (o *recorder) commands() *vk.Commands { return o.out.segments[len(o.out.segments)-1] }
@@ -119,15 +133,15 @@ func dispatch[P any](o *recorder, k *shaders.Kernel, constants []uint32, push P,
 }
 
 // set returns the descriptor set of a kernel and ranges, made at its first use.
-func (s *state) set(k *vk.Kernel, ranges []vk.Range) (*vk.Set, error) {
+func (p *pass) set(k *vk.Kernel, ranges []vk.Range) (*vk.Set, error) {
 	key := binding{kernel: k}
 	copy(key.ranges[:], ranges)
-	if set, ok := s.sets[key]; ok {
+	if set, ok := p.sets[key]; ok {
 		return set, nil
 	}
-	set, err := s.device.NewSet(k, ranges...)
+	set, err := p.device.NewSet(k, ranges...)
 	if err == nil {
-		s.sets[key] = set
+		p.sets[key] = set
 	}
 	return set, err
 }

@@ -59,19 +59,22 @@ func sameStory(t testing.TB, got, want [][]float32) {
 	}
 }
 
+// alone is the shape of one sequence's decoding.
+func alone(s *state) shape { return shape{[graph.MaxParts]share{{s, 1}}, 1} }
+
 // TestReplay holds decoding to one recording, submitted again for each token.
 func TestReplay(t *testing.T) {
 	b := small(t, nil)
 	s := newState(t, b).(*state)
 	defer s.Close()
 	story(t, s)
-	r := s.recorded[shape{1, 1}]
+	r := b.pass.recorded[alone(s)]
 	if r == nil {
 		t.Fatal("decoding left no recording")
 	}
-	sets := len(s.sets)
+	sets := len(b.pass.sets)
 	sameStory(t, story(t, s), story(t, s))
-	if s.recorded[shape{1, 1}] != r || len(s.sets) != sets {
+	if b.pass.recorded[alone(s)] != r || len(b.pass.sets) != sets {
 		t.Error("decoding recorded again")
 	}
 }
@@ -79,16 +82,25 @@ func TestReplay(t *testing.T) {
 // TestGrow gives a sequence so little room at first that its cache must grow
 // under way, and compares it with one that had it all.
 func TestGrow(t *testing.T) {
-	b := small(t, nil)
-	roomy, tight := newState(t, b), newState(t, b).(*state)
+	narrow := small(t, func(p *profile) { p.slots = 1 })
+	roomy, tight := newState(t, small(t, nil)), newState(t, narrow).(*state)
 	defer roomy.Close()
 	defer tight.Close()
-	if err := tight.grow(4, 0); err != nil {
-		t.Fatal(err)
+	var slots []int
+	for pos := 0; pos < 150; pos += 10 {
+		b := graph.Batch{IDs: make([]uint32, 10), Pos: pos, Rows: []int{9}}
+		for i := range b.IDs {
+			b.IDs[i] = uint32((pos + i) * 7 % 200)
+		}
+		if !slices.Equal(forward(t, tight, b), forward(t, roomy, b)) {
+			t.Errorf("position %d: other logits", pos)
+		}
+		if n := tight.layers[1].slots; len(slots) == 0 || n != slots[len(slots)-1] {
+			slots = append(slots, n)
+		}
 	}
-	sameStory(t, story(t, tight), story(t, roomy))
-	if tight.capacity != 16 {
-		t.Errorf("capacity grew from 4 to %d, want 16", tight.capacity)
+	if !slices.Equal(slots, []int{64, 128, 192}) {
+		t.Errorf("the cache had %d slots", slots)
 	}
 }
 
@@ -99,7 +111,7 @@ func TestSegments(t *testing.T) {
 	defer one.Close()
 	defer many.Close()
 	sameStory(t, story(t, many), story(t, one))
-	if n := len(many.recorded[shape{1, 1}].segments); n < 10 {
+	if n := len(many.pass.recorded[alone(many)].segments); n < 10 {
 		t.Errorf("%d segments", n)
 	}
 }
@@ -238,7 +250,7 @@ func BenchmarkPocket(b *testing.B) {
 	defer s.Close()
 	for name, n := range map[string]int{"decode": 1, "prefill": model.Chunk()} {
 		b.Run(name, func(b *testing.B) {
-			batch := graph.Batch{IDs: make([]uint32, n), Pos: 300, Rows: []int{n - 1}}
+			batch := graph.Batch{IDs: make([]uint32, n), Rows: []int{n - 1}}
 			for i := range batch.IDs {
 				batch.IDs[i] = uint32(i * 7919 % c.Vocab)
 			}

@@ -11,12 +11,15 @@ import (
 
 // Trace runs the batch operation by operation and shows what each one wrote.
 func (s *state) Trace(ctx context.Context, b graph.Batch, tap func(r graph.Reg, values []float32)) error {
-	if err := s.prepare(b); err != nil {
+	s.running.Lock()
+	defer s.running.Unlock()
+	key, err := s.pass.prepare([]graph.Part{{State: s, Batch: b, Logits: make([]float32, len(b.Rows)*s.config.Vocab)}})
+	if err != nil {
 		return err
 	}
-	o := &recorder{state: s, shape: shape{len(b.IDs), len(b.Rows)}, out: &recording{}}
-	defer o.out.close()
-	if err := o.begin(); err != nil {
+	o, err := newRecorder(s.pass, key)
+	defer func() { o.out.close() }()
+	if err != nil {
 		return err
 	}
 	o.wrote = func(regs ...graph.Reg) error {
@@ -30,7 +33,7 @@ func (s *state) Trace(ctx context.Context, b graph.Batch, tap func(r graph.Reg, 
 				return err
 			}
 			var values []float32
-			if values, err = s.read(r, o.rowsOf(r)); err == nil {
+			if values, err = s.pass.read(r, o.rowsOf(r)); err == nil {
 				tap(r, values)
 			}
 		}
@@ -40,16 +43,19 @@ func (s *state) Trace(ctx context.Context, b graph.Batch, tap func(r graph.Reg, 
 		return o.begin()
 	}
 	graph.Forward(o, s.config, s.weights)
+	if o.err == nil {
+		s.history.Done(len(b.IDs))
+	}
 	return o.err
 }
 
 // read returns the first rows of a register as floats.
-func (s *state) read(r graph.Reg, rows int) ([]float32, error) {
+func (p *pass) read(r graph.Reg, rows int) ([]float32, error) {
 	if rows == 0 {
 		return nil, nil
 	}
-	reg, width := s.register[r], s.config.RegWidth(r)
-	visible, err := s.visible(vk.Range{Buffer: reg.Buffer, Offset: reg.Offset, Size: 4 * rows * reg.stride})
+	reg, width := p.register(r), p.config.RegWidth(r)
+	visible, err := p.visible(vk.Range{Buffer: reg.Buffer, Offset: reg.Offset, Size: 4 * rows * reg.stride})
 	if err != nil {
 		return nil, err
 	}
@@ -70,15 +76,15 @@ func (s *state) read(r graph.Reg, rows int) ([]float32, error) {
 
 // visible returns the range itself where the host can see it, else a copy that
 // it can.
-func (s *state) visible(r vk.Range) (vk.Range, error) {
+func (b *Backend) visible(r vk.Range) (vk.Range, error) {
 	if r.Buffer.Bytes() != nil {
 		return r, nil
 	}
-	to, err := s.device.NewBuffer(r.Size, vk.Readback)
+	to, err := b.device.NewBuffer(r.Size, vk.Readback)
 	if err != nil {
 		return r, err
 	}
-	err = s.once(func(c *vk.Commands) { c.Copy(to, 0, r.Buffer, r.Offset, r.Size) })
+	err = b.once(func(c *vk.Commands) { c.Copy(to, 0, r.Buffer, r.Offset, r.Size) })
 	if err != nil {
 		to.Close()
 	}
@@ -86,8 +92,8 @@ func (s *state) visible(r vk.Range) (vk.Range, error) {
 }
 
 // once records, runs and drops some commands.
-func (s *state) once(record func(c *vk.Commands)) error {
-	c, err := s.device.NewCommands()
+func (b *Backend) once(record func(c *vk.Commands)) error {
+	c, err := b.device.NewCommands()
 	if err != nil {
 		return err
 	}
@@ -105,5 +111,5 @@ func (s *state) once(record func(c *vk.Commands)) error {
 	if err := c.Submit(); err != nil {
 		return err
 	}
-	return c.Wait(s.patience)
+	return c.Wait(b.patience)
 }

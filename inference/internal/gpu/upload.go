@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	align   = 256       // of every range: no device asks for more
 	block   = 256 << 20 // bytes per allocation, unless one tensor needs more
 	staging = 16 << 20  // bytes copied at a time
 )

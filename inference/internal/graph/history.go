@@ -92,6 +92,15 @@ func (h *History) Mark(pos int) (place int, ok bool) {
 	return place, true
 }
 
+// Forget takes back a mark that could not be copied.
+func (h *History) Forget(place int) { h.marks[place] = 0 }
+
+// Restart empties the sequence, where a mark could not be copied back.
+func (h *History) Restart() int {
+	h.cut(0)
+	return 0
+}
+
 // before returns the last mark before pos, 0 where there is none.
 func (h *History) before(pos int) int {
 	last := 0

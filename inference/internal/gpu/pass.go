@@ -1,0 +1,229 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"context"
+	"slices"
+
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/vk"
+)
+
+// pass is what the passes of a backend share, one after the other: registers,
+// and recordings with their descriptor sets.
+type pass struct {
+	*Backend
+	workspace
+	inputs
+	registers *vk.Buffer
+	batch     *vk.Buffer // as inputs says
+	logits    *vk.Buffer // on the host's side
+
+	sets     map[binding]*vk.Set
+	recorded map[shape]*recording
+}
+
+// binding identifies a descriptor set.
+type binding struct {
+	kernel *vk.Kernel
+	ranges [7]vk.Range
+}
+
+// shape is what a recording depends on: the sequences, since their caches are
+// bound, and how many tokens of each there are and how many wanted rows in all.
+type shape struct {
+	parts [graph.MaxParts]share
+	rows  int
+}
+
+type share struct {
+	state  *state
+	tokens int
+}
+
+// keep is how many recordings are kept. Sequences that come and go make ever
+// new groups; those that stay decode by one recording.
+const keep = 64
+
+func newPass(b *Backend) (*pass, error) {
+	p := &pass{Backend: b, workspace: newWorkspace(b.config, b.chunk, b.profile.tile), sets: map[binding]*vk.Set{}, recorded: map[shape]*recording{}}
+	var batch workspace
+	p.inputs = newInputs(&batch, b.chunk)
+	var err error
+	if p.registers, err = b.device.NewBuffer(p.size, vk.Local); err != nil {
+		return nil, err
+	}
+	if p.batch, err = b.device.NewBuffer(batch.size, vk.Upload); err != nil {
+		return nil, err
+	}
+	return p, p.allocateLogits(graph.MaxParts)
+}
+
+// allocateLogits makes room for the logits of that many rows.
+func (p *pass) allocateLogits(rows int) error {
+	need := max(rows, 1) * p.config.Vocab * 4
+	if p.logits != nil && p.logits.Size >= need {
+		return nil
+	}
+	p.forget(p.logits, nil)
+	closeBuffer(p.logits)
+	logits, err := p.device.NewBuffer(need, vk.Readback)
+	p.logits = logits
+	return err
+}
+
+// in returns a span of the registers as a range.
+func (p *pass) in(s span) vk.Range {
+	return vk.Range{Buffer: p.registers, Offset: s.offset, Size: s.size}
+}
+
+// input returns a span of the batch as a range.
+func (p *pass) input(s span) vk.Range {
+	return vk.Range{Buffer: p.batch, Offset: s.offset, Size: s.size}
+}
+
+// register is where a register lies: rows of stride numbers, its own from
+// column on.
+type register struct {
+	vk.Range
+	stride, column int
+}
+
+// part returns the range of n rows from one on.
+func (r register) part(row, n int) vk.Range {
+	at := 4 * row * r.stride
+	return vk.Range{Buffer: r.Buffer, Offset: r.Offset + at, Size: min(ceil(4*n*r.stride, 16)*16, r.Size-at)}
+}
+
+func (p *pass) register(r graph.Reg) register {
+	c := p.config
+	q, qkv := c.QWidth(), c.QWidth()+2*c.KVWidth()
+	at := p.in(p.workspace.register[r])
+	switch r {
+	case graph.Q:
+		return register{at, qkv, 0}
+	case graph.K:
+		return register{at, qkv, q}
+	case graph.V:
+		return register{at, qkv, q + c.KVWidth()}
+	case graph.Logits:
+		return register{vk.Range{Buffer: p.logits, Size: p.logits.Size}, c.Vocab, 0}
+	}
+	return register{at, c.RegWidth(r), 0}
+}
+
+// forget drops the descriptor sets that bind a buffer, and the recordings of
+// the sequence that it belongs to, or all of them where s is nil.
+func (p *pass) forget(b *vk.Buffer, s *state) {
+	for key, r := range p.recorded {
+		if s == nil || slices.ContainsFunc(key.parts[:], func(x share) bool { return x.state == s }) {
+			r.close()
+			delete(p.recorded, key)
+		}
+	}
+	for key, set := range p.sets {
+		if slices.ContainsFunc(key.ranges[:], func(r vk.Range) bool { return r.Buffer == b && b != nil }) {
+			set.Close()
+			delete(p.sets, key)
+		}
+	}
+}
+
+// prepare checks the parts, makes room for them, and writes what differs from
+// one pass to the next where the kernels read it.
+func (p *pass) prepare(parts []graph.Part) (shape, error) {
+	var key shape
+	if err := graph.CheckParts(parts, p.config, p.chunk); err != nil {
+		return key, err
+	}
+	for i, x := range parts {
+		s := x.State.(*state)
+		if err := x.Check(p.config, p.chunk, s.context); err != nil {
+			return key, err
+		}
+		if err := s.reserve(x.Pos + len(x.IDs)); err != nil {
+			return key, err
+		}
+		if err := s.history.Begin(x.Pos, len(x.IDs)); err != nil {
+			return key, err
+		}
+		key.parts[i] = share{s, len(x.IDs)}
+		key.rows += len(x.Rows)
+	}
+	if err := p.allocateLogits(key.rows); err != nil {
+		return key, err
+	}
+	words := func(s span) []uint32 { return p.batch.Uint32s()[s.offset/4:] }
+	tables := p.batch.Float32s()[p.tables.offset/4:]
+	ids, rows := words(p.ids), words(p.wanted)
+	row := 0
+	for i, x := range parts {
+		words(p.positions)[i] = uint32(x.Pos)
+		copy(ids[row:], x.IDs)
+		for _, r := range x.Rows {
+			rows[0], rows = uint32(row+r), rows[1:]
+		}
+		cos, sin := p.config.Rotary(x.Pos, len(x.IDs))
+		for t := range x.IDs {
+			copy(tables[(row+t)*64:], cos[t*32:(t+1)*32])
+			copy(tables[(row+t)*64+32:], sin[t*32:(t+1)*32])
+		}
+		row += len(x.IDs)
+	}
+	return key, nil
+}
+
+// recurs reports whether a shape will come again: decoding, and full chunks of
+// a prompt.
+func (p *pass) recurs(key shape) bool {
+	if key.parts[0].tokens == p.chunk {
+		return key.rows <= 1
+	}
+	n := 0
+	for _, x := range key.parts {
+		if x.tokens > 1 {
+			return false
+		}
+		n += x.tokens
+	}
+	return key.rows == n
+}
+
+// Forward runs the parts in one pass. Shapes that recur are recorded once.
+func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
+	b.running.Lock()
+	defer b.running.Unlock()
+	p := b.pass
+	key, err := p.prepare(parts)
+	if err != nil {
+		return err
+	}
+	r := p.recorded[key]
+	if r == nil {
+		if r, err = p.record(key); err != nil {
+			return err
+		}
+		if p.recurs(key) {
+			if len(p.recorded) >= keep {
+				p.forget(nil, nil)
+			}
+			p.recorded[key] = r
+		} else {
+			defer r.close()
+		}
+	}
+	if err := r.run(ctx, b.patience); err != nil {
+		return err
+	}
+	if err := b.device.Reach(vk.AtReadback); err != nil {
+		return err
+	}
+	logits := p.logits.Float32s()
+	for _, x := range parts {
+		n := copy(x.Logits, logits[:len(x.Rows)*b.config.Vocab])
+		logits = logits[n:]
+		x.State.(*state).history.Done(len(x.IDs))
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package gpu
+
+import "chorale/inference/internal/graph"
+
+const (
+	align = 256 // of every range: no device asks for more
+	tile  = 8   // slots that share a look at an expert's weights, at most
+)
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// span is a place in the memory of the registers, in bytes.
+type span struct{ offset, size int }
+
+// workspace is where a pass's registers lie, for batches of up to chunk tokens, in
+// one buffer but for the logits. Queries, keys and values are columns of one
+// matrix.
+type workspace struct {
+	register [graph.NumRegs]span
+
+	// The experts' work on a batch: choices sorted by expert into slots, tiles
+	// of slots, and the activations of each slot.
+	tiles, slotTokens, slotOf span // as kernel group writes them
+	inner                     span // [slots, Width]
+	outer                     span // [slots, Hidden]
+
+	size, widest int
+}
+
+// newWorkspace lays the registers out. most is the most slots of a tile.
+func newWorkspace(c *graph.Config, chunk, most int) workspace {
+	var w workspace
+	qkv := w.words(chunk * (c.QWidth() + 2*c.KVWidth()))
+	for r := range graph.Reg(graph.NumRegs) {
+		switch r {
+		case graph.Q, graph.K, graph.V:
+			w.register[r] = qkv
+		case graph.Logits:
+		default:
+			w.register[r] = w.words(chunk * c.RegWidth(r))
+		}
+	}
+	choices := chunk * c.TopK
+	slots := choices
+	if chunk > 1 {
+		tile := tileOf(c, chunk, most)
+		slots = tiles(c, chunk, tile) * tile
+	}
+	w.tiles, w.slotTokens, w.slotOf = w.words(2*choices), w.words(slots), w.words(choices)
+	w.inner, w.outer = w.words(slots*c.Width), w.words(slots*c.Hidden)
+	return w
+}
+
+// words places n numbers of 32 bits.
+func (w *workspace) words(n int) span {
+	s := span{w.size, ceil(4*n, 16) * 16}
+	w.size += ceil(s.size, align) * align
+	w.widest = max(w.widest, s.size)
+	return s
+}
+
+// tileOf is how many slots share a look at an expert's weights in a pass over n
+// tokens: more than its share of the choices would only be padding. It is a
+// power of two, at most the given one.
+func tileOf(c *graph.Config, n, most int) int {
+	tile := 1
+	for tile < most && tile*c.Experts < 2*n*c.TopK {
+		tile *= 2
+	}
+	return min(tile, most)
+}
+
+// tiles is the most tiles that the choices of n tokens can fill: each expert
+// may leave one tile partly empty.
+func tiles(c *graph.Config, n, tile int) int {
+	choices := n * c.TopK
+	return choices/tile + min(choices, c.Experts)
+}
+
+// PassBytes returns the device memory that a backend takes beside the weights
+// and the caches: registers for a full chunk, and logits on the host's side.
+func PassBytes(c *graph.Config) int64 {
+	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(graph.MaxParts)*int64(c.Vocab)
+}
+
+// batchBytes is the size of what differs between two passes.
+func batchBytes(chunk int) int {
+	var l workspace
+	newInputs(&l, chunk)
+	return l.size
+}
+
+// inputs is what differs between two passes: the host writes it, the
+// kernels read it.
+type inputs struct {
+	positions   span // of each part's first token
+	ids, wanted span // tokens, and those among them whose logits are wanted
+	tables      span // of RoPE, [tokens, 32 cosines and 32 sines]
+}
+
+func newInputs(l *workspace, chunk int) inputs {
+	return inputs{positions: l.words(graph.MaxParts), ids: l.words(chunk), wanted: l.words(chunk), tables: l.words(chunk * 64)}
+}

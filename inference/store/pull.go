@@ -114,6 +114,9 @@ type pull struct {
 
 func (p *pull) run(ctx context.Context, revision string) (Model, error) {
 	p.tell(Planned{p.rev.Repo, p.rev.Commit, p.dir, p.files})
+	if m, ok := p.here(revision); ok {
+		return m, nil
+	}
 	if err := os.MkdirAll(filepath.Join(p.dir, hub.Reserved), 0o700); err != nil {
 		return Model{}, fmt.Errorf("%w (models.dir can name another folder)", err)
 	}
@@ -149,6 +152,36 @@ func (p *pull) run(ctx context.Context, revision string) (Model, error) {
 	return p.finish(m)
 }
 
+// here reports whether nothing is to be done. It needs no lock: a model that
+// somebody uses can be pulled again.
+func (p *pull) here(revision string) (Model, bool) {
+	root, err := os.OpenRoot(p.dir)
+	if err != nil {
+		return Model{}, false
+	}
+	defer root.Close()
+	p.root = root
+	if p.look() != nil || !p.was.hasRevision(revision) {
+		return Model{}, false
+	}
+	for _, f := range p.files {
+		if _, ok := p.trusted(f); !ok {
+			return Model{}, false
+		}
+	}
+	for _, f := range p.files {
+		p.tell(Done{f.Path, Kept})
+	}
+	return p.was, true
+}
+
+// trusted returns what the manifest says of a file that is there as it should be.
+func (p *pull) trusted(f hub.File) (File, bool) {
+	known, ok := p.was.file(f.Path)
+	return known, ok && p.was.Complete && known.look(p.root) == "" && !slices.Contains(p.was.Checked.Bad, f.Path) &&
+		known.Size == f.Size && (f.Digest.SHA256 == "" || known.SHA256 == f.Digest.SHA256)
+}
+
 // look reads what is known of the folder. A user's folder is not mixed with
 // another model.
 func (p *pull) look() error {
@@ -158,6 +191,9 @@ func (p *pull) look() error {
 	}
 	if err == nil && (m.Repo != p.rev.Repo || m.Commit != p.rev.Commit) {
 		return fmt.Errorf("%s holds %s at %.12s; choose an empty folder", p.dir, m.Repo, m.Commit)
+	}
+	if !p.own {
+		m.lock = p.lock
 	}
 	p.was = m
 	return nil
@@ -214,10 +250,7 @@ func (p *pull) all(ctx context.Context) ([]File, error) {
 // the hub's.
 func (p *pull) one(ctx context.Context, f hub.File) (File, error) {
 	out := File{Path: f.Path, Size: f.Size}
-	known, ok := p.was.file(f.Path)
-	trusted := ok && p.was.Complete && known.look(p.root) == "" && !slices.Contains(p.was.Checked.Bad, f.Path) &&
-		known.Size == f.Size && (f.Digest.SHA256 == "" || known.SHA256 == f.Digest.SHA256)
-	if trusted {
+	if known, ok := p.trusted(f); ok {
 		p.tell(Done{f.Path, Kept})
 		return known, nil
 	}
@@ -229,7 +262,7 @@ func (p *pull) one(ctx context.Context, f hub.File) (File, error) {
 		return out, nil
 	case ctx.Err() != nil:
 		return File{}, context.Cause(ctx)
-	case p.own && !ok && !errors.Is(err, fs.ErrNotExist):
+	case p.own && !p.wasListed(f) && !errors.Is(err, fs.ErrNotExist):
 		return File{}, fmt.Errorf("%s is there and is not the hub's: %w; choose an empty folder", filepath.Join(p.dir, filepath.FromSlash(f.Path)), err)
 	}
 	how := Linked
@@ -249,6 +282,12 @@ func (p *pull) one(ctx context.Context, f hub.File) (File, error) {
 	}
 	p.tell(Done{f.Path, how})
 	return out, nil
+}
+
+// wasListed reports whether an earlier pull put the file there, or meant to.
+func (p *pull) wasListed(f hub.File) bool {
+	_, ok := p.was.file(f.Path)
+	return ok
 }
 
 // check hashes a file of the folder and compares it with what the hub lists.

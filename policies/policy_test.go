@@ -261,14 +261,14 @@ func BenchmarkDecide(b *testing.B) {
 	for i := range 5 {
 		fmt.Fprintf(&rules, "- {id: w%d, match: {tool: functions.order}, when: 'args.amount > %d && prov.to[args.to] != \"user\"', decision: ask}\n", i, 1000+i)
 	}
-	dev, err := Parse("p", []byte("apiVersion: agent/v1\nkind: Policy\nlayer: developer\norigins: {destination: ask, newHost: ask, textLink: ask}\nrules:\n"+rules.String()), harmony.Developer)
+	dev, err := Parse("p", []byte("apiVersion: agent/v1\nkind: Policy\nlayer: developer\norigins: {destination: ask, selector: ask, textLink: ask, steered: ask, unanchored: ask}\nhosts: [shop.example, \"*.acme.example\", \"shop77.example\"]\negress: {maxUrlQuery: 256}\nrules:\n"+rules.String()), harmony.Developer)
 	if err != nil {
 		b.Fatal(err)
 	}
 	p := Default().Narrow(dev)
 	ledger := provenance.NewLedger(&provenance.Manifest{Tools: map[string]provenance.Tool{
-		"functions.order": {Args: map[string]provenance.Class{"to": provenance.Destination, "note": provenance.Text, "amount": provenance.Amount}}}})
-	ledger.UserSaid("Order 12 boxes from orders@shop.example and tell them hello.")
+		"functions.order": {Args: map[string]provenance.Class{"to": provenance.Destination, "note": provenance.Text, "amount": provenance.Amount, "ref": provenance.URL}}}})
+	ledger.UserSaid("Look at https://shop77.example/x and order 12 boxes from orders@shop.example and tell them hello.")
 	var page strings.Builder
 	for i := 0; page.Len() < 200_000; i++ {
 		fmt.Fprintf(&page, "Line %d of a long page speaks of order %d at https://shop%d.example/%x and of hello.\n", i, i*7, i, i*i)

@@ -59,16 +59,19 @@ func (c *client) open(ctx context.Context) error {
 		return err
 	}
 	c.link = l
+	l.meter.order.listen(true)
 	offered, err := c.list(ctx, l)
 	if err != nil {
 		return err
 	}
+	inOrder := l.meter.order.arrange(offered)
+	l.meter.order.listen(false)
 	for _, name := range c.server.Only {
 		i := slices.IndexFunc(offered, func(t *sdk.Tool) bool { return t.Name == name })
 		if i < 0 {
 			return fmt.Errorf("it has no tool %q; it has %s", clip(name), names(offered))
 		}
-		d, err := declare(c.server.Name, offered[i])
+		d, err := declare(c.server.Name, offered[i], inOrder[name])
 		if err != nil {
 			return fmt.Errorf("tool %q: %w", clip(name), err)
 		}

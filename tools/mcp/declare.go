@@ -40,8 +40,9 @@ const (
 	maxName        = 64
 )
 
-// declare reads what a server says of a tool.
-func declare(server string, t *sdk.Tool) (Declaration, error) {
+// declare reads what a server says of a tool. In order, if it is not nil, is the
+// schema that knows the order of its keys.
+func declare(server string, t *sdk.Tool, inOrder map[string]any) (Declaration, error) {
 	d := Declaration{Server: server, Tool: t.Name, Function: functionName(server, t.Name)}
 	var err error
 	if d.schema, err = json.Marshal(t.InputSchema); err != nil {
@@ -58,6 +59,9 @@ func declare(server string, t *sdk.Tool) (Declaration, error) {
 	root, ok := t.InputSchema.(map[string]any)
 	if !ok || root["type"] != "object" {
 		return d, fmt.Errorf("its parameters are no object")
+	}
+	if inOrder != nil {
+		root = inOrder
 	}
 	p := painter{root: root}
 	d.Parameters = json.RawMessage(p.schema(root, 0))
@@ -226,7 +230,7 @@ var propertyName = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$.-]{0,63}$`)
 
 func (p *painter) properties(all map[string]any, required []string, depth int) (body, names string) {
 	var first, rest []string
-	for _, name := range slices.Sorted(maps.Keys(all)) {
+	for _, name := range keysOf(all) {
 		if slices.Contains(required, name) {
 			first = append(first, name)
 		} else {

@@ -26,7 +26,7 @@ func TestNoDeclarationBreaksThePrompt(t *testing.T) {
 				"title": text.Draw(t, "title"), "description": text.Draw(t, "about"), "default": text.Draw(t, "default"), "enum": []any{text.Draw(t, "enum"), "x"},
 			}, text.Draw(t, "property"): map[string]any{}},
 		}}
-		d, err := declare("srv", tool)
+		d, err := declare("srv", tool, nil)
 		if err != nil {
 			return // it is refused
 		}

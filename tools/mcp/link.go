@@ -73,7 +73,10 @@ func (l *link) endProcess() {
 
 // meter counts what a server sends, and breaks the connection when it is too
 // much.
-type meter struct{ left atomic.Int64 }
+type meter struct {
+	left  atomic.Int64
+	order orderer
+}
 
 var errFlood = errors.New("the server sent more than it may")
 
@@ -90,14 +93,18 @@ func (m *meter) stop()   { m.left.Store(0) }
 type metered struct {
 	io.ReadCloser
 	meter *meter
+	line  []byte // that has not ended, while the orderer listens
 }
 
-func (r metered) Read(p []byte) (int, error) {
+func (r *metered) Read(p []byte) (int, error) {
 	if r.meter.left.Load() <= 0 {
 		return 0, errFlood
 	}
 	n, err := r.ReadCloser.Read(p)
 	r.meter.left.Add(-int64(n + lineCost*bytes.Count(p[:n], []byte{'\n'})))
+	if r.line = r.meter.order.hear(r.line, p[:n]); err != nil {
+		r.meter.order.rest(r.line)
+	}
 	return n, err
 }
 
@@ -185,7 +192,7 @@ func (c *client) start() (*process, sdk.Transport, *meter, error) {
 		return nil, nil, nil, errors.Join(err, in.Close(), out.Close(), os.RemoveAll(scratch))
 	}
 	m := newMeter()
-	return p, &sdk.IOTransport{Reader: metered{out, m}, Writer: in, MaxLineLength: maxMessage}, m, nil
+	return p, &sdk.IOTransport{Reader: &metered{ReadCloser: out, meter: m}, Writer: in, MaxLineLength: maxMessage}, m, nil
 }
 
 // program is the file of a server's program: a name is looked up in PATH, what
@@ -258,7 +265,7 @@ func (o outgoing) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := o.next.RoundTrip(r)
 	if err == nil {
-		resp.Body = metered{resp.Body, o.meter}
+		resp.Body = &metered{ReadCloser: resp.Body, meter: o.meter}
 	}
 	return resp, err
 }

@@ -54,6 +54,7 @@ type Toolbox interface {
 
 // Agent carries out one task. Its fields are set before Run and left alone.
 type Agent struct {
+	Name     string // of the run: what the keys of its calls are made of; empty: they have none
 	Model    Model
 	Encoding *harmony.Encoding
 	Dialect  harmony.Dialect

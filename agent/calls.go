@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
@@ -68,7 +70,18 @@ func (r *run) perform(ctx context.Context, recipient, args string) (tools.Call, 
 // call reads a recipient: the namespace, and after the first dot the function.
 func (r *run) call(recipient, args string) tools.Call {
 	tool, function, _ := strings.Cut(recipient, ".")
-	return tools.Call{ID: fmt.Sprintf("call-%d", r.used.ToolCalls), Tool: tool, Function: function, Args: args}
+	id := fmt.Sprintf("call-%d", r.used.ToolCalls)
+	return tools.Call{ID: id, Key: r.key(id), Tool: tool, Function: function, Args: args}
+}
+
+// key is what a service knows a call by, so that a second try of it does nothing
+// twice: the same in every process that goes on with the run.
+func (r *run) key(id string) string {
+	if r.Name == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(r.Name + "\x00" + id))
+	return hex.EncodeToString(sum[:16])
 }
 
 // attempt runs a call if it exists and is permitted, and says what to tell the

@@ -17,3 +17,16 @@ func TestDenialNamesRuleAndMessage(t *testing.T) {
 		}
 	}
 }
+
+// The key of a call follows from the run's name and the call's id, so that
+// whoever goes on with the run sends the same.
+func TestKeys(t *testing.T) {
+	a, again, other, none := &run{Agent: &Agent{Name: "a"}}, &run{Agent: &Agent{Name: "a"}}, &run{Agent: &Agent{Name: "b"}}, &run{Agent: &Agent{}}
+	first := a.call("functions.pay", "{}").Key
+	if len(first) != 32 || again.call("functions.pay", "{}").Key != first || other.call("functions.pay", "{}").Key == first || none.call("functions.pay", "{}").Key != "" {
+		t.Errorf("the key is %q", first)
+	}
+	if a.used.ToolCalls++; a.call("functions.pay", "{}").Key == first {
+		t.Error("two calls have one key")
+	}
+}

@@ -79,6 +79,10 @@ func IsWebhook(approve string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1"))
 }
 
+// ApproveSecret is the variable with the secret that signs questions to a server.
+// It is no key of the configuration: files are read by others.
+const ApproveSecret = "AGENT_APPROVE_SECRET"
+
 // Keys are the configuration's keys. Each is also a flag where a command has
 // one of that name, and an environment variable: AGENT_MODEL, AGENT_PYTHON_INDEX.
 var Keys = []string{"model", "device", "runs", "approve", "policies", "pythonIndex"}

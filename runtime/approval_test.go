@@ -18,7 +18,7 @@ import (
 )
 
 var question = agent.Question{
-	Call:     tools.Call{ID: "call-7", Tool: "functions", Function: "send", Args: `{"to":"x"}`},
+	Call:     tools.Call{ID: "call-7", Key: "k7", Tool: "functions", Function: "send", Args: `{"to":"x"}`},
 	Decision: policies.Decision{Verdict: policies.Ask, Rule: "r", Reason: "why"},
 	Leaves:   []provenance.Leaf{{Arg: "to", Text: "x", Class: provenance.Destination, Label: provenance.Observed, Source: "functions.read (call-1)", Quote: "to x now"}},
 }
@@ -91,14 +91,35 @@ func TestWebhook(t *testing.T) {
 		if c.name == "too slow" {
 			wait = 50 * time.Millisecond
 		}
-		if ok, err := (Webhook{server.URL, wait}).Approve(t.Context(), question); ok != c.want || err != nil {
+		if ok, err := (Webhook{URL: server.URL, Wait: wait}).Approve(t.Context(), question); ok != c.want || err != nil {
 			t.Errorf("%s: %v, %v", c.name, ok, err)
 		}
 		server.CloseClientConnections()
 		server.Close()
-		if _, err := (Webhook{server.URL, wait}).Approve(t.Context(), question); err == nil && c.name != "too slow" {
+		if _, err := (Webhook{URL: server.URL, Wait: wait}).Approve(t.Context(), question); err == nil && c.name != "too slow" {
 			t.Errorf("%s: a server that is gone is not told", c.name)
 		}
+	}
+}
+
+// The signature is that of Standard Webhooks; the case is from its specification.
+func TestWebhookSignature(t *testing.T) {
+	secret, err := ParseSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := http.Header{}
+	Webhook{Secret: secret}.sign(h, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+	if got := h.Get("Webhook-Signature"); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" || h.Get("Webhook-Timestamp") != "1614265330" {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range []string{"x", "whsec_", "whsec_AAAA", "whsec_%%%", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} {
+		if _, err := ParseSecret(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+	if secret, err := ParseSecret(""); secret != nil || err != nil {
+		t.Errorf("%q, %v", secret, err)
 	}
 }
 
@@ -127,7 +148,7 @@ func TestAudit(t *testing.T) {
 	}
 	text := string(b)
 	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
-	if entries, err := VerifyAudit(strings.NewReader(text), a.last); err != nil || len(entries) != 6 || entries[3].Approved != ApprovedYes || !entries[4].Ran {
+	if entries, err := VerifyAudit(strings.NewReader(text), a.last); err != nil || len(entries) != 6 || entries[3].Approved != ApprovedYes || entries[0].Ran || entries[0].Key != "k7" || !entries[4].Ran {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}
 	for name, bad := range map[string]string{

@@ -25,7 +25,8 @@ import (
 type AuditEntry struct {
 	Seq      int      `json:"seq"`
 	Time     string   `json:"ts"`
-	Call     string   `json:"call"` // its id
+	Call     string   `json:"call"`          // its id
+	Key      string   `json:"key,omitempty"` // that a function with idempotency sends
 	Tool     string   `json:"tool"`
 	Args     string   `json:"args_sha256"` // the trace has the arguments
 	Origins  []Origin `json:"origins,omitempty"`
@@ -85,7 +86,7 @@ func (a *auditor) hear(e agent.Event) {
 	switch e := e.(type) {
 	case agent.Decided:
 		sum := sha256.Sum256([]byte(e.Call.Args))
-		a.open = AuditEntry{Call: e.Call.ID, Tool: e.Call.Name(), Args: hex.EncodeToString(sum[:]),
+		a.open = AuditEntry{Call: e.Call.ID, Key: e.Call.Key, Tool: e.Call.Name(), Args: hex.EncodeToString(sum[:]),
 			Origins: origins(e.Leaves), Rules: e.Decision.Rules, Verdict: e.Decision.Verdict.String()}
 		a.write(a.open)
 	case agent.Approved:

@@ -137,3 +137,24 @@ func Answer(runDir string, q Question, yes bool) error {
 	}
 	return writeFile(filepath.Join(runDir, "approvals", q.Call+ending), nil)
 }
+
+// takenWithin is how long a run that lives may need to see its answer.
+const takenWithin = 3 * time.Second
+
+// Taken waits until a run has taken the answer to a question. False: it does not
+// live any more.
+func Taken(ctx context.Context, runDir string, q Question) bool {
+	tick := time.NewTicker(deskPoll / 4)
+	defer tick.Stop()
+	for end := time.Now().Add(takenWithin); time.Now().Before(end); {
+		if _, err := os.Lstat(filepath.Join(runDir, "approvals", q.Call+".json")); err != nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return false
+}

@@ -116,6 +116,7 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: stop}
 	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
 	return &works{session: s, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
+		Name:  dir.id,
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
 		Manifest: s.manifest(), Mark: s.spotlight.mark(), Gate: grantGate{s.Gate, box}, Approver: s.approver(dir),

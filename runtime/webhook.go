@@ -2,11 +2,18 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"chorale/agent"
@@ -17,8 +24,34 @@ import (
 // redirect, no reply in time. That the server cannot be reached is told, since a
 // person may wait for a question that never came.
 type Webhook struct {
-	URL  string
-	Wait time.Duration // for the reply
+	URL    string
+	Wait   time.Duration // for the reply
+	Secret []byte        // signs the question, as Standard Webhooks has it (standardwebhooks.com); nil: it is not signed
+}
+
+// ParseSecret reads a secret as Standard Webhooks writes it: whsec_ and at least
+// 16 bytes in base64. Nothing is no secret.
+func ParseSecret(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	rest, ok := strings.CutPrefix(text, "whsec_")
+	secret, err := base64.StdEncoding.DecodeString(rest)
+	if !ok || err != nil || len(secret) < 16 {
+		return nil, errors.New("the secret must be whsec_ and at least 16 bytes in base64, as: echo whsec_$(openssl rand -base64 24)")
+	}
+	return secret, nil
+}
+
+// sign says in headers who asks: an HMAC over id, time and body.
+func (w Webhook) sign(h http.Header, id string, at time.Time, body []byte) {
+	h.Set("Webhook-Id", id)
+	h.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
+	if w.Secret != nil {
+		mac := hmac.New(sha256.New, w.Secret)
+		fmt.Fprintf(mac, "%s.%d.%s", id, at.Unix(), body)
+		h.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}
 }
 
 const maxReply = 64 << 10
@@ -36,6 +69,7 @@ func (w Webhook) Approve(ctx context.Context, q agent.Question) (bool, error) {
 		return false, err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	w.sign(r.Header, cmp.Or(q.Call.Key, q.Call.ID), time.Now(), body)
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(r)
 	switch {

@@ -26,6 +26,7 @@ type Tool interface {
 // left it.
 type Call struct {
 	ID       string // unique in the run
+	Key      string // unique everywhere; equal if a run that was taken up again makes the call again
 	Tool     string // namespace: "python", "functions"
 	Function string // empty where the namespace itself is called, as python is
 	Args     string // the message's content: JSON for functions, source text for python

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"chorale/agent"
 	"chorale/runtime"
 )
 
 const approveHelp = `Answer what a run that was started with --approve wait asks. Without --yes or --no
-the questions are shown, with the origin of each value.`
+the questions are shown, with the origin of each value. A run waits as a process:
+one that has ended cannot be answered any more, and must be started anew.`
 
 func newApprove(std streams) *cobra.Command {
 	var yes, no bool
@@ -28,7 +33,7 @@ func newApprove(std streams) *cobra.Command {
 			case err != nil:
 				return err
 			case len(pending) == 0:
-				return &exitError{code: runtime.ExitNoAnswer, err: errors.New("the run asks nothing")}
+				return &exitError{code: runtime.ExitNoAnswer, err: errors.New(nothingAsked(dir))}
 			case !yes && !no:
 				return printQuestions(std.out, pending)
 			}
@@ -40,7 +45,13 @@ func newApprove(std streams) *cobra.Command {
 			} else if len(pending) > 1 {
 				return fmt.Errorf("the run asks about %d calls; name one of them", len(pending))
 			}
-			return runtime.Answer(dir, q, yes)
+			if err := runtime.Answer(dir, q, yes); err != nil {
+				return err
+			}
+			if !runtime.Taken(cmd.Context(), dir, q) {
+				return &exitError{code: runtime.ExitNoAnswer, err: errors.New("the run does not take the answer; it was ended from outside. A run cannot be taken up again: start it anew")}
+			}
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "let the call run")
@@ -48,6 +59,20 @@ func newApprove(std streams) *cobra.Command {
 	cmd.Flags().String("run-dir", "", "`folder` that runs are kept in")
 	cmd.MarkFlagsMutuallyExclusive("yes", "no")
 	return cmd
+}
+
+// nothingAsked says why a run waits for no answer.
+func nothingAsked(dir string) string {
+	b, err := os.ReadFile(filepath.Join(dir, "result.json"))
+	var res runtime.Result
+	if err != nil || json.Unmarshal(b, &res) != nil {
+		return "the run asks nothing"
+	}
+	text := fmt.Sprintf("the run has ended (%s)", res.Status)
+	if res.Status == agent.ApprovalNeeded {
+		text += "; start it anew with --approve wait to be asked"
+	}
+	return text
 }
 
 func findQuestion(pending []runtime.Question, call string) (runtime.Question, error) {

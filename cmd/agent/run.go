@@ -51,6 +51,7 @@ type runFlags struct {
 	output      string
 
 	answers        string // who answers questions, as configured
+	secret         []byte // that signs questions to a server
 	approveTimeout time.Duration
 }
 
@@ -203,6 +204,9 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 	choose("model", &t.Model.Ref, cfg.Model)
 	choose("device", &t.Model.Device, cfg.Device)
 	f.answers = cfg.Approve
+	if f.secret, err = runtime.ParseSecret(os.Getenv(configs.ApproveSecret)); err != nil {
+		return nil, fmt.Errorf("%s: %w", configs.ApproveSecret, err)
+	}
 	if cfg.Approve == runtime.DenyApproval {
 		t.Approvals.Mode = runtime.DenyApproval // nobody can be made to ask by a task
 	}
@@ -248,7 +252,7 @@ func (f *runFlags) approver(std streams, job *runtime.Job, out presenter) agent.
 	case job.Task.Approvals.Mode != runtime.AskApproval || f.answers == configs.ApproveWait:
 		return nil
 	case configs.IsWebhook(f.answers):
-		return runtime.Webhook{URL: f.answers, Wait: f.approveTimeout}
+		return runtime.Webhook{URL: f.answers, Wait: f.approveTimeout, Secret: f.secret}
 	}
 	if v, ok := out.(*view); ok && std.answers {
 		return newApprover(std.in, v)

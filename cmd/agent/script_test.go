@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +61,7 @@ func TestHeavyScripts(t *testing.T) {
 			"lines":    lines,
 			"holds":    holds,
 			"code":     code,
+			"webhook":  webhook,
 		},
 	})
 }
@@ -163,6 +167,30 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if fmt.Sprint(got) != args[0] {
 		ts.Fatalf("exit code is %d, want %s", got, args[0])
 	}
+}
+
+// webhook starts a server that gives every question one reply, until the script
+// ends, and sets $HOOK to its address. The last question goes into a file:
+// webhook REPLY FILE. A reply of "wait" never comes.
+func webhook(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: webhook REPLY FILE")
+	}
+	file := ts.MkAbs(args[1])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = os.WriteFile(file, fmt.Appendf(nil, "%s\nsignature %s\n", body, r.Header.Get("Webhook-Signature")), 0o600)
+		}
+		if args[0] == "wait" {
+			<-r.Context().Done()
+		}
+		if err == nil {
+			_, _ = io.WriteString(w, args[0])
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("HOOK", server.URL)
 }
 
 // holds checks that the one file that a pattern matches holds a text: holds

@@ -194,6 +194,13 @@ functions:
 	if r := try(t, tool, "pay", in{}); !r.Failed || !strings.Contains(r.Text, "HTTP 503: busy") || len(s.asked) != 6 || s.keys[5] == first {
 		t.Errorf("%+v, %d requests, keys %q", r, len(s.asked), s.keys)
 	}
+	named := call("pay", "{}")
+	named.Key, named.Limits = "the-run's", tools.Limits{Time: 20 * time.Second, Output: 1 << 16, Memory: 1 << 30}
+	s.fail = 1
+	if _, err := tool.Call(t.Context(), named); err != nil || len(s.keys) != 8 || s.keys[6] != "the-run's" || s.keys[7] != "the-run's" {
+		t.Errorf("%v, keys %q", err, s.keys)
+	}
+	s.asked = s.asked[:6]
 	s.fail = 1
 	if r := try(t, tool, "once", in{}); !r.Failed || len(s.asked) != 7 {
 		t.Errorf("%+v, %d requests", r, len(s.asked))

@@ -17,11 +17,13 @@ const maxRetries = 5
 // runner is the body of a function.
 type runner = func(ctx context.Context, args arguments, l tools.Limits) (tools.Result, error)
 
-// retrying gives a call its key, and tries it again where a failure may pass,
-// within the call's time.
+// retrying tries a call again where a failure may pass, within the call's time.
+// A call that has no key gets one.
 func retrying(run runner, retries int) runner {
 	return func(ctx context.Context, args arguments, l tools.Limits) (tools.Result, error) {
-		args.key = rand.Text()
+		if args.key == "" {
+			args.key = rand.Text()
+		}
 		const no = time.Duration(-1)
 		for try := 0; ; try++ {
 			wait := no

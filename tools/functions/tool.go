@@ -70,6 +70,7 @@ func (t *tool) Call(ctx context.Context, c tools.Call) (tools.Result, error) {
 	if err != nil {
 		return failed(err, c.Limits), nil
 	}
+	args.fence, args.key = t.set.fence, c.Key
 	return t.run(ctx, f, args, c.Limits)
 }
 
@@ -99,7 +100,6 @@ func (t *tool) run(ctx context.Context, f Function, args arguments, l tools.Limi
 	defer stop(nil)
 	defer context.AfterFunc(t.ctx, func() { stop(errClosed) })()
 
-	args.fence = t.set.fence
 	result, err := f.run(both, args, l)
 	switch {
 	case ctx.Err() != nil:

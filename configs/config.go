@@ -6,6 +6,7 @@ package configs
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -41,6 +42,24 @@ type Config struct {
 	Approve     string
 	Policies    []Policy
 	PythonIndex string
+	Models      Models
+}
+
+// Models says where models are pulled from and kept.
+type Models struct {
+	Hub       string `yaml:"hub"`       // address; empty: none is known
+	Dir       string `yaml:"dir"`       // empty: among the user's caches
+	Proxy     string `yaml:"proxy"`     // empty: as the environment says
+	TokenEnv  string `yaml:"tokenEnv"`  // the variable that holds the hub's token
+	TokenFile string `yaml:"tokenFile"` // or the file
+}
+
+// Check refuses values that no command could use.
+func (m *Models) Check() error {
+	if m.TokenEnv != "" && m.TokenFile != "" {
+		return strictyaml.At("tokenFile", errors.New("the token is in a variable (tokenEnv) or in a file, not in both"))
+	}
+	return nil
 }
 
 // Policy is a policy file that every run obeys.
@@ -57,6 +76,7 @@ type file struct {
 	Approve     string   `yaml:"approve"`
 	Policies    []string `yaml:"policies"`
 	PythonIndex string   `yaml:"pythonIndex"`
+	Models      Models   `yaml:"models"`
 }
 
 // Check refuses values that no command could use.
@@ -84,11 +104,15 @@ func IsWebhook(approve string) bool {
 const ApproveSecret = "AGENT_APPROVE_SECRET"
 
 // Keys are the configuration's keys. Each is also a flag where a command has
-// one of that name, and an environment variable: AGENT_MODEL, AGENT_PYTHON_INDEX.
-var Keys = []string{"model", "device", "runs", "approve", "policies", "pythonIndex"}
+// one of that name, and an environment variable: AGENT_MODEL, AGENT_PYTHON_INDEX,
+// AGENT_MODELS_HUB.
+var Keys = []string{
+	"model", "device", "runs", "approve", "policies", "pythonIndex",
+	"models.hub", "models.dir", "models.proxy", "models.tokenEnv", "models.tokenFile",
+}
 
 // flagNames are the flags that do not bear their key's name.
-var flagNames = map[string]string{"runs": "run-dir", "policies": "policy", "pythonIndex": "index"}
+var flagNames = map[string]string{"runs": "run-dir", "policies": "policy", "pythonIndex": "index", "models.hub": "hub"}
 
 // Sources are the places that a value can come from, highest first.
 type Sources struct {
@@ -112,6 +136,9 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	var err error
 	if s.project, err = readLayer(filepath.Join(dir, "configs", "agent.yaml"), filepath.Join(dir, ".agent.yaml")); err != nil {
 		return Config{}, nil, err
+	}
+	if s.project.values.IsSet("models") {
+		return Config{}, nil, fmt.Errorf("read configuration %s: models: a project cannot say where models and tokens go; set it in %s, or as AGENT_MODELS_HUB and so on", s.project.path, strings.Join(userFile(), ""))
 	}
 	if s.user, err = readLayer(userFile()...); err != nil {
 		return Config{}, nil, err
@@ -137,6 +164,13 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	c := Config{
 		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), Runs: s.merged.GetString("runs"),
 		Approve: s.merged.GetString("approve"), PythonIndex: s.merged.GetString("pythonIndex"), Policies: s.policies(),
+		Models: Models{
+			Hub: s.merged.GetString("models.hub"), Dir: s.merged.GetString("models.dir"), Proxy: s.merged.GetString("models.proxy"),
+			TokenEnv: s.merged.GetString("models.tokenEnv"), TokenFile: s.merged.GetString("models.tokenFile"),
+		},
+	}
+	if err := c.Models.Check(); err != nil {
+		return Config{}, nil, fmt.Errorf("models: %w", err)
 	}
 	if err := (&file{Approve: c.Approve}).Check(); err != nil && !IsWebhook(c.Approve) {
 		_, from := s.Explain("approve")
@@ -212,10 +246,13 @@ func (s *Sources) flag(key string) *pflag.Flag {
 }
 
 // envName is the environment variable of a key: AGENT_PYTHON_INDEX of
-// pythonIndex.
+// pythonIndex, AGENT_MODELS_HUB of models.hub.
 func envName(key string) string {
 	var b strings.Builder
 	for _, r := range key {
+		if r == '.' {
+			r = '_'
+		}
 		if unicode.IsUpper(r) {
 			b.WriteByte('_')
 		}

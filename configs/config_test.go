@@ -75,9 +75,10 @@ func TestPoliciesAddUp(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for name, tc := range map[string]struct{ file, want string }{
-		"unknown key": {"devise: gpu\n", `did you mean "device"?`},
-		"wrong type":  {"model: 7\n", "must be a string"},
-		"wrong word":  {"approve: maybe\n", "neither ask nor deny"},
+		"unknown key":                {"devise: gpu\n", `did you mean "device"?`},
+		"wrong type":                 {"model: 7\n", "must be a string"},
+		"wrong word":                 {"approve: maybe\n", "neither ask nor deny"},
+		"a hub that a project chose": {"models: {hub: 'https://hub.example'}\n", "a project cannot say where models and tokens go"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, home := t.TempDir(), t.TempDir()
@@ -101,9 +102,35 @@ func TestRefusals(t *testing.T) {
 // TestDefaultsNameEveryKey: default.yaml is the documentation of the keys.
 func TestDefaultsNameEveryKey(t *testing.T) {
 	for _, key := range Keys {
-		if !bytes.Contains(defaults, []byte("\n"+key+":")) {
+		line := "\n" + key + ":"
+		if _, inner, nested := strings.Cut(key, "."); nested {
+			line = "\n  " + inner + ":"
+		}
+		if !bytes.Contains(defaults, []byte(line)) {
 			t.Errorf("default.yaml does not have %s", key)
 		}
+	}
+}
+
+// TestModels: nested keys come from the user's file and from variables.
+func TestModels(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	t.Setenv("HOME", home)
+	write(t, userFile()[0], "models: {hub: 'https://hub.example', tokenEnv: MY_TOKEN}\n")
+	t.Setenv("AGENT_MODELS_DIR", "/models")
+	c, s, err := Load(t.TempDir(), nil)
+	if want := (Models{Hub: "https://hub.example", Dir: "/models", TokenEnv: "MY_TOKEN"}); err != nil || c.Models != want {
+		t.Fatalf("got %+v, %v; want %+v", c.Models, err, want)
+	}
+	for key, want := range map[string]string{"models.hub": "user file", "models.dir": "AGENT_MODELS_DIR", "models.proxy": "default"} {
+		if _, from := s.Explain(key); !strings.Contains(from, want) {
+			t.Errorf("%s comes from %q, want %s", key, from, want)
+		}
+	}
+	t.Setenv("AGENT_MODELS_TOKEN_FILE", "/token")
+	if _, _, err := Load(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "not in both") {
+		t.Errorf("two tokens: %v", err)
 	}
 }
 

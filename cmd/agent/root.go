@@ -162,7 +162,7 @@ func newConfig(std streams) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if _, err := fmt.Fprintf(std.out, "%-12s %-20s %s\n", key, value, from); err != nil {
+				if _, err := fmt.Fprintf(std.out, "%-16s %-20s %s\n", key, value, from); err != nil {
 					return err
 				}
 			}

@@ -156,7 +156,7 @@ func variants(files []File) []variant {
 		dir := path.Dir(f.Path)
 		switch ext := path.Ext(f.Path); {
 		case ext == ".gguf":
-			out = append(out, variant{Path: f.Path, Format: GGUF, files: []File{based(f)}})
+			out = addGGUF(out, f)
 		case ext != ".safetensors" || slices.ContainsFunc(out, func(v variant) bool { return v.Path == dir }):
 		default:
 			v := variant{Path: dir, Format: HuggingFace}
@@ -184,6 +184,20 @@ func variants(files []File) []variant {
 	}
 	slices.SortStableFunc(out, func(a, b variant) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a.Path, b.Path)) })
 	return out
+}
+
+// addGGUF adds a GGUF file. One of several parts belongs to the first, by which
+// they are opened.
+func addGGUF(to []variant, f File) []variant {
+	whole := shard.ReplaceAllString(f.Path, "$1")
+	for i, v := range to {
+		if v.Format == GGUF && whole != f.Path && shard.ReplaceAllString(v.Path, "$1") == whole {
+			to[i].Path = min(v.Path, f.Path)
+			to[i].files = append(to[i].files, based(f))
+			return to
+		}
+	}
+	return append(to, variant{Path: f.Path, Format: GGUF, files: []File{based(f)}})
 }
 
 func based(f File) File {

@@ -99,6 +99,27 @@ func (f *form) enforceable() error {
 	return err
 }
 
+// Unenforced lists what of the schemas of tools, and of the answer, the model
+// cannot be held to while it writes. It is checked once the text is there.
+func (j *Job) Unenforced(declared []harmony.Namespace) ([]constrain.Unenforced, error) {
+	if j.Task.Model.Constrain == ConstrainOff || len(declared) == 0 && j.form == nil {
+		return nil, nil
+	}
+	v, err := standard()
+	if err != nil {
+		return nil, err
+	}
+	c := constrain.Conversation{Tools: declared}
+	if j.form != nil {
+		c.Answer, c.LenientAnswer = j.form.schema, j.Task.Output.Validate == ValidateAfter
+	}
+	g, err := v.Harmony(c)
+	if err != nil {
+		return nil, err
+	}
+	return g.Unenforced(), nil
+}
+
 // read takes an answer that is JSON and nothing else, and has the form.
 func (f *form) read(answer string) (json.RawMessage, error) {
 	v, err := strictjson.Parse(answer)

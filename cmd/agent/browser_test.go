@@ -14,7 +14,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"chorale/harmony"
+	"chorale/policies"
 	"chorale/runtime"
 	"chorale/tools"
 	"chorale/tools/browser"
@@ -103,6 +106,50 @@ func runBrowser(t *testing.T, prompt, allow string, javascript bool) (runtime.Re
 	return last, string(trace)
 }
 
+// TestBrowserWithinPolicies: the hosts of a policy hold in Chromium, whatever the
+// task allows: for pages, redirects, frames and what scripts ask for.
+func TestBrowserWithinPolicies(t *testing.T) {
+	needChromium(t)
+	arrived := make(chan string, 100)
+	shut := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived <- r.URL.Path }))
+	defer shut.Close()
+	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, shut.URL+"/redirected", http.StatusFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, `<title>Shop</title><body><iframe src="%[1]s/frame"></iframe><img src="%[1]s/image"><p id=p>waiting</p>
+			<script>fetch("%[1]s/fetch", {mode: "no-cors"}).finally(() => p.textContent = "asked")</script></body>`, shut.URL)
+	}))
+	defer open.Close()
+	host := func(s *httptest.Server) string { return s.Listener.Addr().String() }
+	policy, err := policies.Parse("p.yaml", fmt.Appendf(nil, "apiVersion: agent/v1\nkind: Policy\nlayer: user\nhosts: [%q]\n", host(open)), harmony.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant := browserGrant(&runtime.BrowserSpec{Allow: []string{host(open), host(shut)}, MaxPages: 10, JavaScript: true}, policies.Default().Narrow(policy).Hosts())
+	tool, err := grant.Open(t.Context(), runtime.Place{Encoding: harmony.O200kHarmony()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tool.Close()
+	for address, want := range map[string]string{
+		open.URL + "/":     "asked", // the proxy's refusal is an answer to the script
+		open.URL + "/away": "a policy does not allow it",
+		shut.URL + "/":     "a policy does not allow it",
+	} {
+		r, err := tool.Call(t.Context(), tools.Call{Tool: "browser", Function: "open", Args: fmt.Sprintf(`{"id": %q}`, address),
+			Limits: tools.Limits{Time: time.Minute, Output: 1 << 16, Memory: 2 << 30}})
+		if err != nil || !strings.Contains(r.Text, want) {
+			t.Errorf("%s: %+v, %v; want %q", address, r, err, want)
+		}
+	}
+	if len(arrived) > 0 {
+		t.Errorf("%s arrived at a host that the policy leaves out", <-arrived)
+	}
+}
+
 // TestBrowserGrant: an entry that means nothing is found before anything runs.
 func TestBrowserGrant(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "task.yaml")
@@ -116,7 +163,7 @@ func TestBrowserGrant(t *testing.T) {
 		if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := validate(path, nil)
+		_, err := validate(path, nil)
 		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want %q", allow, err, want)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chorale/configs"
+	"chorale/harmony"
 	"chorale/runtime"
 )
 
@@ -28,7 +30,9 @@ func newTaskValidate(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "validate FILE...", Short: "Check task files without running them", Args: cobra.MinimumNArgs(1),
 		Long: `Check task files with all that they refer to: prompts, functions, policies.
-Mistakes are named with file, line and column.`,
+Mistakes are named with file, line and column. What of a function's schema the
+model cannot be held to while it writes is listed; it is checked when the function
+is called. Tools of MCP servers are known once these run, so they are not among it.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			values, err := parseSet(set)
 			if err != nil {
@@ -36,11 +40,15 @@ Mistakes are named with file, line and column.`,
 			}
 			var errs []error
 			for _, path := range args {
-				if err := validate(path, values); err != nil {
+				notices, err := validate(path, values)
+				if err != nil {
 					errs = append(errs, err)
 					continue
 				}
 				fmt.Fprintf(std.out, "%s: ok\n", path)
+				for _, text := range notices {
+					fmt.Fprintf(std.out, "  %s\n", show(text))
+				}
 			}
 			return errors.Join(errs...)
 		},
@@ -49,23 +57,38 @@ Mistakes are named with file, line and column.`,
 	return cmd
 }
 
-// validate reads a task and everything that its run would read.
-func validate(path string, values map[string]string) error {
+// validate reads a task and everything that its run would read. Notices say what
+// a run checks later than its author may think.
+func validate(path string, values map[string]string) (notices []string, err error) {
 	job, err := runtime.Read(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(values) > 0 {
 		if err := job.Set(values); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	gate, err := loadPolicies(job, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = grants(job, gate)
-	return err
+	granted, err := grants(job, gate)
+	if err != nil {
+		return nil, err
+	}
+	var declared []harmony.Namespace
+	for _, g := range granted {
+		declared = append(declared, g.Namespace)
+	}
+	left, err := job.Unenforced(declared)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range left {
+		notices = append(notices, fmt.Sprintf("%s: %v: checked when it is there, not while the model writes", cmp.Or(u.Tool, "the answer"), u.Err))
+	}
+	return notices, nil
 }
 
 func newTaskInit(std streams) *cobra.Command {

@@ -42,7 +42,7 @@ func Generate(name string, tensors []Made) (*Store, error) {
 	if g.memory, err = reserve(size); err != nil {
 		return nil, fmt.Errorf("reserve %d bytes of addresses for %s: %w", size, name, err)
 	}
-	s := &Store{tensors: map[string]*Tensor{}, names: []string{name}, mapped: []pages{g}, generated: true}
+	s := &Store{tensors: map[string]*Tensor{}, names: []string{name}, mapped: []pages{g}, unchecked: true}
 	s.files = append(s.files, g.memory)
 	for i, m := range tensors {
 		r := g.regions[i]

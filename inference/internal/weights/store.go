@@ -18,7 +18,7 @@ type Store struct {
 	names     []string // of the tensor files, for messages
 	metadata  *Metadata
 	files     []io.Closer
-	generated bool    // tensors are made, and need no checks
+	unchecked bool    // values need no checks: they are made, or not computed with
 	mapped    []pages // what tensors are views of, where that is no ordinary memory
 }
 
@@ -95,6 +95,13 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
+// Unchecked has tensors handed out without a look at their values, which would
+// read a part of them: for who only wants to know what there is.
+func (s *Store) Unchecked() { s.unchecked = true }
+
+// Len is how many tensors the checkpoint has.
+func (s *Store) Len() int { return len(s.tensors) }
+
 // Has reports whether the checkpoint has a tensor of that name.
 func (s *Store) Has(name string) bool { return s.tensors[name] != nil }
 
@@ -159,7 +166,7 @@ func (s *Store) MXFP4(blocks, scales string, shape ...int) (*Tensor, error) {
 		return nil, err
 	}
 	t := &Tensor{Name: blocks, File: b.File, DType: MXFP4, Shape: slices.Clone(shape), Data: b.Data, Scales: sc.Data, store: s}
-	if s.generated {
+	if s.unchecked {
 		return t, nil
 	}
 	i := bytes.IndexByte(sc.Data, 255)

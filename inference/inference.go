@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/schedule"
 	"chorale/inference/internal/weights"
 )
 
@@ -68,12 +69,13 @@ type Options struct {
 // Model is an open checkpoint on a device. Sessions on it may run at the same
 // time.
 type Model struct {
-	info    Info
-	files   files
-	config  *graph.Config
-	store   *weights.Store
-	backend graph.Backend
-	device  atomic.Pointer[device] // what computes now: another one may have taken over
+	info      Info
+	files     files
+	config    *graph.Config
+	store     *weights.Store
+	backend   graph.Backend
+	scheduler *schedule.Scheduler
+	device    atomic.Pointer[device] // what computes now: another one may have taken over
 
 	mu       sync.Mutex // of sessions, and of backend once the model is open
 	sessions map[*Session]bool
@@ -143,6 +145,7 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 	if err := m.openDevice(ctx, w, o); err != nil {
 		return nil, err
 	}
+	m.scheduler = schedule.New(m.backend)
 	return m, nil
 }
 
@@ -222,6 +225,10 @@ func (m *Model) Close() error {
 			return fmt.Errorf("close model: %w", err)
 		}
 		errs = append(errs, err)
+	}
+	if m.scheduler != nil {
+		m.scheduler.Close()
+		m.scheduler = nil
 	}
 	if m.backend != nil {
 		errs = append(errs, m.backend.Close())

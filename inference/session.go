@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/sample"
+	"chorale/inference/internal/schedule"
 )
 
 // Sampling says how a session chooses tokens; the zero value is greedy.
@@ -61,8 +63,10 @@ func (e *ContextError) Error() string {
 type Session struct {
 	m       *Model
 	state   graph.State
+	passes  *schedule.Sequence
 	sampler *sample.Sampler
-	tokens  []uint32 // those whose keys and values are in the cache
+	tokens  []uint32  // those whose keys and values are in the cache
+	logits  []float32 // after the last of them
 	stats   Stats
 	phase   atomic.Int32
 }
@@ -89,7 +93,7 @@ func (m *Model) NewSession(p Sampling) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new session: %w", err)
 	}
-	s := &Session{m: m, state: state, sampler: sampler}
+	s := &Session{m: m, state: state, passes: m.scheduler.Add(state), sampler: sampler, logits: make([]float32, m.info.Vocab)}
 	m.sessions[s] = true
 	return s, nil
 }
@@ -135,6 +139,7 @@ func (s *Session) Generate(ctx context.Context, prompt, stop []uint32, c Constra
 			return
 		}
 		defer s.phase.Store(idle)
+		defer s.passes.Rest()
 		if c == nil {
 			c = anything{}
 		}
@@ -145,51 +150,44 @@ func (s *Session) Generate(ctx context.Context, prompt, stop []uint32, c Constra
 	}
 }
 
-// prefill brings the cache to hold the prompt and returns the logits after it.
-// The last token is computed anew even if it is there: its logits are not kept.
-func (s *Session) prefill(ctx context.Context, prompt []uint32) (logits []float32, err error) {
+// prefill brings the cache to hold the prompt, and forced tokens behind it, and
+// computes the logits after them. The last token is computed anew even if it is
+// there: its logits are not kept.
+//
+// Where the new text begins and where the prompt ends are marked: a turn that is
+// edited, or said again without what was thought in it, comes back to one of
+// them.
+func (s *Session) prefill(ctx context.Context, prompt, forced []uint32) error {
 	start := time.Now()
 	defer func() { s.stats.PrefillTime += time.Since(start) }()
-	n := min(common(s.tokens, prompt), len(prompt)-1)
+	all := slices.Concat(prompt, forced)
+	n, err := s.state.Rewind(min(common(s.tokens, all), len(all)-1))
+	if err != nil {
+		s.tokens = nil
+		return err
+	}
 	s.tokens = s.tokens[:n]
 	s.stats.Reused += n
-	if logits, err = s.extend(ctx, prompt[n:]); err != nil {
-		return nil, err
+	if err := s.state.Mark(n); err != nil {
+		return err
 	}
-	s.stats.Prefilled += len(prompt) - n
-	return logits, nil
+	if err := s.extend(ctx, all[n:]); err != nil {
+		return err
+	}
+	s.stats.Prefilled += len(all) - n
+	return s.state.Mark(len(prompt) - 1)
 }
 
-// extend runs tokens that follow the cache, in as many passes as they need, and
-// returns the logits after the last one.
-func (s *Session) extend(ctx context.Context, ids []uint32) (logits []float32, err error) {
+// extend runs tokens that follow the cache, and computes the logits after the
+// last one.
+func (s *Session) extend(ctx context.Context, ids []uint32) error {
 	if need := len(s.tokens) + len(ids); need > s.m.info.Context {
-		return nil, &ContextError{Need: need, Context: s.m.info.Context}
+		return &ContextError{Need: need, Context: s.m.info.Context}
 	}
-	for len(ids) > 0 {
-		chunk := ids[:min(len(ids), s.m.backend.Chunk())]
-		ids = ids[len(chunk):]
-		if logits, err = s.feed(ctx, chunk, len(ids) == 0); err != nil {
-			return nil, err
-		}
-	}
-	return logits, nil
-}
-
-// feed runs tokens that follow the cache and returns the logits after the last
-// one, where they are wanted.
-func (s *Session) feed(ctx context.Context, ids []uint32, want bool) ([]float32, error) {
-	b := graph.Batch{IDs: ids, Pos: len(s.tokens)}
-	if want {
-		b.Rows = []int{len(ids) - 1}
-	}
-	logits, err := s.state.Forward(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	s.stats.Passes++
-	s.tokens = append(s.tokens, ids...)
-	return logits, nil
+	ran, passes, err := s.passes.Run(ctx, ids, len(s.tokens), s.logits)
+	s.tokens = append(s.tokens, ids[:ran]...)
+	s.stats.Passes += passes
+	return err
 }
 
 // common returns the length of the longest common prefix.

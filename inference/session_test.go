@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"chorale/inference/internal/drivers"
 )
@@ -222,35 +223,73 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// TestSessionsTogether runs sessions on one model at the same time; each must
-// give what it gives alone.
+// TestSessionsTogether runs eight sessions on one model at the same time, with
+// prompts and answers of different lengths, some sampling. Each must give what it
+// gives alone, whatever the others do: end, are closed, are cancelled, or fail.
 func TestSessionsTogether(t *testing.T) {
-	m := openTiny(t, Options{Threads: 2})
-	const n = 3
+	t.Run("cpu", func(t *testing.T) { sessionsTogether(t, Options{Device: "cpu", Threads: 2}) })
+	t.Run("vulkan", func(t *testing.T) {
+		drivers.Lavapipe.Use(t)
+		sessionsTogether(t, Options{Device: "software"})
+	})
+}
+
+func sessionsTogether(t *testing.T, o Options) {
+	m := openTiny(t, o)
+	const n = 8
 	var want [n][]uint32
+	params := func(i int) Sampling { return Sampling{Temperature: float64(i % 3 / 2), Seed: uint64(i)} }
 	for i := range want {
-		want[i] = take(t, newSession(t, m, Sampling{Temperature: 1, Seed: uint64(i)}), prompt(90, i), nil, 12)
+		s := newSession(t, m, params(i))
+		want[i] = take(t, s, prompt(5+90*i, i), nil, 8+3*i)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	var wg sync.WaitGroup
+	var all sync.WaitGroup
 	for i := range want {
-		s := newSession(t, m, Sampling{Temperature: 1, Seed: uint64(i)})
-		wg.Go(func() {
-			var got []uint32
-			for id, err := range s.Generate(context.Background(), prompt(90, i), nil, nil) {
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if got = append(got, id); len(got) == len(want[i]) {
-					break
-				}
-			}
-			if !slices.Equal(got, want[i]) {
+		s := newSession(t, m, params(i))
+		all.Go(func() {
+			if got := take(t, s, prompt(5+90*i, i), nil, len(want[i])); !slices.Equal(got, want[i]) {
 				t.Errorf("session %d among others: %v, alone %v", i, got, want[i])
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("close session %d: %v", i, err)
 			}
 		})
 	}
-	wg.Wait()
+	all.Go(func() { disturb(t, m) })
+	all.Wait()
+}
+
+// disturb makes sessions that are cancelled at a token or in their prompt, that
+// fail, and that keep the others waiting.
+func disturb(t *testing.T, m *Model) {
+	for i := range 6 {
+		s := newSession(t, m, Sampling{})
+		ctx, cancel := context.WithCancel(t.Context())
+		p := prompt(300, 20+i)
+		if i%3 == 1 {
+			p[250] = 1 << 30 // no such token
+		}
+		if i%3 == 2 {
+			time.AfterFunc(time.Millisecond, cancel)
+		}
+		n, last := 0, error(nil)
+		for _, err := range s.Generate(ctx, p, nil, nil) {
+			if n, last = n+1, err; i%3 == 0 && n == 3 {
+				time.Sleep(2 * time.Millisecond)
+				cancel()
+			}
+		}
+		cancel()
+		if last == nil || (i%3 != 1) != errors.Is(last, context.Canceled) {
+			t.Errorf("disturbance %d ended with %v", i, last)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestForbid(t *testing.T) {

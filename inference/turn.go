@@ -29,12 +29,11 @@ func (t *turn) generate(ctx context.Context, prompt []uint32) error {
 	if err != nil || t.over {
 		return err
 	}
-	logits, err := t.prefill(ctx, slices.Concat(prompt, forced))
-	if err != nil {
+	if err := t.prefill(ctx, prompt, forced); err != nil {
 		return err
 	}
 	for {
-		token, err := t.choose(logits)
+		token, err := t.choose()
 		if err != nil || t.over {
 			return err
 		}
@@ -43,7 +42,7 @@ func (t *turn) generate(ctx context.Context, prompt []uint32) error {
 			return err
 		}
 		start := time.Now()
-		if logits, err = t.extend(ctx, append([]uint32{token}, forced...)); err != nil {
+		if err := t.extend(ctx, append([]uint32{token}, forced...)); err != nil {
 			return err
 		}
 		t.stats.DecodeTime += time.Since(start)
@@ -52,9 +51,9 @@ func (t *turn) generate(ctx context.Context, prompt []uint32) error {
 }
 
 // choose samples a token under the mask.
-func (t *turn) choose(logits []float32) (uint32, error) {
+func (t *turn) choose() (uint32, error) {
 	start := time.Now()
-	token, err := t.sampler.Next(logits, t.constraint.Mask())
+	token, err := t.sampler.Next(t.logits, t.constraint.Mask())
 	if err != nil {
 		return 0, err
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -140,25 +139,6 @@ func TestCancel(t *testing.T) {
 		}
 	}
 	sameStory(t, story(t, s), want)
-}
-
-// TestSequences runs several sequences over one set of weights at once.
-func TestSequences(t *testing.T) {
-	b := small(t, nil)
-	lone := newState(t, b)
-	defer lone.Close()
-	want := story(t, lone)
-	var all sync.WaitGroup
-	for range 4 {
-		s := newState(t, b)
-		defer s.Close()
-		all.Go(func() {
-			for range 3 {
-				sameStory(t, story(t, s), want)
-			}
-		})
-	}
-	all.Wait()
 }
 
 func TestRefusals(t *testing.T) {

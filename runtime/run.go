@@ -42,6 +42,7 @@ type Session struct {
 
 	Version string // of the program, for the lock
 	Engine  string // model and device in words, for the lock
+	Weights string // hash of the model's files, for the lock; empty: not known
 }
 
 // Run carries out the job and leaves a run directory behind. The Result says
@@ -100,7 +101,7 @@ type works struct {
 // open writes the run's lock and makes its works. stop is called when a record
 // cannot be written: what leaves no record does not go on.
 func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error) {
-	lock := Lock{APIVersion: strictyaml.APIVersion, Kind: "TaskLock", Agent: s.Version, Model: s.Engine, Task: s.Job.Task, Files: s.Job.Files}
+	lock := Lock{APIVersion: strictyaml.APIVersion, Kind: "TaskLock", Agent: s.Version, Model: s.Engine, Weights: s.Weights, Task: s.Job.Task, Files: s.Job.Files}
 	if err := dir.writeLock(lock); err != nil {
 		return nil, err
 	}

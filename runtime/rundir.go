@@ -48,6 +48,7 @@ type Lock struct {
 	Kind       string `yaml:"kind"`
 	Agent      string `yaml:"agent"` // version of the program
 	Model      string `yaml:"model"` // what the engine says it opened
+	Weights    string `yaml:"weights,omitempty"` // hash of the model's files, where it is known
 	Task       Task   `yaml:"task"`  // inputs set, texts loaded, defaults filled in
 	Files      []File `yaml:"files"`
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
+	"chorale/configs"
 	"chorale/harmony"
 	"chorale/harmony/constrain"
 	"chorale/inference"
@@ -13,6 +15,7 @@ import (
 
 // engine is an open model with its vocabulary.
 type engine struct {
+	place    checkpoint
 	model    *inference.Model
 	encoding *harmony.Encoding
 	dialect  harmony.Dialect
@@ -21,16 +24,19 @@ type engine struct {
 
 // openEngine opens the model of a task on its device. Notice is told in a
 // sentence what the user may want to know.
-func openEngine(ctx context.Context, spec runtime.ModelSpec, notice func(string)) (*engine, error) {
-	model, err := inference.Open(ctx, spec.Ref, inference.Options{
+func openEngine(ctx context.Context, spec runtime.ModelSpec, models configs.Models, notice func(string)) (_ *engine, err error) {
+	e := &engine{}
+	if e.place, err = findModel(ctx, spec.Ref, models); err != nil {
+		return nil, fmt.Errorf("open model %q: %w", spec.Ref, err)
+	}
+	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
 		Device: spec.Device, Context: spec.ContextTokens, Notice: notice,
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, e.Close())
 	}
-	e := &engine{model: model}
 	if err := e.readVocabulary(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open model %q: %w", spec.Ref, err), model.Close())
+		return nil, errors.Join(fmt.Errorf("open model %q: %w", spec.Ref, err), e.Close())
 	}
 	return e, nil
 }
@@ -97,10 +103,16 @@ func (e *engine) forbidden() []uint32 {
 // String says what computes: "pocket on CPU (2 threads)".
 func (e *engine) String() string {
 	info := e.model.Info()
-	return info.Name + " on " + info.Device
+	return cmp.Or(e.place.name, info.Name) + " on " + info.Device
 }
 
-func (e *engine) Close() error { return e.model.Close() }
+// Close frees the model, and gives it back.
+func (e *engine) Close() (err error) {
+	if e.model != nil {
+		err = e.model.Close()
+	}
+	return errors.Join(err, e.place.Close())
+}
 
 func value[T any](p *T) T {
 	if p == nil {

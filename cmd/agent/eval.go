@@ -68,7 +68,7 @@ func (f *evalFlags) run(cmd *cobra.Command, std streams, path string) error {
 	if len(episodes) == 0 {
 		return fmt.Errorf("%s holds no episode of the kinds asked for", path)
 	}
-	e, err := openEngine(cmd.Context(), runtime.ModelSpec{Ref: cfg.Model, Device: cfg.Device}, func(string) {})
+	e, err := openEngine(cmd.Context(), runtime.ModelSpec{Ref: cfg.Model, Device: cfg.Device}, cfg.Models, func(string) {})
 	if err != nil {
 		return &exitError{code: runtime.ExitModel, err: err}
 	}

@@ -269,12 +269,3 @@ func (s *Store) Remove(m Model) error {
 	}
 	return nil
 }
-
-// Folder returns the model that was pulled into a folder of its own.
-func Folder(dir string) (Model, error) {
-	m, err := readModel(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Model{}, fmt.Errorf("%s: %w by `agent model pull --to`: there is nothing to compare its files with", dir, ErrNotPulled)
-	}
-	return m, err
-}

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"math"
 	"simd/archsimd"
 	"unsafe"
 )
@@ -46,11 +45,9 @@ func bytes16(p unsafe.Pointer, i int) u32x16 {
 
 func store16(p unsafe.Pointer, i int, v f32x16) { v.Store((*[16]float32)(unsafe.Add(p, i))) }
 
-// all16 has the number with these bits in every lane.
+// all16 has the number with these bits in every lane. The compiler does not
+// move it out of a loop.
 func all16(bits uint32) u32x16 { return archsimd.BroadcastUint32x16(bits) }
-
-// num16 is all16 of a constant.
-func num16(v float32) f32x16 { return all16(math.Float32bits(v)).AsFloat32x16() }
 
 // halve16 adds the upper eight lanes to the lower ones.
 func halve16(v f32x16) archsimd.Float32x8 { return v.GetLo().Add(v.GetHi()) }
@@ -87,28 +84,28 @@ func mul16(l *lanes, w, x, y *float32, n int) {
 	archsimd.ClearAVXUpperBits()
 }
 
-func fold16(l *[groupRows][16]float32) (sums [groupRows]float32) {
+func fold16(sums *[groupRows]float32, l *[groupRows][16]float32) {
 	p := unsafe.Pointer(l)
-	add16(load16(p, 0), load16(p, 64), load16(p, 128), load16(p, 192)).Store(&sums)
+	add16(load16(p, 0), load16(p, 64), load16(p, 128), load16(p, 192)).Store(sums)
 	archsimd.ClearAVXUpperBits()
-	return sums
 }
 
 // What follows takes a block of 32 weights apart: even elements and odd ones.
 
-// bf16x16 takes 64 bytes.
-func bf16x16(w u32x16) (even, odd f32x16) {
-	return w.ShiftAllLeft(16).AsFloat32x16(), w.And(all16(0xffff0000)).AsFloat32x16()
+// bf16x16 takes 64 bytes and the mask of the upper half of a number.
+func bf16x16(w, upper u32x16) (even, odd f32x16) {
+	return w.ShiftAllLeft(16).AsFloat32x16(), w.And(upper).AsFloat32x16()
 }
 
-// mxfp4x16 takes 16 bytes and the block's scale. A permutation looks at the low
-// four bits of an index alone.
-func mxfp4x16(p unsafe.Pointer, i int, scale byte) (even, odd f32x16) {
+// mxfp4x16 takes 16 bytes, the block's scale and the number 4. A permutation
+// looks at the low four bits of an index alone. Shifting by the plain number
+// would go by way of a legacy SSE instruction.
+func mxfp4x16(p unsafe.Pointer, i int, scale byte, four u32x16) (even, odd f32x16) {
 	w, t := bytes16(p, i), archsimd.LoadFloat32x16(&scaled[scale])
-	return t.Permute(w), t.Permute(w.ShiftAllRight(4))
+	return t.Permute(w), t.Permute(w.ShiftRight(four))
 }
 
-// nibbles17 has the place of each element in the eight 16-bit words of GGUF's
+// evens17 and odds17 have the place of each element in the eight 16-bit words of GGUF's
 // block, which stand twice in a vector.
 var evens17, odds17 = func() (even, odd [16]uint32) {
 	for j := range 16 {
@@ -140,9 +137,10 @@ func unpackBF16x16(dst []float32, step, n int, data, _ []byte) {
 		return
 	}
 	_, _ = dst[(2*n-1)*step+15], data[64*n-1]
+	upper := all16(0xffff0000)
 	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
 	for i := range n {
-		even, odd := bf16x16(words16(p, 64*i))
+		even, odd := bf16x16(words16(p, 64*i), upper)
 		store16(d, 8*i*step, even)
 		store16(d, 8*i*step+4*step, odd)
 	}
@@ -169,8 +167,9 @@ func unpackMXFP4x16(dst []float32, step, n int, data, scales []byte) {
 	}
 	_, _, _ = dst[(2*n-1)*step+15], data[16*n-1], scales[n-1]
 	d, p, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), unsafe.Pointer(&scales[0])
+	four := all16(4)
 	for i := range n {
-		even, odd := mxfp4x16(p, 16*i, byteAt(s, i))
+		even, odd := mxfp4x16(p, 16*i, byteAt(s, i), four)
 		store16(d, 8*i*step, even)
 		store16(d, 8*i*step+4*step, odd)
 	}
@@ -211,6 +210,7 @@ func store3(sums *[TileRows]float32, r int, a, b, c f32x16) {
 func dotBF16x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
 	n := len(x) / Block
 	_, _ = data[TileRows*64*n-1], x[Block*n-1]
+	upper := all16(0xffff0000)
 	xx := unsafe.Pointer(&x[0])
 	for r := range third {
 		p := unsafe.Pointer(&data[r*64*n])
@@ -218,9 +218,9 @@ func dotBF16x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
 		var a, b, c f32x16
 		for i := 0; i < 64*n; i += 64 {
 			u, v := load16(xx, 2*i), load16(xx, 2*i+64)
-			ae, ao := bf16x16(words16(p, i))
-			be, bo := bf16x16(words16(q, i))
-			ce, co := bf16x16(words16(s, i))
+			ae, ao := bf16x16(words16(p, i), upper)
+			be, bo := bf16x16(words16(q, i), upper)
+			ce, co := bf16x16(words16(s, i), upper)
 			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
 			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
 		}
@@ -253,6 +253,7 @@ func dotQ8x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
 func dotMXFP4x16(sums *[TileRows]float32, data, scales []byte, x []float32) {
 	n := len(x) / Block
 	_, _, _ = data[TileRows*16*n-1], scales[TileRows*n-1], x[Block*n-1]
+	four := all16(4)
 	xx := unsafe.Pointer(&x[0])
 	for r := range third {
 		p, f := unsafe.Pointer(&data[r*16*n]), unsafe.Pointer(&scales[r*n])
@@ -261,9 +262,9 @@ func dotMXFP4x16(sums *[TileRows]float32, data, scales []byte, x []float32) {
 		var a, b, c f32x16
 		for i := range n {
 			u, v := load16(xx, 128*i), load16(xx, 128*i+64)
-			ae, ao := mxfp4x16(p, 16*i, byteAt(f, i))
-			be, bo := mxfp4x16(q, 16*i, byteAt(g, i))
-			ce, co := mxfp4x16(s, 16*i, byteAt(h, i))
+			ae, ao := mxfp4x16(p, 16*i, byteAt(f, i), four)
+			be, bo := mxfp4x16(q, 16*i, byteAt(g, i), four)
+			ce, co := mxfp4x16(s, 16*i, byteAt(h, i), four)
 			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
 			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
 		}

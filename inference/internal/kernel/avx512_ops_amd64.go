@@ -13,12 +13,12 @@ func widen16(dst []float32, halves []uint16) {
 	if n > 0 {
 		_ = halves[len(dst)-1]
 		d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&halves[0])
-		bias := num16(0x1p112) // moves the exponent's bias, denormals included
-		top, infinite := all16(0x0f7fffff), all16(0x7f800000)
+		bias := all16(math.Float32bits(0x1p112)).AsFloat32x16() // moves the exponent's bias, denormals included
+		signs, rest, top, infinite := all16(0x8000), all16(0x7fff), all16(0x0f7fffff), all16(0x7f800000)
 		for i := 0; i < n; i += 16 {
 			h := archsimd.LoadUint16x16((*[16]uint16)(unsafe.Add(p, 2*i))).ExtendToUint32()
-			sign := h.And(all16(0x8000)).ShiftAllLeft(16)
-			v := h.And(all16(0x7fff)).ShiftAllLeft(13)
+			sign := h.And(signs).ShiftAllLeft(16)
+			v := h.And(rest).ShiftAllLeft(13)
 			special := infinite.Masked(v.Greater(top))
 			v = v.AsFloat32x16().Mul(bias).AsUint32x16()
 			store16(d, 4*i, v.Or(sign).Or(special).AsFloat32x16())
@@ -85,12 +85,15 @@ func mix16(dst, weights, values []float32) {
 	}
 }
 
+// broadcast16 has the number in every lane.
+func broadcast16(v float32) f32x16 { return all16(math.Float32bits(v)).AsFloat32x16() }
+
 func axpy16(dst, v []float32, p float32) {
 	n := len(dst) &^ 15
 	if n > 0 {
 		_ = v[n-1]
 		d, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&v[0])
-		f := num16(p)
+		f := broadcast16(p)
 		for i := 0; i < 4*n; i += 64 {
 			store16(d, i, load16(s, i).MulAdd(f, load16(d, i)))
 		}
@@ -106,20 +109,23 @@ func keepNaN16(v, x f32x16) f32x16 {
 
 // exp16 is Exp in f32, within 2 units in the last place.
 func exp16(a f32x16) f32x16 {
-	x := a.Max(num16(-200)).Min(num16(200))
-	k := x.Mul(num16(math.Log2E)).RoundToEvenScaled(0)
-	r := k.MulAdd(num16(-ln2High), x)
-	r = k.MulAdd(num16(-ln2Low), r)
-	p := num16(expTerms[0])
-	p = p.MulAdd(r, num16(expTerms[1]))
-	p = p.MulAdd(r, num16(expTerms[2]))
-	p = p.MulAdd(r, num16(expTerms[3]))
-	p = p.MulAdd(r, num16(expTerms[4]))
-	p = p.MulAdd(r, num16(expTerms[5]))
-	p = p.MulAdd(r, num16(1))
-	p = p.MulAdd(r, num16(1))
+	c := &expTerms
+	x := a.Max(term16(&c.least)).Min(term16(&c.most))
+	k := x.Mul(term16(&c.log2e)).RoundToEvenScaled(0)
+	r := k.MulAdd(term16(&c.ln2High), x)
+	r = k.MulAdd(term16(&c.ln2Low), r)
+	p := term16(&c.poly[0])
+	p = p.MulAdd(r, term16(&c.poly[1]))
+	p = p.MulAdd(r, term16(&c.poly[2]))
+	p = p.MulAdd(r, term16(&c.poly[3]))
+	p = p.MulAdd(r, term16(&c.poly[4]))
+	p = p.MulAdd(r, term16(&c.poly[5]))
+	p = p.MulAdd(r, term16(&c.poly[6]))
+	p = p.MulAdd(r, term16(&c.poly[6]))
 	return keepNaN16(p.Scale(k), a)
 }
+
+func term16(t *[16]float32) f32x16 { return archsimd.LoadFloat32x16(t) }
 
 func softmax16(scores []float32, scale, sink float32) float32 {
 	n := len(scores) &^ 15
@@ -127,7 +133,7 @@ func softmax16(scores []float32, scale, sink float32) float32 {
 		return softmaxScalar(scores, scale, sink)
 	}
 	p := unsafe.Pointer(&scores[0])
-	f, m := num16(scale), num16(sink)
+	f, m := broadcast16(scale), broadcast16(sink)
 	for i := 0; i < 4*n; i += 64 {
 		v := load16(p, i).Mul(f)
 		store16(p, i, v)
@@ -151,7 +157,7 @@ func softmax16(scores []float32, scale, sink float32) float32 {
 		sum += e
 	}
 	var total f32x16
-	m = num16(top)
+	m = broadcast16(top)
 	for i := 0; i < 4*n; i += 64 {
 		v := exp16(load16(p, i).Sub(m))
 		store16(p, i, v)
@@ -180,7 +186,7 @@ func norm16(dst, x, gain []float32, eps float32) {
 	var lane [8]float64
 	lo.Add(hi).Store(&lane)
 	archsimd.ClearAVXUpperBits()
-	f := num16(rootScale(lane, n, eps))
+	f := broadcast16(rootScale(lane, n, eps))
 	for i := 0; i < 4*n; i += 64 {
 		store16(d, i, load16(p, i).Mul(f).Mul(load16(g, i)))
 	}
@@ -193,7 +199,7 @@ func swiglu16(dst, u []float32, alpha, limit float32) {
 		_ = u[2*n-1]
 		d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&u[0])
 		even, odd := archsimd.LoadUint32x16(&evens), archsimd.LoadUint32x16(&odds)
-		most, least, one, slope := num16(limit), num16(-limit), num16(1), num16(-alpha)
+		most, least, one, slope := broadcast16(limit), broadcast16(-limit), all16(oneBits).AsFloat32x16(), broadcast16(-alpha)
 		for i := 0; i < 4*n; i += 64 {
 			v, w := load16(p, 2*i), load16(p, 2*i+64)
 			v, w = v.ConcatPermute(w, even), v.ConcatPermute(w, odd)

@@ -47,7 +47,7 @@ type lanes [groupIns * groupRows][16]float32
 
 // vectorMultiply returns Set.multiply from two parts: mul adds the products of n
 // columns of a group to its lanes, fold adds the lanes up.
-func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(l *[groupRows][16]float32) [groupRows]float32) func(*Scratch, Rows) {
+func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(sums *[groupRows]float32, l *[groupRows][16]float32)) func(*Scratch, Rows) {
 	return func(s *Scratch, x Rows) {
 		const groups = TileRows / groupRows
 		for ins := 0; ins < len(s.Sums); ins += blockIns {
@@ -72,7 +72,7 @@ func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(l *[g
 			for j := range sums {
 				for g := range groups {
 					l := (*[groupRows][16]float32)(all[j/2*groups+g][j%2*groupRows:])
-					*(*[groupRows]float32)(sums[j][g*groupRows:]) = fold(l)
+					fold((*[groupRows]float32)(sums[j][g*groupRows:]), l)
 				}
 			}
 		}
@@ -103,14 +103,25 @@ func rootScale(lanes [8]float64, n int, eps float32) float32 {
 	return float32(1 / math.Sqrt(sum/float64(n)+float64(eps)))
 }
 
-// e^r on [-ln2/2, ln2/2]: ln2 in two parts, and the polynomial's terms from the
-// seventh power to the second (Cephes' expf, Taylor's two last terms apart).
-const (
-	ln2High = 0.693359375
-	ln2Low  = -2.12194440e-4
-)
+// expTerms are the constants of the exponential, each in every lane: limits, ln2
+// in two parts, and the polynomial for e^r on [-ln2/2, ln2/2] from the seventh
+// power down to the second and one (Cephes' expf).
+var expTerms = func() (t struct {
+	least, most, log2e, ln2High, ln2Low [16]float32
+	poly                                [7][16]float32
+}) {
+	poly := [7]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1}
+	for i := range 16 {
+		t.least[i], t.most[i], t.log2e[i] = -200, 200, math.Log2E
+		t.ln2High[i], t.ln2Low[i] = -0.693359375, 2.12194440e-4
+		for j, v := range poly {
+			t.poly[j][i] = v
+		}
+	}
+	return t
+}()
 
-var expTerms = [6]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
+const oneBits = 0x3f800000 // of 1
 
 // add8 adds the lanes of four sums, neighbours first.
 func add8(a, b, c, d archsimd.Float32x8) archsimd.Float32x4 {

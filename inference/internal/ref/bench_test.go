@@ -1,0 +1,82 @@
+package ref
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+	"chorale/inference/synth"
+)
+
+// BenchmarkShapes computes two layers of gpt-oss-20b's shape, vocabulary and
+// all: 3.3 GB, of random weights, or of the checkpoint that AGENT_BENCH_MODEL
+// names. It reports what a step of decoding reads of the weights and how fast a
+// prompt is taken in.
+func BenchmarkShapes(b *testing.B) {
+	var c *graph.Config
+	var w *graph.Weights
+	if path := os.Getenv("AGENT_BENCH_MODEL"); path != "" {
+		c, w = golden.Open(b, path)
+	} else {
+		m := synth.Presets["20b"]
+		m.Layers = 2
+		c, w = golden.Synth(b, m)
+	}
+	for _, threads := range []int{1, 2} {
+		back := New(c, w, Options{Threads: threads})
+		defer back.Close()
+		state, err := back.NewState(4096)
+		if err != nil {
+			b.Fatal(err)
+		}
+		feed := func(pos, n, seed int) {
+			ids := make([]uint32, n)
+			for i := range ids {
+				ids[i] = uint32((seed*n + i) * 7919 % c.Vocab)
+			}
+			if _, err := state.Forward(context.Background(), graph.Batch{IDs: ids, Pos: pos, Rows: []int{n - 1}}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for _, n := range []int{128, 512} {
+			b.Run(fmt.Sprintf("prefill%d/threads%d", n, threads), func(b *testing.B) {
+				for i := 0; b.Loop(); i++ {
+					feed(0, n, i)
+				}
+				b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "tok/s")
+			})
+		}
+		b.Run(fmt.Sprintf("decode/threads%d", threads), func(b *testing.B) {
+			feed(0, 64, 0)
+			pos := 64
+			for b.Loop() {
+				feed(pos, 1, pos)
+				pos++
+			}
+			b.ReportMetric(float64(b.N)*float64(stepBytes(c, w))/b.Elapsed().Seconds()/1e9, "GB/s")
+		})
+		if err := state.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// stepBytes is what one token reads of the weights: everything once, but of the
+// embedding a row and of the experts the chosen ones.
+func stepBytes(c *graph.Config, w *graph.Weights) int64 {
+	_, all := w.Size()
+	all -= int64(len(w.Embedding.Data)) * int64(c.Vocab-1) / int64(c.Vocab)
+	for _, l := range w.Layers {
+		for _, t := range []*graph.Affine{&l.Up, &l.Down} {
+			n := int64(len(t.W.Data) + len(t.W.Scales) + len(t.B.Data))
+			if t.W.Odd != nil {
+				n *= 2
+			}
+			all -= n * int64(c.Experts-c.TopK) / int64(c.Experts)
+		}
+	}
+	return all
+}

@@ -10,7 +10,7 @@ import (
 // avx512 keeps the 16 lanes of a sum in one vector.
 var avx512 = &Set{
 	Name:     "AVX-512",
-	unpack:   [formats]unpacker{unpackBF16x16, unpackF16, unpackF32, unpackQ8x16, unpackMXFP4x16, unpackMXFP4x17x16},
+	unpack:   [formats]unpacker{unpackBF16x16, unpackF16x16, unpackF32x16, unpackQ8x16, unpackMXFP4x16, unpackMXFP4x17x16},
 	group:    groupRows,
 	multiply: vectorMultiply(mul16, fold16),
 	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
@@ -130,6 +130,45 @@ func q8x16(p unsafe.Pointer, i int) (even, odd f32x16) {
 	w := archsimd.LoadInt16x16((*[16]int16)(unsafe.Add(p, i+2))).ExtendToInt32()
 	even = w.ShiftAllLeft(24).ShiftAllRight(24).ConvertToFloat32().Mul(scale)
 	return even, w.ShiftAllRight(8).ConvertToFloat32().Mul(scale)
+}
+
+// f16x16 widens halves.
+func f16x16(h u32x16) f32x16 {
+	c := &halfTerms
+	v := h.And(archsimd.LoadUint32x16(&c.rest)).ShiftAllLeft(13)
+	special := archsimd.LoadUint32x16(&c.infinite).Masked(v.Greater(archsimd.LoadUint32x16(&c.top)))
+	v = v.AsFloat32x16().Mul(archsimd.LoadUint32x16(&c.bias).AsFloat32x16()).AsUint32x16()
+	return v.Or(h.And(archsimd.LoadUint32x16(&c.sign)).ShiftAllLeft(16)).Or(special).AsFloat32x16()
+}
+
+func unpackF16x16(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[64*n-1]
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	low, sixteen := all16(0xffff), all16(16)
+	for i := range n {
+		w := words16(p, 64*i)
+		store16(d, 8*i*step, f16x16(w.And(low)))
+		store16(d, 8*i*step+4*step, f16x16(w.ShiftRight(sixteen)))
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackF32x16(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[128*n-1]
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	even, odd := archsimd.LoadUint32x16(&evens), archsimd.LoadUint32x16(&odds)
+	for i := range n {
+		v, w := load16(p, 128*i), load16(p, 128*i+64)
+		store16(d, 8*i*step, v.ConcatPermute(w, even))
+		store16(d, 8*i*step+4*step, v.ConcatPermute(w, odd))
+	}
+	archsimd.ClearAVXUpperBits()
 }
 
 func unpackBF16x16(dst []float32, step, n int, data, _ []byte) {

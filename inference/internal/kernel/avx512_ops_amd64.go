@@ -13,15 +13,9 @@ func widen16(dst []float32, halves []uint16) {
 	if n > 0 {
 		_ = halves[len(dst)-1]
 		d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&halves[0])
-		bias := all16(math.Float32bits(0x1p112)).AsFloat32x16() // moves the exponent's bias, denormals included
-		signs, rest, top, infinite := all16(0x8000), all16(0x7fff), all16(0x0f7fffff), all16(0x7f800000)
 		for i := 0; i < n; i += 16 {
 			h := archsimd.LoadUint16x16((*[16]uint16)(unsafe.Add(p, 2*i))).ExtendToUint32()
-			sign := h.And(signs).ShiftAllLeft(16)
-			v := h.And(rest).ShiftAllLeft(13)
-			special := infinite.Masked(v.Greater(top))
-			v = v.AsFloat32x16().Mul(bias).AsUint32x16()
-			store16(d, 4*i, v.Or(sign).Or(special).AsFloat32x16())
+			store16(d, 4*i, f16x16(h))
 		}
 		archsimd.ClearAVXUpperBits()
 	}
@@ -139,23 +133,10 @@ func softmax16(scores []float32, scale, sink float32) float32 {
 		store16(p, i, v)
 		m = m.Max(v)
 	}
-	var tops padded
+	var tops [16]float32
 	m.Store(&tops)
 	archsimd.ClearAVXUpperBits()
-	top := sink
-	for _, v := range tops {
-		top = max(top, v)
-	}
-	for i, v := range scores[n:] {
-		scores[n+i] = v * scale
-		top = max(top, v*scale)
-	}
-	sum := Exp(sink - top)
-	for i, v := range scores[n:] {
-		e := Exp(v - top)
-		scores[n+i] = e
-		sum += e
-	}
+	top, sum := softmaxRest(scores[n:], scale, sink, tops[:])
 	var total f32x16
 	m = broadcast16(top)
 	for i := 0; i < 4*n; i += 64 {

@@ -23,6 +23,9 @@ import (
 func vectorSets() []*Set {
 	cpu := archsimd.X86
 	var sets []*Set
+	if cpu.AVX2() && cpu.FMA() {
+		sets = append(sets, avx2)
+	}
 	if cpu.AVX512() {
 		sets = append(sets, avx512)
 	}
@@ -94,9 +97,6 @@ func byteAt(p unsafe.Pointer, i int) byte   { return *(*byte)(unsafe.Add(p, i)) 
 func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
 func wordAt(p unsafe.Pointer, i int) uint32 { return *(*uint32)(unsafe.Add(p, i)) }
 
-// padded is an array for numbers that do not fill a vector.
-type padded = [16]float32
-
 // rootScale is 1/sqrt(mean + eps) from the lanes of a sum of n squares.
 func rootScale(lanes [8]float64, n int, eps float32) float32 {
 	sum := (lanes[0] + lanes[4] + (lanes[2] + lanes[6])) + (lanes[1] + lanes[5] + (lanes[3] + lanes[7]))
@@ -109,10 +109,14 @@ func rootScale(lanes [8]float64, n int, eps float32) float32 {
 var expTerms = func() (t struct {
 	least, most, log2e, ln2High, ln2Low [16]float32
 	poly                                [7][16]float32
+	one, bias                           [8]uint32
 }) {
 	poly := [7]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1}
+	for i := range 8 {
+		t.one[i], t.bias[i] = 1, 127
+	}
 	for i := range 16 {
-		t.least[i], t.most[i], t.log2e[i] = -200, 200, math.Log2E
+		t.least[i], t.most[i], t.log2e[i] = -150, 150, math.Log2E
 		t.ln2High[i], t.ln2Low[i] = -0.693359375, 2.12194440e-4
 		for j, v := range poly {
 			t.poly[j][i] = v
@@ -120,6 +124,35 @@ var expTerms = func() (t struct {
 	}
 	return t
 }()
+
+// halfTerms are the constants of widening a half: its sign, the rest, the largest
+// finite number and an infinite one when the rest stands in its new place, and
+// the factor that moves the exponent's bias, denormals included.
+var halfTerms = func() (t struct{ sign, rest, top, infinite, bias [16]uint32 }) {
+	for i := range 16 {
+		t.sign[i], t.rest[i], t.top[i], t.infinite[i], t.bias[i] = 0x8000, 0x7fff, 0x0f7fffff, 0x7f800000, math.Float32bits(0x1p112)
+	}
+	return t
+}()
+
+// softmaxRest scales the scores that fill no vector, finds the top of all and
+// turns these scores and the sink into weights.
+func softmaxRest(scores []float32, scale, sink float32, tops []float32) (top, sum float32) {
+	top = sink
+	for _, v := range tops {
+		top = max(top, v)
+	}
+	for i, v := range scores {
+		scores[i] = v * scale
+		top = max(top, v*scale)
+	}
+	sum = Exp(sink - top)
+	for i, v := range scores {
+		scores[i] = Exp(v - top)
+		sum += scores[i]
+	}
+	return top, sum
+}
 
 const oneBits = 0x3f800000 // of 1
 

@@ -1,0 +1,337 @@
+//go:build goexperiment.simd
+
+package kernel
+
+import (
+	"simd/archsimd"
+	"unsafe"
+)
+
+// avx2 keeps the 16 lanes of a sum in two vectors. Its products are to the bit
+// those of avx512.
+var avx2 = &Set{
+	Name:     "AVX2",
+	unpack:   [formats]unpacker{unpackBF16x8, unpackF16x8, unpackF32x8, unpackQ8x8, unpackMXFP4x8, unpackMXFP4x17x8},
+	group:    groupRows,
+	multiply: vectorMultiply(mul8, fold8),
+	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
+		BF16: dotBF16x8, Q8_0: dotQ8x8, MXFP4: dotMXFP4x8, MXFP4_17: dotMXFP4x17x8,
+	},
+	Widen:   widen8,
+	Score:   score8,
+	Mix:     mix8,
+	Axpy:    axpy8,
+	Softmax: softmax8,
+	Norm:    norm8,
+	SwiGLU:  swiglu8,
+}
+
+type (
+	f32x8 = archsimd.Float32x8
+	u32x8 = archsimd.Uint32x8
+)
+
+// load8, words8, halves8 and bytes8 read eight numbers at a distance of i bytes.
+func load8(p unsafe.Pointer, i int) f32x8 {
+	return archsimd.LoadFloat32x8((*[8]float32)(unsafe.Add(p, i)))
+}
+
+func words8(p unsafe.Pointer, i int) u32x8 {
+	return archsimd.LoadUint32x8((*[8]uint32)(unsafe.Add(p, i)))
+}
+
+func halves8(p unsafe.Pointer, i int) u32x8 {
+	return archsimd.LoadUint16x8((*[8]uint16)(unsafe.Add(p, i))).ExtendToUint32()
+}
+
+func store8(p unsafe.Pointer, i int, v f32x8) { v.Store((*[8]float32)(unsafe.Add(p, i))) }
+
+// all8 has the number with these bits in every lane.
+func all8(bits uint32) u32x8 { return archsimd.BroadcastUint32x8(bits) }
+
+func mul8(l *lanes, w, x, y *float32, n int) {
+	for half := 0; half < 64; half += 32 { // of each vector of 16
+		ww, xx, yy, ll := unsafe.Add(unsafe.Pointer(w), half), unsafe.Add(unsafe.Pointer(x), half), unsafe.Add(unsafe.Pointer(y), half), unsafe.Add(unsafe.Pointer(l), half)
+		a0, a1, a2, a3 := load8(ll, 0), load8(ll, 64), load8(ll, 128), load8(ll, 192)
+		b0, b1, b2, b3 := load8(ll, 256), load8(ll, 320), load8(ll, 384), load8(ll, 448)
+		for i := 0; i < 4*n; i += 64 {
+			r := unsafe.Add(ww, groupRows*i)
+			u, v := load8(xx, i), load8(yy, i)
+			w := load8(r, 0)
+			a0, b0 = w.MulAdd(u, a0), w.MulAdd(v, b0)
+			w = load8(r, 64)
+			a1, b1 = w.MulAdd(u, a1), w.MulAdd(v, b1)
+			w = load8(r, 128)
+			a2, b2 = w.MulAdd(u, a2), w.MulAdd(v, b2)
+			w = load8(r, 192)
+			a3, b3 = w.MulAdd(u, a3), w.MulAdd(v, b3)
+		}
+		store8(ll, 0, a0)
+		store8(ll, 64, a1)
+		store8(ll, 128, a2)
+		store8(ll, 192, a3)
+		store8(ll, 256, b0)
+		store8(ll, 320, b1)
+		store8(ll, 384, b2)
+		store8(ll, 448, b3)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func fold8(sums *[groupRows]float32, l *[groupRows][16]float32) {
+	p := unsafe.Pointer(l)
+	a, b := load8(p, 0).Add(load8(p, 32)), load8(p, 64).Add(load8(p, 96))
+	c, d := load8(p, 128).Add(load8(p, 160)), load8(p, 192).Add(load8(p, 224))
+	add8(a, b, c, d).Store(sums)
+	archsimd.ClearAVXUpperBits()
+}
+
+// What follows takes a block of 32 weights apart: the even elements of its first
+// half and of its second, then the odd ones.
+
+func bf16x8(p unsafe.Pointer, i int, upper u32x8) (e, f, o, q f32x8) {
+	v, w := words8(p, i), words8(p, i+32)
+	return v.ShiftAllLeft(16).AsFloat32x8(), w.ShiftAllLeft(16).AsFloat32x8(), v.And(upper).AsFloat32x8(), w.And(upper).AsFloat32x8()
+}
+
+// e2m1x8 looks codes up: the magnitude by the low three bits, all that a
+// permutation looks at; the sign is the fourth bit, shifted to its place.
+func e2m1x8(table f32x8, codes, signs, sign u32x8) f32x8 {
+	return table.Permute(codes).AsUint32x8().Xor(signs.And(sign)).AsFloat32x8()
+}
+
+func mxfp4x8(p unsafe.Pointer, i int, scale byte, four, sign u32x8) (e, f, o, q f32x8) {
+	t := archsimd.LoadFloat32x8((*[8]float32)(scaled[scale][:8]))
+	b := archsimd.LoadUint8x16((*[16]byte)(unsafe.Add(p, i))).ExtendToUint16()
+	v, w := b.GetLo().ExtendToUint32(), b.GetHi().ExtendToUint32()
+	e, f = e2m1x8(t, v, v.ShiftAllLeft(28), sign), e2m1x8(t, w, w.ShiftAllLeft(28), sign)
+	o, q = e2m1x8(t, v.ShiftRight(four), v.ShiftAllLeft(24), sign), e2m1x8(t, w.ShiftRight(four), w.ShiftAllLeft(24), sign)
+	return e, f, o, q
+}
+
+func mxfp4x17x8(p unsafe.Pointer, i int, four, sign u32x8) (e, f, o, q f32x8) {
+	t := archsimd.LoadFloat32x8((*[8]float32)(scaled[byteAt(p, i)][:8]))
+	v := halves8(p, i+1)
+	e = e2m1x8(t, v, v.ShiftAllLeft(28), sign)
+	w := v.ShiftRight(four)
+	f = e2m1x8(t, w, v.ShiftAllLeft(24), sign)
+	w = w.ShiftRight(four)
+	o = e2m1x8(t, w, v.ShiftAllLeft(20), sign)
+	return e, f, o, e2m1x8(t, w.ShiftRight(four), v.ShiftAllLeft(16), sign)
+}
+
+func q8x8(p unsafe.Pointer, i int, up24 u32x8) (e, f, o, q f32x8) {
+	scale := all8(halfAt(p, i)).AsFloat32x8()
+	up, down := up24.AsInt32x8(), archsimd.BroadcastInt32x8(8)
+	v := archsimd.LoadInt16x8((*[8]int16)(unsafe.Add(p, i+2))).ExtendToInt32()
+	w := archsimd.LoadInt16x8((*[8]int16)(unsafe.Add(p, i+18))).ExtendToInt32()
+	e, f = v.ShiftLeft(up).ShiftRight(up).ConvertToFloat32().Mul(scale), w.ShiftLeft(up).ShiftRight(up).ConvertToFloat32().Mul(scale)
+	return e, f, v.ShiftRight(down).ConvertToFloat32().Mul(scale), w.ShiftRight(down).ConvertToFloat32().Mul(scale)
+}
+
+// f16x8 widens eight halves.
+func f16x8(h u32x8) f32x8 {
+	c := &halfTerms
+	sign := h.And(words8(unsafe.Pointer(&c.sign), 0)).ShiftAllLeft(16)
+	v := h.And(words8(unsafe.Pointer(&c.rest), 0)).ShiftAllLeft(13)
+	special := v.AsInt32x8().Greater(words8(unsafe.Pointer(&c.top), 0).AsInt32x8()).ToInt32x8().AsUint32x8().And(words8(unsafe.Pointer(&c.infinite), 0))
+	v = v.AsFloat32x8().Mul(words8(unsafe.Pointer(&c.bias), 0).AsFloat32x8()).AsUint32x8()
+	return v.Or(sign).Or(special).AsFloat32x8()
+}
+
+func store4x8(dst unsafe.Pointer, i, step int, e, f, o, q f32x8) {
+	d := unsafe.Add(dst, 8*i*step)
+	store8(d, 0, e)
+	store8(d, 32, f)
+	d = unsafe.Add(d, 4*step)
+	store8(d, 0, o)
+	store8(d, 32, q)
+}
+
+func unpackBF16x8(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[64*n-1]
+	d, p, upper := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), all8(0xffff0000)
+	for i := range n {
+		a, b, c, e := bf16x8(p, 64*i, upper)
+		store4x8(d, i, step, a, b, c, e)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackF16x8(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[64*n-1]
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	low, sixteen := all8(0xffff), all8(16)
+	for i := range n {
+		v, w := words8(p, 64*i), words8(p, 64*i+32)
+		store4x8(d, i, step, f16x8(v.And(low)), f16x8(w.And(low)), f16x8(v.ShiftRight(sixteen)), f16x8(w.ShiftRight(sixteen)))
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackF32x8(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[128*n-1]
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	order := archsimd.LoadUint32x8(&evensFirst)
+	for i := range n {
+		a, b := load8(p, 128*i).Permute(order), load8(p, 128*i+32).Permute(order)
+		c, e := load8(p, 128*i+64).Permute(order), load8(p, 128*i+96).Permute(order)
+		store4x8(d, i, step, a.Select128FromPair(0, 2, b), c.Select128FromPair(0, 2, e), a.Select128FromPair(1, 3, b), c.Select128FromPair(1, 3, e))
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+// evensFirst puts the even numbers of a vector before the odd ones.
+var evensFirst = [8]uint32{0, 2, 4, 6, 1, 3, 5, 7}
+
+func unpackQ8x8(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[34*n-1]
+	d, p, up := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), all8(24)
+	for i := range n {
+		a, b, c, e := q8x8(p, 34*i, up)
+		store4x8(d, i, step, a, b, c, e)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackMXFP4x8(dst []float32, step, n int, data, scales []byte) {
+	if n == 0 {
+		return
+	}
+	_, _, _ = dst[(2*n-1)*step+15], data[16*n-1], scales[n-1]
+	d, p, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), unsafe.Pointer(&scales[0])
+	four, sign := all8(4), all8(1<<31)
+	for i := range n {
+		a, b, c, e := mxfp4x8(p, 16*i, byteAt(s, i), four, sign)
+		store4x8(d, i, step, a, b, c, e)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func unpackMXFP4x17x8(dst []float32, step, n int, data, _ []byte) {
+	if n == 0 {
+		return
+	}
+	_, _ = dst[(2*n-1)*step+15], data[17*n-1]
+	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
+	four, sign := all8(4), all8(1<<31)
+	for i := range n {
+		a, b, c, e := mxfp4x17x8(p, 17*i, four, sign)
+		store4x8(d, i, step, a, b, c, e)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+// A dot kernel takes two rows at a time, one from each half of the tile: four
+// sums.
+const half = TileRows / 2
+
+// store2 stores the sums of a row of each half.
+func store2(sums *[TileRows]float32, r int, a, b, c, d f32x8) {
+	var v [4]float32
+	x, y := a.Add(b), c.Add(d)
+	add8(x, y, x, y).Store(&v)
+	s, p := unsafe.Pointer(&sums[r]), unsafe.Pointer(&v)
+	*(*uint32)(s) = wordAt(p, 0)
+	*(*uint32)(unsafe.Add(s, 4*half)) = wordAt(p, 4)
+}
+
+func dotBF16x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
+	n := len(x) / Block
+	_, _ = data[TileRows*64*n-1], x[Block*n-1]
+	xx, upper := unsafe.Pointer(&x[0]), all8(0xffff0000)
+	for r := range half {
+		p := unsafe.Pointer(&data[r*64*n])
+		q := unsafe.Add(p, half*64*n)
+		var a, b, c, d f32x8
+		for i := 0; i < 64*n; i += 64 {
+			x := unsafe.Add(xx, 2*i)
+			e, f, o, g := bf16x8(p, i, upper)
+			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
+			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
+			e, f, o, g = bf16x8(q, i, upper)
+			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
+			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
+		}
+		store2(sums, r, a, b, c, d)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func dotQ8x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
+	n := len(x) / Block
+	_, _ = data[TileRows*34*n-1], x[Block*n-1]
+	xx, up := unsafe.Pointer(&x[0]), all8(24)
+	for r := range half {
+		p := unsafe.Pointer(&data[r*34*n])
+		q := unsafe.Add(p, half*34*n)
+		var a, b, c, d f32x8
+		for i := range n {
+			x := unsafe.Add(xx, 128*i)
+			e, f, o, g := q8x8(p, 34*i, up)
+			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
+			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
+			e, f, o, g = q8x8(q, 34*i, up)
+			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
+			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
+		}
+		store2(sums, r, a, b, c, d)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func dotMXFP4x8(sums *[TileRows]float32, data, scales []byte, x []float32) {
+	n := len(x) / Block
+	_, _, _ = data[TileRows*16*n-1], scales[TileRows*n-1], x[Block*n-1]
+	xx, four, sign := unsafe.Pointer(&x[0]), all8(4), all8(1<<31)
+	for r := range half {
+		p, s := unsafe.Pointer(&data[r*16*n]), unsafe.Pointer(&scales[r*n])
+		q, t := unsafe.Add(p, half*16*n), unsafe.Add(s, half*n)
+		var a, b, c, d f32x8
+		for i := range n {
+			x := unsafe.Add(xx, 128*i)
+			e, f, o, g := mxfp4x8(p, 16*i, byteAt(s, i), four, sign)
+			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
+			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
+			e, f, o, g = mxfp4x8(q, 16*i, byteAt(t, i), four, sign)
+			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
+			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
+		}
+		store2(sums, r, a, b, c, d)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+func dotMXFP4x17x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
+	n := len(x) / Block
+	_, _ = data[TileRows*17*n-1], x[Block*n-1]
+	xx, four, sign := unsafe.Pointer(&x[0]), all8(4), all8(1<<31)
+	for r := range half {
+		p := unsafe.Pointer(&data[r*17*n])
+		q := unsafe.Add(p, half*17*n)
+		var a, b, c, d f32x8
+		for i := range n {
+			x := unsafe.Add(xx, 128*i)
+			e, f, o, g := mxfp4x17x8(p, 17*i, four, sign)
+			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
+			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
+			e, f, o, g = mxfp4x17x8(q, 17*i, four, sign)
+			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
+			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
+		}
+		store2(sums, r, a, b, c, d)
+	}
+	archsimd.ClearAVXUpperBits()
+}

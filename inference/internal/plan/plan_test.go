@@ -114,7 +114,9 @@ func TestErrors(t *testing.T) {
 		"small machine": {func(r *Request) { r.Device, r.Host.Limit, r.KV, r.Context = nil, 15.5e9, graph.KVF32, 131072 }, OnHost,
 			[]string{"a context of 31744"}},
 		"hopeless": {func(r *Request) { r.Host.Limit, r.Device.Limit = 4e9, 4e9 }, OnHost, nil},
-		"all at once": {func(r *Request) { r.Device, r.Host.Limit, r.KV, r.Sessions, r.Context = nil, 14.0e9, graph.KVF32, 8, 8192 }, OnHost,
+		"all at once": {func(r *Request) {
+			r.Device, r.Host.Limit, r.KV, r.Sessions, r.Context = nil, 14.0e9, graph.KVF32, 8, 8192
+		}, OnHost,
 			[]string{"one session with a context of 3072 in f16"}},
 	} {
 		t.Run(name, func(t *testing.T) {

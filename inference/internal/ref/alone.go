@@ -1,0 +1,45 @@
+package ref
+
+import (
+	"context"
+
+	"chorale/inference/internal/graph"
+)
+
+// Experts does what the operation of that name does in graph.Ops, and nothing
+// else, for a backend that has no room for the experts of all layers: it adds
+// the outputs of the chosen experts on norm, weighted by mix, to x. The slices
+// have a row for each of up to graph.MaxChunk tokens, as wide as the registers of
+// these names; choices are whole numbers.
+func (b *Backend) Experts(ctx context.Context, up, down *graph.Affine, x, norm, choice, mix []float32) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := &b.pass
+	s.ctx, s.err, s.tap = ctx, ctx.Err(), nil
+	s.rows = make([]row, len(mix)/b.c.TopK)
+	lent := map[graph.Reg][]float32{graph.X: x, graph.Norm: norm, graph.Choice: choice, graph.Mix: mix}
+	for r, values := range lent {
+		s.regs[r] = values
+	}
+	s.Experts(up, down)
+	for r := range lent {
+		s.regs[r] = nil
+	}
+	return s.err
+}
+
+// WorkBytes returns the memory of a pass's registers, for as many tokens as a
+// pass takes at most.
+func WorkBytes(c *graph.Config) int64 {
+	words := chunk * c.TopK * (c.Width + c.Hidden)             // the experts' activations and outputs
+	words += chunk * max(c.TopK*c.Width, c.Hidden, c.QWidth()) // rows in the split layout
+	words += graph.MaxParts * c.Vocab                          // what each sequence is handed of the logits
+	for r := range graph.Reg(graph.NumRegs) {
+		n := chunk
+		if r == graph.Last || r == graph.LastN || r == graph.Logits {
+			n = graph.MaxParts // as many as sequences ask for a token
+		}
+		words += n * c.RegWidth(r)
+	}
+	return int64(4 * words)
+}

@@ -4,7 +4,6 @@ package weights
 
 import (
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,25 +14,15 @@ type mapping struct{ data []byte }
 // mapFile maps a file for reading. Its pages are the system's cache: nothing is
 // read before it is used and nothing counts against the heap.
 func mapFile(path string) (*mapping, error) {
-	f, err := os.Open(path)
+	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("not a regular file")
-	}
-	if st.Size() == 0 {
+	if size == 0 {
 		return &mapping{}, nil
 	}
-	if st.Size() != int64(int(st.Size())) {
-		return nil, fmt.Errorf("%d bytes are too many to map on this system", st.Size())
-	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	data, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map: %w", err)
 	}

@@ -1,6 +1,8 @@
 package weights
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"unsafe"
 )
@@ -73,3 +75,21 @@ func (s *Store) find(part []byte) (pages, int) {
 // pageUp and pageDown round to whole pages.
 func pageUp(n int) int   { return pageDown(n + os.Getpagesize() - 1) }
 func pageDown(n int) int { return n &^ (os.Getpagesize() - 1) }
+
+// openRegular opens a file that can be mapped.
+func openRegular(path string) (f *os.File, size int, err error) {
+	if f, err = os.Open(path); err != nil {
+		return nil, 0, err
+	}
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+	case !st.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	case st.Size() != int64(int(st.Size())):
+		err = fmt.Errorf("%d bytes are too many to map on this system", st.Size())
+	default:
+		return f, int(st.Size()), nil
+	}
+	return nil, 0, errors.Join(err, f.Close())
+}

@@ -37,8 +37,11 @@ func (m *Model) openDevice(ctx context.Context, w *graph.Weights, o Options) err
 	}
 }
 
-// openCPU puts the model on the CPU.
+// openCPU puts the model on the CPU, if it fits.
 func (m *Model) openCPU(ctx context.Context, w *graph.Weights, o Options) (err error) {
+	if _, err := m.plan(w, nil, o); err != nil {
+		return err
+	}
 	m.backend, err = m.newCPU(ctx, w, o)
 	return err
 }
@@ -69,22 +72,21 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 	if err != nil {
 		return err
 	}
-	kv, err := graph.ParseKVType(o.KV)
+	d, err := pick(name)
 	if err != nil {
 		return err
 	}
-	all, err := gpu.Devices()
-	if err != nil {
-		return &ChoiceError{err}
-	}
-	d, err := choose(all, name)
+	p, err := m.plan(w, &d, o)
 	if err != nil {
 		return err
+	}
+	if n := p.Layers - p.DeviceLayers; n > 0 {
+		o.Notice(fmt.Sprintf("The experts of %d of %d layers are computed on the CPU: %s has no room for them.", n, p.Layers, d.Name))
 	}
 	b, err := durable.Open(ctx, durable.Options{
 		Open: func(ctx context.Context) (graph.Backend, error) {
 			m.device.Store(&device{kind: "vulkan", name: d.String()})
-			return gpu.Open(ctx, d, m.config, w, gpu.Options{KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject})
+			return m.openPlanned(ctx, d, w, p, o, inject)
 		},
 		Fallback: func(ctx context.Context) (graph.Backend, error) { return m.newCPU(ctx, w, o) },
 		Failed:   failed,
@@ -101,6 +103,39 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 	}
 	return err
 }
+
+// openPlanned loads the model on a GPU as planned, with the CPU to compute what
+// stays on the host.
+func (m *Model) openPlanned(ctx context.Context, d gpu.Device, w *graph.Weights, p *MemoryPlan, o Options, inject func(string) error) (graph.Backend, error) {
+	kv, err := graph.ParseKVType(o.KV)
+	if err != nil {
+		return nil, err
+	}
+	g := gpu.Options{KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject,
+		HostEmbedding: !p.DeviceEmbedding, HostLayers: p.Layers - p.DeviceLayers}
+	if !g.HostEmbedding && g.HostLayers == 0 {
+		return gpu.Open(ctx, d, m.config, w, g)
+	}
+	if err := w.LoadHost(ctx, g.HostLayers); err != nil {
+		return nil, err
+	}
+	helper := ref.New(m.config, w, ref.Options{Threads: o.Threads})
+	g.Host = helper
+	b, err := gpu.Open(ctx, d, m.config, w, g)
+	if err != nil {
+		return nil, errors.Join(err, helper.Close())
+	}
+	return helped{b, helper}, nil
+}
+
+// helped is a GPU's backend, and the CPU's that computes a part of every pass.
+type helped struct {
+	graph.Backend
+	helper *ref.Backend
+}
+
+// Close closes both.
+func (h helped) Close() error { return errors.Join(h.Backend.Close(), h.helper.Close()) }
 
 // failed reports whether an error means that a GPU is of no more use.
 func failed(err error) bool {

@@ -47,6 +47,14 @@ type Options struct {
 	// f16 on a GPU and f32 on the CPU.
 	KV string
 
+	// Sessions is how many are to run at the same time, for the plan of what
+	// lies where; 0 is one.
+	Sessions int
+
+	// Memory bounds what is taken of a GPU's memory, in bytes; 0 is what the
+	// GPU has. What does not fit stays on the host.
+	Memory int64
+
 	// Patience bounds each wait for a GPU; 0 is a minute. One that takes longer
 	// is taken to have failed.
 	Patience time.Duration
@@ -117,6 +125,22 @@ func Open(ctx context.Context, ref string, o Options) (*Model, error) {
 }
 
 func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
+	m, w, err := read(ctx, f, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
+	if err := m.openDevice(ctx, w, o); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	m.scheduler = schedule.New(m.backend)
+	return m, nil
+}
+
+// read opens a model's files, before there is a device for it.
+func read(ctx context.Context, f files, o Options) (_ *Model, w *graph.Weights, err error) {
 	m := &Model{files: f, sessions: map[*Session]bool{}}
 	defer func() {
 		if err != nil {
@@ -124,29 +148,18 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 		}
 	}()
 	if m.store, err = m.files.weights(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if m.config, err = m.files.config(m.store); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	w, err := graph.Bind(m.store, m.config)
-	if err != nil {
-		return nil, err
+	if w, err = graph.Bind(m.store, m.config); err != nil {
+		return nil, nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := m.describe(w, o); err != nil {
-		return nil, err
-	}
-	if o.Notice == nil {
-		o.Notice = func(string) {}
-	}
-	if err := m.openDevice(ctx, w, o); err != nil {
-		return nil, err
-	}
-	m.scheduler = schedule.New(m.backend)
-	return m, nil
+	return m, w, m.describe(w, o)
 }
 
 // describe fills in what is known before a device is chosen.

@@ -3,7 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 // newModel is the parent of what a person does with models besides running them.
-func newModel(_ streams) *cobra.Command {
+func newModel(std streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "Fetch, check and look at models"}
+	cmd.AddCommand(newModelPlan(std), newModelSynth(std))
 	return cmd
 }

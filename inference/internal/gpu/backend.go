@@ -88,6 +88,7 @@ type Backend struct {
 	patience time.Duration // of a wait for the device
 	chunk    int
 	model    *model
+	host     Host
 
 	kv      graph.KVType
 	running sync.Mutex // one pass at a time
@@ -114,13 +115,13 @@ func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Op
 	if c.HeadDim != 64 {
 		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
 	}
-	b := &Backend{config: c, weights: w, patience: o.patience(), kv: o.KV.Or(graph.KVF16), kernels: map[variant]*vk.Kernel{}}
+	b := &Backend{config: c, weights: w, patience: o.patience(), kv: o.KV.Or(DefaultKV), host: o.Host, kernels: map[variant]*vk.Kernel{}}
 	if err := b.openDevice(d, o, adjust); err != nil {
 		b.Close()
 		return nil, err
 	}
 	var err error
-	if b.model, err = upload(ctx, b.device, b.profile.window, b.patience, c, w, o.Progress); err != nil {
+	if b.model, err = upload(ctx, b, o); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("load the model onto %s: %w", d.Name, err)
 	}

@@ -4,12 +4,15 @@
 //
 // It refuses models that its kernels are not made for (heads of other than 64
 // numbers), and contexts where one KV head exceeds what the device binds at once. It
-// never falls back to the CPU by itself; that is the caller's choice.
+// never falls back to the CPU by itself; that is the caller's choice. So is what
+// stays on the host from the start, where a device has no room for all experts:
+// a recording is then cut there, and activations cross instead of weights.
 //
 // Without cgo, and on 32-bit machines, every call returns ErrUnsupported.
 package gpu
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -32,11 +35,29 @@ var (
 // FaultPoints are where Options.Inject is asked.
 var FaultPoints = vk.Points
 
+// DefaultKV is the type of caches where Options leave it open: half the memory of
+// f32, and half of what attention reads.
+const DefaultKV = graph.KVF16
+
+// Host computes on the CPU what the device has no room for.
+type Host interface {
+	// Embed sets the rows of x, [len(ids), Hidden], to those of the embedding.
+	Embed(x []float32, ids []uint32)
+
+	// Experts does what graph.Ops.Experts does. The slices have a row for each
+	// token, as wide as the registers of these names.
+	Experts(ctx context.Context, up, down *graph.Affine, x, norm, choice, mix []float32) error
+}
+
 // Options say how a model is loaded and run. The zero value is good.
 type Options struct {
-	// KV is the type of the caches, f16 by default: half the memory, and half
-	// of what attention reads.
-	KV graph.KVType
+	// Host computes the embedding, where HostEmbedding is set, and the experts
+	// of the last HostLayers layers. Their weights are not copied to the device.
+	Host          Host
+	HostEmbedding bool
+	HostLayers    int
+
+	KV graph.KVType // of the caches; DefaultKV by default
 
 	// Progress, unless nil, is told now and then how many bytes of the weights
 	// are on the device, of how many.

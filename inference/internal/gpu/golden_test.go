@@ -10,18 +10,21 @@ import (
 	"chorale/inference/internal/graph"
 )
 
+// only returns the only device of the driver in use.
+func only(t testing.TB) Device {
+	t.Helper()
+	devices, err := Devices()
+	if err != nil || len(devices) != 1 || !devices[0].Software {
+		t.Fatalf("devices: %v, %v", devices, err)
+	}
+	return devices[0]
+}
+
 // load opens a model on the only device of the driver in use, watched by the
 // validation layer.
 func load(t testing.TB, c *graph.Config, w *graph.Weights, adjust func(*profile)) (*Backend, error) {
 	t.Helper()
-	devices, err := Devices()
-	if err != nil {
-		return nil, err
-	}
-	if len(devices) != 1 || !devices[0].Software {
-		t.Fatalf("devices: %v", devices)
-	}
-	b, err := open(t.Context(), devices[0], c, w, Options{KV: graph.KVF32, Validate: true}, adjust)
+	b, err := open(t.Context(), only(t), c, w, Options{KV: graph.KVF32, Validate: true}, adjust)
 	if err == nil {
 		instance := b.instance
 		t.Cleanup(func() { silent(t, instance) })

@@ -54,16 +54,6 @@ func TestLoadMemory(t *testing.T) {
 	}
 }
 
-// only returns the only device of the driver in use.
-func only(t testing.TB) Device {
-	t.Helper()
-	devices, err := Devices()
-	if err != nil || len(devices) != 1 {
-		t.Fatalf("devices: %v, %v", devices, err)
-	}
-	return devices[0]
-}
-
 // resident is how many bytes of mappings of a file, or of files in a folder, are
 // in memory.
 func resident(t testing.TB, name string) (bytes int) {

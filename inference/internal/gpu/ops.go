@@ -17,6 +17,10 @@ import (
 // Embed records the look-up in each window of the table.
 func (o *recorder) Embed(table *weights.Tensor) {
 	m := o.model.matrices[table]
+	if m == nil {
+		o.embedOnHost()
+		return
+	}
 	for _, p := range m.parts {
 		push := shaders.EmbedPush{Tokens: uint32(o.tokens), Width: uint32(m.width), First: uint32(p.first), Rows: uint32(p.count)}
 		dispatch(o, &shaders.Embed, []uint32{uint32(o.profile.local), uint32(p.format)}, push, ceil(m.width/8, o.profile.local), o.tokens, 0,
@@ -186,6 +190,10 @@ func (o *recorder) Pick() {
 // Experts records both matrices of the chosen experts, and their sum. A batch
 // sorts its choices by expert first; one token's choices are its tiles.
 func (o *recorder) Experts(up, down *graph.Affine) {
+	if o.model.matrices[up.W] == nil {
+		o.expertsOnHost(up, down)
+		return
+	}
 	c := o.config
 	combine := shaders.CombinePush{Width: uint32(c.Hidden), Top: uint32(c.TopK)}
 	experts, tokens, n, tile := o.register(graph.Choice).Range, o.register(graph.Choice).Range, c.TopK, 1

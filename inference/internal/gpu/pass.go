@@ -19,6 +19,8 @@ type pass struct {
 	registers *vk.Buffer
 	batch     *vk.Buffer // as inputs says
 	logits    *vk.Buffer // on the host's side
+	exchange  *vk.Buffer // as crossing says; nil where the host computes nothing
+	crossing
 
 	sets     map[binding]*vk.Set
 	recorded map[shape]*recording
@@ -56,6 +58,13 @@ func newPass(b *Backend) (*pass, error) {
 	}
 	if p.batch, err = b.device.NewBuffer(batch.size, vk.Upload); err != nil {
 		return nil, err
+	}
+	if b.host != nil {
+		var e workspace
+		p.crossing = newCrossing(&e, b.config, b.chunk)
+		if p.exchange, err = b.device.NewBuffer(e.size, vk.Readback); err != nil {
+			return nil, err
+		}
 	}
 	return p, p.allocateLogits(graph.MaxParts)
 }
@@ -161,6 +170,9 @@ func (p *pass) prepare(parts []graph.Part) (shape, error) {
 	for i, x := range parts {
 		words(p.positions)[i] = uint32(x.Pos)
 		copy(ids[row:], x.IDs)
+		if p.model.matrices[p.weights.Embedding] == nil {
+			p.host.Embed(p.crossed(p.x, row*p.config.Hidden, len(x.IDs)*p.config.Hidden), x.IDs)
+		}
 		for _, r := range x.Rows {
 			rows[0], rows = uint32(row+r), rows[1:]
 		}

@@ -14,7 +14,14 @@ import (
 // recording is a pass as command buffers, to be submitted one after the other.
 // Long passes are cut, so that no submission runs for long: drivers end those
 // that do, and a cancelled context is noticed between two.
-type recording struct{ segments []*vk.Commands }
+type recording struct{ segments []segment }
+
+// segment is a part of a recording, and what the host computes when it has ended
+// and before the next one may begin: nil for nothing.
+type segment struct {
+	*vk.Commands
+	then func(context.Context) error
+}
 
 func (r *recording) close() {
 	for _, c := range r.segments {
@@ -27,8 +34,12 @@ func (r *recording) close() {
 // been submitted is waited for also where the next cannot be.
 func (r *recording) run(ctx context.Context, patience time.Duration) error {
 	submitted, failed := 0, error(nil)
-	for i := range r.segments {
-		for failed == nil && submitted < min(i+2, len(r.segments)) {
+	for i, s := range r.segments {
+		ahead := i + 2
+		if s.then != nil {
+			ahead = i + 1
+		}
+		for failed == nil && submitted < min(ahead, len(r.segments)) {
 			if failed = ctx.Err(); failed == nil {
 				failed = r.segments[submitted].Submit()
 			}
@@ -39,8 +50,11 @@ func (r *recording) run(ctx context.Context, patience time.Duration) error {
 		if i == submitted {
 			break
 		}
-		if err := r.segments[i].Wait(patience); err != nil {
+		if err := s.Wait(patience); err != nil {
 			return err
+		}
+		if s.then != nil && failed == nil {
+			failed = s.then(ctx)
 		}
 	}
 	return failed
@@ -87,14 +101,14 @@ func newRecorder(p *pass, key shape) (*recorder, error) {
 	return o, o.begin()
 }
 
-func (o *recorder) commands() *vk.Commands { return o.out.segments[len(o.out.segments)-1] }
+func (o *recorder) commands() *vk.Commands { return o.out.segments[len(o.out.segments)-1].Commands }
 
 func (o *recorder) begin() error {
 	c, err := o.device.NewCommands()
 	if err != nil {
 		return err
 	}
-	o.out.segments = append(o.out.segments, c)
+	o.out.segments = append(o.out.segments, segment{Commands: c})
 	o.work = 0
 	if err := c.Begin(); err != nil {
 		return err

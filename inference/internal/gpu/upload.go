@@ -13,21 +13,19 @@ import (
 )
 
 const (
-	block   = 256 << 20 // bytes per allocation, unless one tensor needs more
-	staging = 16 << 20  // bytes copied at a time
+	block = 256 << 20 // bytes per allocation, unless one tensor needs more
 )
 
-// upload copies the weights to the device, in windows of at most so many bytes.
-// Expert weights stay packed. It tells progress, unless nil, how many bytes of
-// how many are there, and ends early with ctx's error. What it has made by then
+// upload copies the weights to the device, in windows that it can bind. Expert
+// weights stay packed. It ends early with ctx's error. What it has made by then
 // belongs to the device.
-func upload(ctx context.Context, d *vk.Device, window int, patience time.Duration, c *graph.Config, w *graph.Weights, progress func(done, total int64)) (*model, error) {
-	l := &layout{window: window, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
-	l.weights(c, w)
+func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
+	l := &layout{window: b.profile.window, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+	l.weights(b.config, b.weights, o)
 	if l.err != nil {
 		return nil, l.err
 	}
-	u := &uploader{ctx: ctx, device: d, patience: patience, progress: progress}
+	u := &uploader{ctx: ctx, device: b.device, patience: b.patience, progress: o.Progress}
 	for _, i := range l.items {
 		for _, p := range i.pieces {
 			u.total += int64(p.size)
@@ -73,8 +71,11 @@ func stored(t *weights.Tensor, part []byte) piece {
 	}}
 }
 
-func (l *layout) weights(c *graph.Config, w *graph.Weights) {
-	l.dense(c.Hidden, graph.Affine{W: w.Embedding})
+// weights lays out all that the device is to have.
+func (l *layout) weights(c *graph.Config, w *graph.Weights, o Options) {
+	if !o.HostEmbedding {
+		l.dense(c.Hidden, graph.Affine{W: w.Embedding})
+	}
 	l.vector(w.Norm)
 	l.dense(c.Hidden, w.Unembedding)
 	for i := range w.Layers {
@@ -85,8 +86,10 @@ func (l *layout) weights(c *graph.Config, w *graph.Weights) {
 		l.dense(c.QWidth(), b.Out)
 		l.vector(b.MLPNorm)
 		l.dense(c.Hidden, b.Router)
-		l.experts(b.Up)
-		l.experts(b.Down)
+		if i < len(w.Layers)-o.HostLayers {
+			l.experts(b.Up)
+			l.experts(b.Down)
+		}
 	}
 }
 

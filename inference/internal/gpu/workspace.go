@@ -3,8 +3,9 @@ package gpu
 import "chorale/inference/internal/graph"
 
 const (
-	align = 256 // of every range: no device asks for more
-	tile  = 8   // slots that share a look at an expert's weights, at most
+	align   = 256      // of every range: no device asks for more
+	staging = 16 << 20 // bytes of weights copied at a time
+	tile    = 8        // slots that share a look at an expert's weights, at most
 )
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -101,3 +102,26 @@ type inputs struct {
 func newInputs(l *workspace, chunk int) inputs {
 	return inputs{positions: l.words(graph.MaxParts), ids: l.words(chunk), wanted: l.words(chunk), tables: l.words(chunk * 64)}
 }
+
+// crossing is what goes from the device to the host and back where the host
+// computes: [tokens] rows of the registers of these names.
+type crossing struct{ x, norm, choice, mix span }
+
+func newCrossing(l *workspace, c *graph.Config, chunk int) crossing {
+	return crossing{
+		x: l.words(chunk * c.Hidden), norm: l.words(chunk * c.Hidden),
+		choice: l.words(chunk * c.TopK), mix: l.words(chunk * c.TopK),
+	}
+}
+
+// CrossingBytes returns the host's memory that a backend takes for what the host
+// computes.
+func CrossingBytes(c *graph.Config) int64 {
+	var l workspace
+	newCrossing(&l, c, graph.MaxChunk)
+	return int64(l.size)
+}
+
+// StagingBytes is the host's memory that loading takes where the host does not
+// see the device's.
+const StagingBytes = 2 * staging

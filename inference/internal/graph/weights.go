@@ -192,8 +192,19 @@ func (a Affine) rows(lo, hi int) Affine {
 }
 
 // Load makes every tensor readable in place; see [weights.Tensor.Load].
-func (w *Weights) Load(ctx context.Context) error {
-	for t := range w.All() {
+func (w *Weights) Load(ctx context.Context) error { return load(ctx, w.All()) }
+
+// LoadHost is Load for the embedding and for the experts of the last layers.
+func (w *Weights) LoadHost(ctx context.Context, layers int) error {
+	host := []*weights.Tensor{w.Embedding}
+	for _, l := range w.Layers[len(w.Layers)-layers:] {
+		host = append(host, l.Up.W, l.Up.B, l.Down.W, l.Down.B)
+	}
+	return load(ctx, slices.Values(host))
+}
+
+func load(ctx context.Context, all iter.Seq[*weights.Tensor]) error {
+	for t := range all {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

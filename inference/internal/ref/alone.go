@@ -6,6 +6,14 @@ import (
 	"chorale/inference/internal/graph"
 )
 
+// Embed sets the rows of x, [len(ids), Hidden], to those of the embedding.
+func (b *Backend) Embed(x []float32, ids []uint32) {
+	m := dense(b.w.Embedding)
+	for i, id := range ids {
+		m.Row(x[i*b.c.Hidden:][:b.c.Hidden], int(id))
+	}
+}
+
 // Experts does what the operation of that name does in graph.Ops, and nothing
 // else, for a backend that has no room for the experts of all layers: it adds
 // the outputs of the chosen experts on norm, weighted by mix, to x. The slices

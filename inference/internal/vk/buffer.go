@@ -33,6 +33,7 @@ type Buffer struct {
 	Size   int
 	buffer vulkan.Buffer
 	memory vulkan.DeviceMemory
+	taken  int64 // bytes of it
 	mapped []byte
 }
 
@@ -57,6 +58,8 @@ func (d *Device) NewBuffer(size int, place Place) (*Buffer, error) {
 	var flags vulkan.MemoryPropertyFlagBits
 	b.memory, flags, err = d.allocate(doing, need, uint32(types), place)
 	if err == nil {
+		b.taken = int64(need)
+		d.allocated.Add(b.taken)
 		err = check(doing, vulkan.BindBufferMemory(d.device, b.buffer, b.memory, 0))
 	}
 	if err == nil && flags&mappable == mappable {
@@ -76,6 +79,7 @@ func (b *Buffer) free(d *Device) {
 	}
 	vulkan.DestroyBuffer(d.device, b.buffer, nil)
 	vulkan.FreeMemory(d.device, b.memory, nil)
+	d.allocated.Add(-b.taken)
 	b.mapped, b.memory, b.buffer = nil, nil, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"container/list"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vulkan-go/vulkan"
@@ -22,6 +23,8 @@ type Device struct {
 	device   vulkan.Device
 	queue    vulkan.Queue
 
+	allocated atomic.Int64 // bytes of buffers
+
 	mu      sync.Mutex // guards the fields below, and the queue as Vulkan demands
 	objects list.List  // of *object, oldest first
 	running map[*Commands]bool
@@ -29,6 +32,9 @@ type Device struct {
 	lost    error // set for good when the device is lost
 	closed  bool
 }
+
+// Allocated is how many bytes the device's buffers take now, wherever they lie.
+func (d *Device) Allocated() int64 { return d.allocated.Load() }
 
 // object is something that its Device destroys at the latest when it closes.
 type object struct {

@@ -14,10 +14,13 @@ import (
 	"chorale/inference/synth"
 )
 
-// TestPlannedMemory loads a model as planned for devices of several sizes, fills
+// TestHeavyPlannedMemory loads a model as planned for devices of several sizes, fills
 // the context, and compares what the plan says of the device with what Vulkan
 // was asked for.
-func TestPlannedMemory(t *testing.T) {
+func TestHeavyPlannedMemory(t *testing.T) {
+	if golden.Race {
+		t.Skip("memory is measured without the race detector")
+	}
 	drivers.Lavapipe.Use(t)
 	c, w := golden.Synth(t, synth.Model{Hidden: 512, Width: 512, Layers: 4, Experts: 32, TopK: 4, Heads: 8, KVHeads: 2, Window: 128, Vocab: 4096, Seed: 1})
 	host := ref.New(c, w, ref.Options{Threads: 1})

@@ -23,14 +23,17 @@ var realBatches = []graph.Batch{
 	{IDs: []uint32{1500}, Pos: 6, Rows: []int{0}},
 }
 
-// TestRealWidths compares every register with the plain Go backend at the widths
+// TestHeavyRealWidths compares every register with the plain Go backend at the widths
 // of the real models, with fewer layers, experts and words, and bindings so small
 // that every large tensor takes several windows.
-func TestRealWidths(t *testing.T) {
+func TestHeavyRealWidths(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric comparisons at full width run without the race detector")
+	}
 	compareReal(t, "20b?layers=1&experts=6&vocab=2048", func(p *profile) { p.window = 10 << 20 })
 }
 
-// TestRealShapes is TestRealWidths with nothing cut but the layers. It needs up
+// TestRealShapes is TestHeavyRealWidths with nothing cut but the layers. It needs up
 // to 5 GB of memory and a few minutes, and runs where AGENT_REAL_SHAPES is set.
 func TestRealShapes(t *testing.T) {
 	if os.Getenv("AGENT_REAL_SHAPES") == "" {

@@ -122,6 +122,10 @@ func CrossingBytes(c *graph.Config) int64 {
 	return int64(l.size)
 }
 
+// DriverBytes is about what a driver takes of the host's memory to compile the
+// kernels and to keep its books; lavapipe takes 20 to 35 MB.
+const DriverBytes = 25e6
+
 // StagingBytes is the host's memory that loading takes where the host does not
 // see the device's.
 const StagingBytes = 2 * staging

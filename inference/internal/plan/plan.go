@@ -72,6 +72,7 @@ type Device struct {
 	KV      graph.KVType // of caches, where the request leaves the choice
 	Work    int64        // registers and buffers of a pass
 	Staging int64        // buffers to load through; on the host
+	Driver  int64        // what the driver takes of the host
 }
 
 // Host is what a plan must know of the machine.
@@ -189,6 +190,7 @@ func (r *Request) lay(n int, embedding bool) *Plan {
 	if d != nil {
 		p.add("registers", OnDevice, d.Work)
 		p.add("staging", OnHost, d.Staging)
+		p.add("driver", OnHost, d.Driver)
 	}
 	if n < p.Layers {
 		p.add("registers of the CPU", OnHost, r.Host.Work)

@@ -1,0 +1,85 @@
+package inference
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"chorale/inference/internal/drivers"
+)
+
+// middling is a model whose experts weigh enough to be worth leaving out.
+const middling = "synth:20b?hidden=256&width=256&layers=4&experts=16&heads=8&kv-heads=2&vocab=1024"
+
+// say returns what a model says greedily, in two sessions at a time.
+func say(t *testing.T, o Options) (said [][]uint32) {
+	t.Helper()
+	m := openModel(t, middling, o)
+	prompts := [][]uint32{{1, 2, 3, 4, 5, 6, 7}, {900, 800, 7, 6}}
+	said = make([][]uint32, len(prompts))
+	done := make(chan error, len(prompts))
+	for i, prompt := range prompts {
+		s, err := m.NewSession(Sampling{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			var failed error
+			for id, err := range s.Generate(t.Context(), prompt, nil, nil) {
+				if failed = err; err != nil {
+					break
+				}
+				if said[i] = append(said[i], id); len(said[i]) == 12 {
+					break
+				}
+			}
+			done <- failed
+		}()
+	}
+	for range prompts {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return said
+}
+
+// TestOffload bounds the device's memory so that the experts of some layers stay
+// on the host. The model says what it says without the bound, and on the CPU.
+func TestOffload(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	o := Options{Device: "software", KV: "f32", Context: 100, Sessions: 2, Threads: 1}
+	whole, err := Plan(t.Context(), middling, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole.DeviceLayers != 4 {
+		t.Fatalf("without a bound: %+v", whole)
+	}
+	want := say(t, Options{Device: "cpu", Threads: 1, Context: 100})
+	for _, layers := range []int{4, 2, 0} {
+		var notices []string
+		o.Notice = func(text string) { notices = append(notices, text) }
+		o.Memory = whole.DeviceBytes
+		for _, i := range whole.Items {
+			if strings.HasPrefix(i.Name, "experts") {
+				o.Memory -= i.Bytes * int64(4-layers) / 4
+			}
+		}
+		if p, err := Plan(t.Context(), middling, o); err != nil || p.DeviceLayers != layers {
+			t.Fatalf("with %d bytes: %+v, %v", o.Memory, p, err)
+		}
+		if got := say(t, o); !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("with the experts of %d layers on the device the model says %v, want %v", layers, got, want)
+		}
+		if told := strings.Contains(strings.Join(notices, "\n"), "computed on the CPU"); told != (layers < 4) {
+			t.Errorf("with the experts of %d layers on the device, notices are %q", layers, notices)
+		}
+	}
+	o.Memory /= 2
+	var short *DoesNotFit
+	if _, err := Open(t.Context(), middling, o); !errors.As(err, &short) || !slices.Contains(short.Fits, "the CPU") {
+		t.Errorf("on a device of %d bytes: %v", o.Memory, err)
+	}
+}

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,28 +175,30 @@ func (p *player) play(s *inference.Session, e *episode) (o outcome, err error) {
 	return o, nil
 }
 
-// playAll plays episodes on several sessions at once.
-func (p *player) playAll(t *testing.T, episodes []episode, sessions int) []outcome {
+// sessions is how many play at once: as many as share a pass.
+const sessions = 8
+
+// playAll plays episodes on several sessions at once, neighbours on the same one.
+func (p *player) playAll(t *testing.T, episodes []episode) []outcome {
 	t.Helper()
 	outcomes := make([]outcome, len(episodes))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range sessions {
+	var all sync.WaitGroup
+	for i := range sessions {
 		s, err := p.model.NewSession(inference.Sampling{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wg.Go(func() {
+		all.Go(func() {
 			defer s.Close()
-			for i := next.Add(1) - 1; i < int64(len(episodes)); i = next.Add(1) - 1 {
-				if outcomes[i], err = p.play(s, &episodes[i]); err != nil {
+			for e := len(episodes) * i / sessions; e < len(episodes)*(i+1)/sessions; e++ {
+				if outcomes[e], err = p.play(s, &episodes[e]); err != nil {
 					t.Error(err)
 					return
 				}
 			}
 		})
 	}
-	wg.Wait()
+	all.Wait()
 	return outcomes
 }
 
@@ -242,15 +243,14 @@ func TestReplay(t *testing.T) {
 		t.Run(set.path, func(t *testing.T) {
 			var cpu []outcome
 			t.Run("cpu", func(t *testing.T) {
-				// Two sessions of one thread use two cores better than one of two.
-				cpu = set.run(t, newPlayer(t, set.model, inference.Options{Device: "cpu", Threads: 1, Context: 4096}), 2)
+				cpu = set.run(t, newPlayer(t, set.model, inference.Options{Device: "cpu", Context: 4096}))
 			})
 			t.Run("vulkan", func(t *testing.T) {
 				device := "software"
 				if d := os.Getenv("AGENT_DEVICE"); strings.HasPrefix(d, "vulkan") {
 					device = d // a GPU that the caller names
 				}
-				vulkan := set.run(t, newPlayer(t, set.model, inference.Options{Device: device, Context: 4096}), 1)
+				vulkan := set.run(t, newPlayer(t, set.model, inference.Options{Device: device, Context: 4096}))
 				agree(t, cpu, vulkan)
 			})
 		})
@@ -258,10 +258,10 @@ func TestReplay(t *testing.T) {
 }
 
 // run plays the set and checks the share.
-func (set *evalSet) run(t *testing.T, p *player, sessions int) []outcome {
+func (set *evalSet) run(t *testing.T, p *player) []outcome {
 	t.Helper()
 	start := time.Now()
-	outcomes := p.playAll(t, set.episodes, sessions)
+	outcomes := p.playAll(t, set.episodes)
 	t.Logf("%d episodes on %s in %v", len(outcomes), p.model.Info().Device, time.Since(start).Round(time.Second))
 	set.check(t, outcomes)
 	return outcomes

@@ -38,6 +38,8 @@ var TaskExample []byte
 type Config struct {
 	Model       string
 	Device      string
+	KV          string // type of the KV caches, f16 or f32; empty: the device's own choice
+	Memory      int64  // bytes that a model may take of a GPU's memory; 0: what it has
 	Runs        string
 	Approve     string
 	Policies    []Policy
@@ -72,6 +74,8 @@ type Policy struct {
 type file struct {
 	Model       string   `yaml:"model"`
 	Device      string   `yaml:"device"`
+	KV          string   `yaml:"kv"`
+	Memory      string   `yaml:"memory"`
 	Runs        string   `yaml:"runs"`
 	Approve     string   `yaml:"approve"`
 	Policies    []string `yaml:"policies"`
@@ -81,6 +85,12 @@ type file struct {
 
 // Check refuses values that no command could use.
 func (f *file) Check() error {
+	if f.KV != "" && f.KV != "f16" && f.KV != "f32" {
+		return strictyaml.At("kv", fmt.Errorf("%q is neither f16 nor f32", f.KV))
+	}
+	if _, err := parseSize(f.Memory); err != nil {
+		return strictyaml.At("memory", err)
+	}
 	switch f.Approve {
 	case "", "ask", "deny", ApproveWait:
 		return nil
@@ -107,7 +117,7 @@ const ApproveSecret = "AGENT_APPROVE_SECRET"
 // one of that name, and an environment variable: AGENT_MODEL, AGENT_PYTHON_INDEX,
 // AGENT_MODELS_HUB.
 var Keys = []string{
-	"model", "device", "runs", "approve", "policies", "pythonIndex",
+	"model", "device", "kv", "memory", "runs", "approve", "policies", "pythonIndex",
 	"models.hub", "models.dir", "models.proxy", "models.tokenEnv", "models.tokenFile",
 }
 
@@ -162,7 +172,7 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 		}
 	}
 	c := Config{
-		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), Runs: s.merged.GetString("runs"),
+		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), KV: s.merged.GetString("kv"), Runs: s.merged.GetString("runs"),
 		Approve: s.merged.GetString("approve"), PythonIndex: s.merged.GetString("pythonIndex"), Policies: s.policies(),
 		Models: Models{
 			Hub: s.merged.GetString("models.hub"), Dir: s.merged.GetString("models.dir"), Proxy: s.merged.GetString("models.proxy"),
@@ -172,11 +182,22 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	if err := c.Models.Check(); err != nil {
 		return Config{}, nil, fmt.Errorf("models: %w", err)
 	}
+	if c.Memory, err = parseSize(s.merged.GetString("memory")); err != nil {
+		return Config{}, nil, s.wrong("memory", err)
+	}
+	if err := (&file{KV: c.KV}).Check(); err != nil {
+		return Config{}, nil, s.wrong("kv", err)
+	}
 	if err := (&file{Approve: c.Approve}).Check(); err != nil && !IsWebhook(c.Approve) {
-		_, from := s.Explain("approve")
-		return Config{}, nil, fmt.Errorf("%s: %w", from, err)
+		return Config{}, nil, s.wrong("approve", err)
 	}
 	return c, s, nil
+}
+
+// wrong says where a value comes from that cannot be used.
+func (s *Sources) wrong(key string, err error) error {
+	_, from := s.Explain(key)
+	return fmt.Errorf("%s: %w", from, err)
 }
 
 // policies adds up the policy files of all sources. Those of configuration

@@ -19,7 +19,7 @@ type files struct {
 	path   string // of a directory, or of a GGUF file
 	gguf   bool   // path is a file
 	memory map[string][]byte
-	synth  *synth.Model // whose weights are made, the other files are in memory
+	synth  *synth.Model // made when it is needed
 }
 
 // Synthetic begins the reference of a checkpoint of random weights that needs no
@@ -36,7 +36,7 @@ func locate(ref string) (files, error) {
 		if err != nil {
 			return files{}, err
 		}
-		return files{memory: m.Files(), synth: &m}, nil
+		return files{synth: &m}, nil
 	}
 	st, err := os.Stat(ref)
 	switch {
@@ -69,6 +69,9 @@ func (f files) name() string {
 
 // want reads a file, nil where there is none.
 func (f files) want(name string) ([]byte, error) {
+	if f.synth != nil {
+		return f.synth.File(name), nil
+	}
 	if f.memory != nil {
 		return f.memory[name], nil
 	}

@@ -23,14 +23,14 @@ type engine struct {
 }
 
 // openEngine opens the model of a task on its device. Notice is told in a
-// sentence what the user may want to know.
-func openEngine(ctx context.Context, spec runtime.ModelSpec, models configs.Models, notice func(string)) (_ *engine, err error) {
+// sentence what the user may want to know, and progress how much is loaded.
+func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config, notice func(string), progress func(done, total int64)) (_ *engine, err error) {
 	e := &engine{}
-	if e.place, err = findModel(ctx, spec.Ref, models); err != nil {
+	if e.place, err = findModel(ctx, spec.Ref, cfg.Models); err != nil {
 		return nil, fmt.Errorf("open model %q: %w", spec.Ref, err)
 	}
 	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
-		Device: spec.Device, Context: spec.ContextTokens, Notice: notice,
+		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory, Notice: notice, Progress: progress,
 	})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())

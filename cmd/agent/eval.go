@@ -43,6 +43,7 @@ func newEval(std streams) *cobra.Command {
 	flags.SortFlags = false
 	flags.String("model", "", "model: pocket (embedded), or a checkpoint `folder`")
 	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
+	memoryFlags(flags)
 	flags.StringVar(&f.mode, "mode", "both", "what to measure: `replay|stack|both`")
 	flags.IntVar(&f.n, "n", 0, "this many episodes only, from the beginning")
 	flags.StringSliceVar(&f.kinds, "kinds", nil, "only episodes of these `kinds`, as in py,func")
@@ -68,7 +69,7 @@ func (f *evalFlags) run(cmd *cobra.Command, std streams, path string) error {
 	if len(episodes) == 0 {
 		return fmt.Errorf("%s holds no episode of the kinds asked for", path)
 	}
-	e, err := openEngine(cmd.Context(), runtime.ModelSpec{Ref: cfg.Model, Device: cfg.Device}, cfg.Models, func(string) {})
+	e, err := openEngine(cmd.Context(), runtime.ModelSpec{Ref: cfg.Model, Device: cfg.Device}, cfg, func(string) {}, f.loading(std))
 	if err != nil {
 		return &exitError{code: runtime.ExitModel, err: err}
 	}
@@ -112,6 +113,14 @@ func (f *evalFlags) progress(std streams, total int) func(mode string) func(int)
 			}
 		}
 	}
+}
+
+// loading shows how much of the model is loaded, where there is somebody to see.
+func (f *evalFlags) loading(std streams) func(done, total int64) {
+	if f.json {
+		return nil
+	}
+	return byteProgress(std, "loading the model")
 }
 
 // measure judges episodes one after the other.

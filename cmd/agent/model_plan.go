@@ -3,11 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"chorale/configs"
 	"chorale/inference"
@@ -27,7 +25,6 @@ by how much and which setting would.`
 // planFlags are what the command line says about a plan.
 type planFlags struct {
 	context, sessions int
-	kv, memory        string
 	json              bool
 }
 
@@ -43,10 +40,15 @@ func newModelPlan(std streams) *cobra.Command {
 	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
 	flags.IntVar(&f.context, "context", 0, "positions per session (0: as a task has them)")
 	flags.IntVar(&f.sessions, "sessions", 1, "sessions at the same time")
-	flags.StringVar(&f.kv, "kv", "", "type of the KV cache: `f16|f32` (empty: the device's own choice)")
-	flags.StringVar(&f.memory, "memory", "", "plan for a device with that much memory for the model, as in `8GB`")
+	memoryFlags(flags)
 	flags.BoolVar(&f.json, "json", false, "print the plan as JSON")
 	return cmd
+}
+
+// memoryFlags are keys of the configuration that say how memory is used.
+func memoryFlags(flags *pflag.FlagSet) {
+	flags.String("kv", "", "type of the KV cache: `f16|f32` (empty: the device's own choice)")
+	flags.String("memory", "", "how much of a GPU's memory the model may take, as in `8GB` (empty: what it has)")
 }
 
 func (f *planFlags) run(cmd *cobra.Command, std streams) error {
@@ -54,12 +56,13 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 	if err != nil {
 		return err
 	}
-	memory, err := parseBytes(f.memory)
+	place, err := findModel(cmd.Context(), cfg.Model, cfg.Models)
 	if err != nil {
-		return fmt.Errorf("--memory: %w", err)
+		return err
 	}
-	p, err := inference.Plan(cmd.Context(), cfg.Model, inference.Options{
-		Device: cfg.Device, Context: f.context, Sessions: f.sessions, KV: f.kv, Memory: memory,
+	defer place.Close()
+	p, err := inference.Plan(cmd.Context(), place.path, inference.Options{
+		Device: cfg.Device, Context: f.context, Sessions: f.sessions, KV: cfg.KV, Memory: cfg.Memory,
 	})
 	if short := (*inference.DoesNotFit)(nil); errors.As(err, &short) {
 		return &exitError{code: runtime.ExitModel, err: err}
@@ -73,25 +76,4 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 		return enc.Encode(p)
 	}
 	return p.Write(std.out)
-}
-
-// parseBytes reads a size: a number of bytes, or of kB, MB, GB, KiB, MiB, GiB.
-func parseBytes(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	units := []struct {
-		name  string
-		bytes float64
-	}{{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}, {"", 1}}
-	for _, u := range units {
-		number, ok := strings.CutSuffix(text, u.name)
-		if !ok {
-			continue
-		}
-		if n, err := strconv.ParseFloat(strings.TrimSpace(number), 64); err == nil && n > 0 && n*u.bytes < 1<<60 {
-			return int64(n * u.bytes), nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no size; want a number with kB, MB, GB, KiB, MiB or GiB", text)
 }

@@ -70,6 +70,7 @@ func newRun(std streams) *cobra.Command {
 	flags.StringArrayVar(&f.set, "set", nil, "set an input of the task: `name=value`")
 	flags.String("model", "", "model: pocket (embedded), or a checkpoint `folder`")
 	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
+	memoryFlags(flags)
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of the sampler")
 	flags.StringArray("policy", nil, "one more policy `file`; it can only narrow")
 	flags.String("approve", "", "who decides what a policy wants asked: `ask|deny|wait`, or the https address of a webhook")
@@ -144,7 +145,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err := prepare(cmd, std, job, cfg); err != nil {
 		return broken(ctx, job, agent.ToolBroke, err), err
 	}
-	engine, err := openEngine(ctx, job.Task.Model, cfg.Models, out.notice)
+	engine, err := openEngine(ctx, job.Task.Model, cfg, out.notice, f.loading(std))
 	if err != nil {
 		return broken(ctx, job, modelStatus(err), err), err
 	}
@@ -164,6 +165,14 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 		Runs: cfg.Runs, Now: time.Now, Watch: f.watch(job, out), Version: version, Engine: engine.String(), Weights: engine.place.digest,
 	}
 	return s.Run(ctx)
+}
+
+// loading shows how much of the model is loaded, where there is somebody to see.
+func (f *runFlags) loading(std streams) func(done, total int64) {
+	if f.quiet || f.json {
+		return nil
+	}
+	return byteProgress(std, "loading the model")
 }
 
 // modelStatus tells a model or a device that is not there from one that broke.

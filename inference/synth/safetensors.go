@@ -20,9 +20,11 @@ func (m *Model) writeOpenAI(w *writer) error {
 }
 
 func (m *Model) writeHF(w *writer, shard int64) error {
-	for name, data := range m.Files() {
-		if err := w.text(name, data); err != nil {
-			return err
+	for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json"} {
+		if data := m.File(name); data != nil {
+			if err := w.text(name, data); err != nil {
+				return err
+			}
 		}
 	}
 	all := m.huggingFace()

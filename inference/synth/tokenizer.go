@@ -150,13 +150,19 @@ const tokenizerConfig = `{
  "clean_up_tokenization_spaces": false
 }`
 
-// Files returns the checkpoint's files that are not weights, by name, in Hugging
-// Face's layout. A vocabulary too small for all bytes has no tokenizer.
-func (m *Model) Files() map[string][]byte {
-	files := map[string][]byte{"config.json": m.Config()}
-	if m.Vocab >= 256+specials {
-		files["tokenizer.json"] = []byte(m.tokenizerJSON())
-		files["tokenizer_config.json"] = []byte(tokenizerConfig)
+// File returns one of the checkpoint's files that are not weights, in Hugging
+// Face's layout, nil where it has none of that name. A vocabulary too small for
+// all bytes has no tokenizer.
+func (m *Model) File(name string) []byte {
+	switch {
+	case name == "config.json":
+		return m.Config()
+	case m.Vocab < 256+specials:
+		return nil
+	case name == "tokenizer.json":
+		return []byte(m.tokenizerJSON())
+	case name == "tokenizer_config.json":
+		return []byte(tokenizerConfig)
 	}
-	return files
+	return nil
 }

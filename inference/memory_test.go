@@ -77,9 +77,20 @@ func TestOffload(t *testing.T) {
 			t.Errorf("with the experts of %d layers on the device, notices are %q", layers, notices)
 		}
 	}
-	o.Memory /= 2
+	o.Memory += whole.DeviceBytes / 4
+	for _, o.Rehearse = range []string{"submit:lost:7", "wait:timeout:5+"} { // anew, and on the CPU
+		var notices []string
+		o.Notice = func(text string) { notices = append(notices, text) }
+		if got := say(t, o); !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("after %s the model says %v, want %v", o.Rehearse, got, want)
+		}
+		if text := strings.Join(notices, " "); !strings.Contains(text, "computed on the CPU") || !strings.Contains(text, "The GPU failed") {
+			t.Errorf("after %s notices are %q", o.Rehearse, text)
+		}
+	}
+	o.Rehearse, o.Memory = "", o.Memory/4
 	var short *DoesNotFit
-	if _, err := Open(t.Context(), middling, o); !errors.As(err, &short) || !slices.Contains(short.Fits, "the CPU") {
+	if _, err := Open(t.Context(), middling, o); !errors.As(err, &short) || !slices.Contains(short.Fits, "the CPU (device: cpu)") {
 		t.Errorf("on a device of %d bytes: %v", o.Memory, err)
 	}
 }

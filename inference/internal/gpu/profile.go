@@ -32,6 +32,8 @@ type profile struct {
 	cache  int   // the same of a layer's keys
 	slots  int   // of a new cache
 	work   int64 // multiplications per submission, so that each ends soon
+
+	staged bool // load through staging buffers even where the host sees the device's memory, for tests
 }
 
 func newProfile(c *graph.Config, software bool) profile {

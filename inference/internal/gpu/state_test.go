@@ -182,8 +182,19 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestStaging uploads through staging buffers, as to memory that the host
-// cannot see.
+// TestStaged loads a whole model through staging buffers, as where the host
+// cannot see the device's memory.
+func TestStaged(t *testing.T) {
+	run := func(b *Backend) [][]float32 {
+		s := newState(t, b)
+		defer s.Close()
+		return story(t, s)
+	}
+	want := run(small(t, nil))
+	sameStory(t, run(small(t, func(p *profile) { p.staged = true })), want)
+}
+
+// TestStaging sends more bytes than both staging buffers hold.
 func TestStaging(t *testing.T) {
 	b := small(t, nil)
 	data := make([]byte, 2*staging+12345)

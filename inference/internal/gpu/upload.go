@@ -25,7 +25,7 @@ func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
-	u := &uploader{ctx: ctx, device: b.device, patience: b.patience, progress: o.Progress}
+	u := &uploader{ctx: ctx, device: b.device, patience: b.patience, progress: o.Progress, staged: b.profile.staged}
 	for _, i := range l.items {
 		for _, p := range i.pieces {
 			u.total += int64(p.size)
@@ -194,6 +194,7 @@ type uploader struct {
 	patience    time.Duration
 	progress    func(done, total int64)
 	done, total int64
+	staged      bool
 
 	stages [2]stage
 	turn   int
@@ -255,7 +256,7 @@ func (u *uploader) copy(to *vk.Buffer, offset int, p piece) error {
 			return err
 		}
 		n := min(p.size-at, staging)
-		if visible := to.Bytes(); visible != nil {
+		if visible := to.Bytes(); visible != nil && !u.staged {
 			p.fill(visible[offset+at:][:n], at)
 		} else if err := u.send(to, offset+at, n, func(dst []byte) { p.fill(dst, at) }); err != nil {
 			return err

@@ -14,8 +14,8 @@ type DoesNotFit struct {
 	Device      string // its name; empty for the host
 	Need, Limit int64  // bytes
 
-	// Fits are settings each of which would do, in words; none where nothing
-	// but more memory does.
+	// Fits are settings each of which would do, in words and as the key of a task
+	// or of the configuration; none where nothing but more memory does.
 	Fits []string
 }
 
@@ -43,29 +43,29 @@ func (r *Request) fits() (all []string) {
 		half := *r
 		half.KV = graph.KVF16
 		if half.ok() {
-			all = append(all, "a KV cache in f16")
+			all = append(all, "a KV cache in f16 (kv: f16)")
 		}
 	}
 	for n := r.Sessions - 1; n > 0; n-- {
 		fewer := *r
 		if fewer.Sessions = n; fewer.ok() {
-			all = append(all, plural(n, "session"))
+			all = append(all, plural(n, "session")+" at a time")
 			break
 		}
 	}
 	if n := r.largestContext(); n > 0 {
-		all = append(all, fmt.Sprintf("a context of %d", n))
+		all = append(all, fmt.Sprintf("a context of %d (contextTokens: %d)", n, n))
 	}
 	if r.Device != nil {
 		cpu := *r
 		if cpu.Device = nil; cpu.ok() {
-			all = append(all, "the CPU")
+			all = append(all, "the CPU (device: cpu)")
 		}
 	}
 	if least := *r; len(all) == 0 {
 		least.KV, least.Sessions = graph.KVF16, 1
 		if n := least.largestContext(); n > 0 {
-			all = append(all, fmt.Sprintf("one session with a context of %d in f16", n))
+			all = append(all, fmt.Sprintf("one session with a context of %d in f16 (contextTokens: %d, kv: f16)", n, n))
 		}
 	}
 	return all

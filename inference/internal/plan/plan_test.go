@@ -106,18 +106,18 @@ func TestErrors(t *testing.T) {
 		place  Place
 		fits   []string
 	}{
-		"cache on a card": {func(r *Request) { r.Context, r.Device.Limit = 131072, 5e9 }, OnDevice, []string{"a context of 100352", "the CPU"}},
+		"cache on a card": {func(r *Request) { r.Context, r.Device.Limit = 131072, 5e9 }, OnDevice, []string{"a context of 100352 (contextTokens: 100352)", "the CPU (device: cpu)"}},
 		"many sessions": {func(r *Request) { r.Sessions, r.Device.Limit = 8, 5e9 }, OnDevice,
-			[]string{"3 sessions", "a context of 11264", "the CPU"}},
+			[]string{"3 sessions at a time", "a context of 11264 (contextTokens: 11264)", "the CPU (device: cpu)"}},
 		"f32": {func(r *Request) { r.KV, r.Context, r.Device.Limit = graph.KVF32, 65536, 5e9 }, OnDevice,
-			[]string{"a KV cache in f16", "a context of 49152", "the CPU"}},
+			[]string{"a KV cache in f16 (kv: f16)", "a context of 49152 (contextTokens: 49152)", "the CPU (device: cpu)"}},
 		"small machine": {func(r *Request) { r.Device, r.Host.Limit, r.KV, r.Context = nil, 15.5e9, graph.KVF32, 131072 }, OnHost,
-			[]string{"a context of 31744"}},
+			[]string{"a context of 31744 (contextTokens: 31744)"}},
 		"hopeless": {func(r *Request) { r.Host.Limit, r.Device.Limit = 4e9, 4e9 }, OnHost, nil},
 		"all at once": {func(r *Request) {
 			r.Device, r.Host.Limit, r.KV, r.Sessions, r.Context = nil, 14.0e9, graph.KVF32, 8, 8192
 		}, OnHost,
-			[]string{"one session with a context of 3072 in f16"}},
+			[]string{"one session with a context of 3072 in f16 (contextTokens: 3072, kv: f16)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := request(t, "20b")

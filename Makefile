@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: run test check race heavy fuzz bench-harmony build setup setup-test shaders clean
+.PHONY: run test check race heavy real-shapes fuzz bench-harmony build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -48,6 +48,9 @@ race: ## every test but the heavy numeric goldens, under the race detector
 
 heavy: ## the numeric goldens and the replay of held-out episodes, at full speed
 	$(GO) test -buildvcs=false -timeout 15m -run 'Heavy|Golden|Replay|Eval' ./inference/... ./cmd/agent/...
+
+real-shapes: ## gpt-oss-20b's and 120b's layers whole on Vulkan and on the CPU; takes 5 GB of memory
+	AGENT_REAL_SHAPES=1 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run TestRealShapes ./inference/internal/gpu
 
 fuzz: ## the properties of Harmony's codec and grammar on random input, one core each
 	@grep -Ero '^func Fuzz\w+' --include='*_test.go' harmony | sed 's|/[^/]*:func||' | \

@@ -4,12 +4,14 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"testing"
 
 	"chorale/inference/internal/drivers"
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/plan"
 	"chorale/inference/internal/ref"
 	"chorale/inference/internal/vk"
 	"chorale/inference/internal/weights"
@@ -81,6 +83,17 @@ func compareReal(t *testing.T, spec string, adjust func(*profile)) {
 		registers += len(want[i])
 	}
 	t.Logf("%s: %d registers compared", spec, registers)
+	r := plan.Request{Config: c, Weights: plan.Measure(w), Context: 150, Sessions: 1, KV: b.kv,
+		Device: &plan.Device{Name: "lavapipe", Limit: 1 << 40, Work: PassBytes(c)}}
+	p, err := plan.New(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, planned := float64(b.device.Allocated()), float64(p.DeviceBytes)
+	t.Logf("%.1f MB of the device are taken, %.1f MB are planned", got/1e6, planned/1e6)
+	if math.Abs(got/planned-1) > 0.05 {
+		t.Error("that is more than 5 % apart")
+	}
 }
 
 // checkResident sees that every matrix is on the device whole, in windows that

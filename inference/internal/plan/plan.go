@@ -140,35 +140,29 @@ func (p *Plan) Total() int64 { return p.DeviceBytes + p.HostBytes }
 // New plans. Its error is a [*DoesNotFit].
 func New(r Request) (*Plan, error) {
 	p, short := r.place()
-	if short == nil {
-		return p, nil
+	if short != nil {
+		short.Fits = r.fits()
+		return nil, short
 	}
-	short.Fits = r.fits()
-	return nil, short
+	return p, nil
 }
 
-// place finds the best placement within the limits, or says what the smallest
-// one lacks.
+// place puts as much on the device as its limit allows, or says what the smallest
+// placement lacks.
 func (r *Request) place() (*Plan, *DoesNotFit) {
 	if r.Device == nil {
 		p := r.lay(0, false)
 		return p, p.check()
 	}
-	layers := len(r.Weights.Experts)
-	if p := r.lay(layers, !r.Device.Shared); p.check() == nil {
+	n := len(r.Weights.Experts)
+	if p := r.lay(n, !r.Device.Shared); p.check() == nil {
 		return p, nil
 	}
-	var short *DoesNotFit
-	for n := layers; n >= 0; n-- {
-		p := r.lay(n, false)
-		if short = p.check(); short == nil {
-			return p, nil
-		}
-		if short.Place == OnHost {
-			break // fewer layers on the device do not help the host
-		}
+	p := r.lay(n, false)
+	for ; n > 0 && p.DeviceBytes > p.DeviceLimit; p = r.lay(n, false) {
+		n--
 	}
-	return nil, short
+	return p, p.check()
 }
 
 // lay lays everything out, with the experts of n layers on the device.
@@ -219,13 +213,22 @@ func (p *Plan) hostNeed() int64 {
 	return p.HostBytes
 }
 
-// check holds the plan against the limits.
+// check holds the plan against the limits. Where both are exceeded, it reports
+// the one that lacks more.
 func (p *Plan) check() *DoesNotFit {
+	var device, host int64 // bytes too many
+	if p.Device != "" {
+		device = p.DeviceBytes - p.DeviceLimit
+	}
+	if p.HostLimit > 0 {
+		host = p.hostNeed() - p.HostLimit
+	}
 	switch {
-	case p.Device != "" && p.DeviceBytes > p.DeviceLimit:
+	case device <= 0 && host <= 0:
+		return nil
+	case device > host:
 		return &DoesNotFit{Place: OnDevice, Device: p.Device, Need: p.DeviceBytes, Limit: p.DeviceLimit}
-	case p.HostLimit > 0 && p.hostNeed() > p.HostLimit:
+	default:
 		return &DoesNotFit{Place: OnHost, Need: p.hostNeed(), Limit: p.HostLimit}
 	}
-	return nil
 }

@@ -113,7 +113,7 @@ func TestErrors(t *testing.T) {
 			[]string{"a KV cache in f16 (kv: f16)", "a context of 49152 (contextTokens: 49152)", "the CPU (device: cpu)"}},
 		"small machine": {func(r *Request) { r.Device, r.Host.Limit, r.KV, r.Context = nil, 15.5e9, graph.KVF32, 131072 }, OnHost,
 			[]string{"a context of 31744 (contextTokens: 31744)"}},
-		"hopeless": {func(r *Request) { r.Host.Limit, r.Device.Limit = 4e9, 4e9 }, OnHost, nil},
+		"hopeless": {func(r *Request) { r.Host.Limit, r.Device.Limit, r.Context = 4e9, 4e9, 2048 }, OnHost, nil},
 		"all at once": {func(r *Request) {
 			r.Device, r.Host.Limit, r.KV, r.Sessions, r.Context = nil, 14.0e9, graph.KVF32, 8, 8192
 		}, OnHost,

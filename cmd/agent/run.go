@@ -15,6 +15,7 @@ import (
 	"chorale/agent"
 	"chorale/configs"
 	"chorale/inference"
+	"chorale/inference/store"
 	"chorale/internal/strictyaml"
 	"chorale/policies"
 	"chorale/runtime"
@@ -177,7 +178,7 @@ func (f *runFlags) loading(std streams) func(done, total int64) {
 
 // modelStatus tells a model or a device that is not there from one that broke.
 func modelStatus(err error) agent.Status {
-	if wrong := (*inference.ChoiceError)(nil); errors.As(err, &wrong) {
+	if wrong := (*inference.ChoiceError)(nil); errors.As(err, &wrong) || errors.Is(err, store.ErrNotPulled) {
 		return runtime.UsageError
 	}
 	return agent.ModelBroke

@@ -39,7 +39,7 @@ func (m *Model) openDevice(ctx context.Context, w *graph.Weights, o Options) err
 
 // openCPU puts the model on the CPU, if it fits.
 func (m *Model) openCPU(ctx context.Context, w *graph.Weights, o Options) (err error) {
-	if _, err := m.plan(w, nil, o); err != nil {
+	if m.info.Memory, err = m.plan(w, nil, o); err != nil {
 		return err
 	}
 	m.backend, err = m.newCPU(ctx, w, o)
@@ -83,6 +83,7 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 	if n := p.Layers - p.DeviceLayers; n > 0 {
 		o.Notice(fmt.Sprintf("The experts of %d of %d layers are computed on the CPU: %s has no room for them.", n, p.Layers, d.Name))
 	}
+	m.info.Memory = p
 	b, err := durable.Open(ctx, durable.Options{
 		Open: func(ctx context.Context) (graph.Backend, error) {
 			m.device.Store(&device{kind: "vulkan", name: d.String()})

@@ -93,12 +93,13 @@ type Model struct {
 type Info struct {
 	Name       string // last part of the path, or pocket
 	Parameters int64
-	Bytes      int64  // of the weights as stored
-	Backend    string // ref or vulkan
-	Device     string // in words
-	Context    int    // positions per session
-	MaxContext int    // positions the model was trained for
-	Vocab      int    // rows of logits; the tokenizer may use fewer ids
+	Bytes      int64       // of the weights as stored
+	Backend    string      // ref or vulkan
+	Device     string      // in words
+	Context    int         // positions per session
+	MaxContext int         // positions the model was trained for
+	Vocab      int         // rows of logits; the tokenizer may use fewer ids
+	Memory     *MemoryPlan // what lies where
 
 	// Stop are the ids that end a turn by generation_config.json, config.json or
 	// the GGUF file; none where the checkpoint doesn't say (OpenAI's layout).

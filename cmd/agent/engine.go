@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"chorale/configs"
 	"chorale/harmony"
@@ -35,10 +36,19 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	debug.SetGCPercent(garbage(e.model.Info().Memory.HeapBytes))
 	if err := e.readVocabulary(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %q: %w", spec.Ref, err), e.Close())
 	}
 	return e, nil
+}
+
+// garbage is how much garbage, in percent of the heap, Go's collector may let
+// pile up: a quarter of a gigabyte. Its own rule would be as much again as is in
+// use, and gigabytes of a KV cache are in use.
+func garbage(heap int64) int {
+	const most = 256e6
+	return int(min(max(most*100/max(heap, 1), 10), 100))
 }
 
 // readVocabulary takes the checkpoint's own tokenizer, or the standard one.

@@ -123,8 +123,8 @@ func CrossingBytes(c *graph.Config) int64 {
 }
 
 // DriverBytes is about what a driver takes of the host's memory to compile the
-// kernels and to keep its books; lavapipe takes 20 to 35 MB.
-const DriverBytes = 25e6
+// kernels and to keep its books; it is what lavapipe takes.
+const DriverBytes = 30e6
 
 // StagingBytes is the host's memory that loading takes where the host does not
 // see the device's.

@@ -122,6 +122,7 @@ type Plan struct {
 	DeviceLimit int64 `json:"device_limit"`
 	HostBytes   int64 `json:"host_bytes"`
 	HostLimit   int64 `json:"host_limit"` // 0 where it is not known
+	HeapBytes   int64 `json:"heap_bytes"` // of HostBytes, what lies on Go's heap
 	Shared      bool  `json:"shared"`     // the device's memory is the host's
 
 	Layers int `json:"layers"`
@@ -180,7 +181,12 @@ func (r *Request) lay(n int, embedding bool) *Plan {
 	p.add(expertsName(n), OnDevice, w.experts(0, n))
 	p.add(expertsName(p.Layers-n), OnHost, w.experts(n, p.Layers))
 	p.add("unembedding", place, w.Unembedding)
-	p.add(cacheName(r.Sessions, r.Context, kv), place, int64(r.Sessions)*graph.CacheBytes(r.Config, r.Context, kv))
+	cache := int64(r.Sessions) * graph.CacheBytes(r.Config, r.Context, kv)
+	p.add(cacheName(r.Sessions, r.Context, kv), place, cache)
+	p.HeapBytes = r.Host.Program
+	if d == nil {
+		p.HeapBytes += cache
+	}
 	if d != nil {
 		p.add("registers", OnDevice, d.Work)
 		p.add("staging", OnHost, d.Staging)
@@ -188,6 +194,7 @@ func (r *Request) lay(n int, embedding bool) *Plan {
 	}
 	if n < p.Layers {
 		p.add("registers of the CPU", OnHost, r.Host.Work)
+		p.HeapBytes += r.Host.Work
 	}
 	p.add("program", OnHost, r.Host.Program)
 	return p

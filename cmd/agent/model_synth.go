@@ -31,6 +31,7 @@ The tokenizer is a toy (bytes, a few merges, Harmony's control tokens in the las
 func newModelSynth(std streams) *cobra.Command {
 	var format, out string
 	var shard int64
+	var q8 bool
 	cmd := &cobra.Command{
 		Use: "synth SHAPE --out PATH", Short: "Write a checkpoint of random weights", Args: one("shape"),
 		Long: fmt.Sprintf(synthHelp, strings.Join(slices.Sorted(maps.Keys(synth.Presets)), ", "), strings.Join(synth.Keys, ", ")),
@@ -39,7 +40,7 @@ func newModelSynth(std streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := synth.Output{Format: synth.Format(format), Shard: shard * 1e6, Progress: byteProgress(std, "writing "+out)}
+			o := synth.Output{Format: synth.Format(format), Shard: shard * 1e6, Q8: q8, Progress: byteProgress(std, "writing "+out)}
 			if err := m.Write(cmd.Context(), out, o); err != nil {
 				return err
 			}
@@ -56,6 +57,7 @@ func newModelSynth(std streams) *cobra.Command {
 	flags.StringVar(&out, "out", "", "`path` of the directory, or of the GGUF file")
 	flags.StringVar(&format, "format", string(synth.HF), "layout: `hf|openai|gguf`")
 	flags.Int64Var(&shard, "shard", 0, "begin a new file above this many `MB` (hf; 0: one file)")
+	flags.BoolVar(&q8, "q8", false, "the dense matrices in 8 bits (gguf)")
 	_ = cmd.MarkFlagRequired("out") // it is there
 	return cmd
 }

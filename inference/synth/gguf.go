@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 
 	"chorale/inference/internal/weights"
 )
@@ -16,16 +17,17 @@ const ggufName = "model.gguf"
 const (
 	ggufUint32, ggufInt32, ggufFloat32, ggufBool, ggufString, ggufArray = 4, 5, 6, 7, 8, 9
 
-	ggufF32, ggufBF16, ggufMXFP4 = 0, 30, 39
+	ggufF32, ggufQ8, ggufBF16, ggufMXFP4 = 0, 8, 30, 39
 
 	ggufAlign = 32
 )
 
 // gguf is a file in the making: metadata and tensors. It is written as llama.cpp
 // has gpt-oss: experts as MXFP4 in blocks of 17 bytes, gate and up apart,
-// matrices in BF16, all else in F32.
+// matrices in BF16 or Q8_0, all else in F32.
 type gguf struct {
 	*Model
+	q8      bool
 	meta    bytes.Buffer
 	keys    uint64
 	tensors []ggufTensor
@@ -39,8 +41,8 @@ type ggufTensor struct {
 	fill       func(dst []byte, at int)
 }
 
-func (m *Model) writeGGUF(w *writer) error {
-	g := &gguf{Model: m}
+func (m *Model) writeGGUF(w *writer, q8 bool) error {
+	g := &gguf{Model: m, q8: q8}
 	g.metadata()
 	g.layout()
 	var infos bytes.Buffer
@@ -183,12 +185,12 @@ func (g *gguf) tokenizer() {
 }
 
 func (g *gguf) layout() {
-	g.bf16("token_embd.weight", -1, "embed")
+	g.dense("token_embd.weight", -1, "embed")
 	for l := range g.Layers {
 		p := fmt.Sprintf("blk.%d.", l)
 		g.f32(p+"attn_norm.weight", l, "norm_a", 0, 1)
 		for _, x := range [][2]string{{"q", "attn_q"}, {"k", "attn_k"}, {"v", "attn_v"}, {"o", "attn_output"}} {
-			g.bf16(p+x[1]+".weight", l, x[0]+"_w")
+			g.dense(p+x[1]+".weight", l, x[0]+"_w")
 			g.f32(p+x[1]+".bias", l, x[0]+"_b", 0, 1)
 		}
 		g.f32(p+"attn_sinks.weight", l, "sinks", 0, 1)
@@ -203,12 +205,51 @@ func (g *gguf) layout() {
 		g.f32(p+"ffn_down_exps.bias", l, down+"_b", 0, 1)
 	}
 	g.f32("output_norm.weight", -1, "norm_f", 0, 1)
-	g.bf16("output.weight", -1, "unembed")
+	g.dense("output.weight", -1, "unembed")
 }
 
-func (g *gguf) bf16(name string, layer int, kind string) {
+// dense adds a matrix.
+func (g *gguf) dense(name string, layer int, kind string) {
 	n, shape := g.normals(layer, kind)
-	g.tensors = append(g.tensors, ggufTensor{name: name, shape: shape, kind: ggufBF16, size: 2 * n.count, unit: 2, fill: n.fill})
+	t := ggufTensor{name: name, shape: shape, kind: ggufBF16, size: 2 * n.count, unit: 2, fill: n.fill}
+	if g.q8 {
+		t.kind, t.unit, t.size = ggufQ8, weights.Q8Bytes, n.count/weights.Block*weights.Q8Bytes
+		t.fill = func(dst []byte, at int) {
+			for i := 0; i < len(dst); i += weights.Q8Bytes {
+				n.quantise(dst[i:][:weights.Q8Bytes], (at+i)/weights.Q8Bytes)
+			}
+		}
+	}
+	g.tensors = append(g.tensors, t)
+}
+
+// quantise writes a block of Q8_0 as ggml's reference does: a scale in f16 of the
+// largest magnitude over 127, and 32 numbers rounded by the scale before that was
+// rounded itself.
+func (n *normals) quantise(dst []byte, block int) {
+	var x [weights.Block]float32
+	var most float32
+	for i := range x {
+		x[i] = math.Float32frombits(uint32(n.at(block*weights.Block+i)) << 16)
+		most = max(most, x[i], -x[i])
+	}
+	clear(dst)
+	if most == 0 {
+		return
+	}
+	scale := most / 127
+	inverse := 1 / scale
+	binary.LittleEndian.PutUint16(dst, half(scale))
+	for i, v := range x {
+		v *= inverse
+		dst[2+i] = byte(int8(v + float32(math.Copysign(0.5, float64(v)))))
+	}
+}
+
+// half rounds to f16, to even on ties, what is in its normal range: 6e-5 to 65504.
+func half(v float32) uint16 {
+	u := math.Float32bits(v)
+	return uint16((u + 0xfff + u>>13&1 - 0x38000000) >> 13)
 }
 
 // f32 adds every step-th column from the first on.

@@ -24,7 +24,7 @@ func trees() []string {
 // of them.
 func TestFiles(t *testing.T) {
 	layouts := map[string]Output{
-		"hf": {Format: HF}, "original": {Format: OpenAI}, "model.gguf": {Format: GGUF},
+		"hf": {Format: HF}, "original": {Format: OpenAI}, "model.gguf": {Format: GGUF}, "model-q8_0.gguf": {Format: GGUF, Q8: true},
 	}
 	compared := 0
 	for _, tree := range trees() {
@@ -78,19 +78,19 @@ func compare(t *testing.T, got, want string) (compared int) {
 }
 
 // real are hashes of what make_synthetic.py --preset 20b --layers 1 --experts 1
-// --topk 1 --vocab 2000 writes: the real widths, and tensors so large that they
+// --topk 1 --vocab 1500 --q-heads 32 --kv-heads 4 writes: the real widths, and tensors so large that they
 // repeat a pool.
 var real = map[Format]map[string]string{
 	HF: {
-		"config.json":       "ddd9841d1dcf73dcc2e87248680fe2491573be0c883726bc7c11af0cef09618a",
-		"model.safetensors": "66d9cfca9d38e093574894fc99027d78bf3f7e3ef6ef7171ab38d22c464d64e1",
-		"tokenizer.json":    "f4a02be1d02d5f9396b9872acefe4050e73a1105e071b960b198ea8def012abd",
+		"config.json":       "fa7261a71b771c7e7a8557329b1aa4409ef64afb24523200d4198e9cc3d28b82",
+		"model.safetensors": "e4b1eef7f4b9362245a4e4e9248687d95fad5ae222ee27534c126e88a64ca503",
+		"tokenizer.json":    "60bf7851a605575724aa6e78a3581240f5cdcd9472b14618db7293246cfd8821",
 	},
-	GGUF: {"": "81c32966d722c0c6886359f85f329eb6c5cda224f5b6d0ad9a5322dbdae5813f"},
+	GGUF: {"": "24ea70f2340baa365d753d6f2677d24c3d1963012b8293346b79cfa7bd118938"},
 }
 
 func TestRealWidths(t *testing.T) {
-	m, err := Parse("20b?layers=1&experts=1&topk=1&vocab=2000")
+	m, err := Parse("20b?layers=1&experts=1&topk=1&vocab=1500&heads=32&kv-heads=4")
 	if err != nil {
 		t.Fatal(err)
 	}

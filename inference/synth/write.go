@@ -31,6 +31,9 @@ type Output struct {
 	// bytes, in Hugging Face's layout.
 	Shard int64
 
+	// Q8 writes the dense matrices in 8 bits, in GGUF.
+	Q8 bool
+
 	// Progress, unless nil, is told now and then how many bytes of the weights
 	// have been written, of how many.
 	Progress func(done, total int64)
@@ -62,7 +65,7 @@ func (m *Model) Write(ctx context.Context, path string, o Output) (err error) {
 		err = m.writeOpenAI(w)
 	case GGUF:
 		made = filepath.Join(w.dir, ggufName)
-		err = m.writeGGUF(w)
+		err = m.writeGGUF(w, o.Q8)
 	default:
 		err = fmt.Errorf("format %q is unknown, want hf, openai or gguf", o.Format)
 	}

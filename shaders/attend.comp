@@ -12,6 +12,10 @@
 // depend on the tokens beside it, and since the cache has a multiple of 64 slots
 // no block crosses its end.
 //
+// Keys may be walked in segments, a dispatch each, that hand on the sums and what
+// they are relative to: lavapipe ends the loops of an invocation, silently, after
+// 65,535 turns in all, and a watchdog may end a long dispatch.
+//
 // The sink is one more logit with no value. The running maximum starts with it
 // and the running denominator with its weight, 1: so it counts once.
 #version 450
@@ -30,7 +34,8 @@ layout(binding = 3) readonly buffer Keys { vec4 keys[]; }; // [kv head][slot][64
 layout(binding = 3) readonly buffer HalfKeys { uvec2 half_keys[]; };
 layout(binding = 4) readonly buffer Values { vec4 values[]; }; // [kv head][slot][64]
 layout(binding = 4) readonly buffer HalfValues { uvec2 half_values[]; };
-layout(binding = 5) writeonly buffer Ctx { vec4 ctx[]; };
+layout(binding = 5) buffer Ctx { vec4 ctx[]; };
+layout(binding = 6) buffer Running { vec2 running[]; }; // highest and total of each query, between segments
 
 layout(push_constant) uniform Push {
 	uint tokens;   // of the part
@@ -40,6 +45,9 @@ layout(push_constant) uniform Push {
 	uint window;   // keys that a query sees, itself included; 0 is all
 	uint part;
 	uint row; // that the part begins with
+	uint segment_begin; // positions of keys that this dispatch walks over
+	uint segment_end;
+	uint last_segment; // 1 where none comes after
 };
 
 const uint COLUMNS = SHARE / 4; // vectors of the output that an invocation sums up
@@ -79,22 +87,29 @@ void main() {
 	uint last = min(token + QUERIES / GROUP, tokens) - 1;
 	uint cache = gl_WorkGroupID.x * slots;
 
-	for (uint i = lane; i < QUERIES; i += lanes) {
-		highest[i] = sinks[kv * GROUP + i % GROUP];
-		total[i] = 1;
-	}
 	// Query i is head i % GROUP of token i / GROUP; tokens over the end repeat
 	// the last one.
+	uint out_at[QUERIES];
+	[[unroll]] for (uint i = 0; i < QUERIES; i++)
+		out_at[i] = ((row + min(token + i / GROUP, last)) * kv_heads + kv) * GROUP + i % GROUP;
+	for (uint i = lane; i < QUERIES; i += lanes) {
+		vec2 so_far = vec2(sinks[kv * GROUP + i % GROUP], 1);
+		if (segment_begin > 0) so_far = running[((row + min(token + i / GROUP, last)) * kv_heads + kv) * GROUP + i % GROUP];
+		highest[i] = so_far.x;
+		total[i] = so_far.y;
+	}
 	uint q_at[QUERIES];
 	[[unroll]] for (uint i = 0; i < QUERIES; i++)
 		q_at[i] = ((row + min(token + i / GROUP, last)) * (GROUP + 2) * kv_heads + kv * GROUP + i % GROUP) * 16;
 	vec4 sum[QUERIES * COLUMNS];
-	[[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++) sum[i] = vec4(0);
+	[[unroll]] for (uint i = 0; i < QUERIES; i++)
+		[[unroll]] for (uint c = 0; c < COLUMNS; c++)
+			sum[i * COLUMNS + c] = segment_begin > 0 ? ctx[out_at[i] * 16 + lane * COLUMNS + c] : vec4(0);
 
 	uint begin = position + token + 1;
 	begin = window > 0 && begin > window ? (begin - window) / 64 * 64 : 0;
 	uint end = position + last + 1;
-	for (uint block = begin; block < end; block += 64) {
+	for (uint block = max(begin, segment_begin); block < min(end, segment_end); block += 64) {
 		// Scores of keys key to key + SHARE - 1; keys over the end repeat the last.
 		uint key = block + lane * SHARE;
 		uint at = cache + block % slots, most = end - 1 - block;
@@ -145,10 +160,10 @@ void main() {
 
 	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 		if (token + i / GROUP <= last) {
-			float scale = 1 / total[i];
-			uint at = ((row + token + i / GROUP) * kv_heads + kv) * GROUP + i % GROUP;
+			float scale = last_segment == 1 ? 1 / total[i] : 1.0;
 			[[unroll]] for (uint c = 0; c < COLUMNS; c++)
-				ctx[at * 16 + lane * COLUMNS + c] = sum[i * COLUMNS + c] * scale;
+				ctx[out_at[i] * 16 + lane * COLUMNS + c] = sum[i * COLUMNS + c] * scale;
+			if (last_segment == 0 && i % lanes == lane) running[out_at[i]] = vec2(highest[i], total[i]);
 		}
 	}
 }

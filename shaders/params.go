@@ -15,7 +15,10 @@ type (
 
 	RopePush struct{ Queries, Heads, KVHeads, KVFirst, KVCount, Slots, Part, Row uint32 }
 
-	AttendPush struct{ Tokens, KVHeads, KVFirst, Slots, Window, Part, Row uint32 }
+	AttendPush struct {
+		Tokens, KVHeads, KVFirst, Slots, Window, Part, Row uint32
+		SegmentBegin, SegmentEnd, LastSegment              uint32
+	}
 
 	TopKPush struct{ Tokens, Experts, Top uint32 }
 

@@ -37,7 +37,7 @@ var (
 	Norm       = Kernel{"norm", normSPV, 3, 8, nil}
 	Linear     = Kernel{"linear", linearSPV, 4, 28, []string{"ROWS", "TILE", "FORMAT"}}
 	Rope       = Kernel{"rope", ropeSPV, 5, 32, []string{"HALF"}}
-	Attend     = Kernel{"attend", attendSPV, 6, 28, []string{"SHARE", "GROUP", "QUERIES", "HALF"}}
+	Attend     = Kernel{"attend", attendSPV, 7, 40, []string{"SHARE", "GROUP", "QUERIES", "HALF"}}
 	TopK       = Kernel{"topk", topkSPV, 3, 12, nil}
 	Group      = Kernel{"group", groupSPV, 4, 12, []string{"TILE", "EXPERTS"}}
 	ExpertUp   = Kernel{"expert_up", expertUpSPV, 7, 28, []string{"ROWS", "TILE"}}

@@ -2,9 +2,11 @@ package golden
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/synth"
@@ -295,5 +297,47 @@ func (q Sequences) far(t *testing.T, c *graph.Config, w *graph.Weights) {
 		t.Errorf("at the end of the context logits are off by %.2g", d)
 	} else {
 		t.Logf("at the end of the context within %.2g", d)
+	}
+}
+
+// Together measures decoding of one sequence, of four and of eight in the same
+// passes, by turns, and reports how many times the tokens per second of one they
+// give.
+func Together(b *testing.B, backend graph.Backend, c *graph.Config) {
+	var parts [graph.MaxParts]graph.Part
+	ids := rand.New(rand.NewPCG(1, 1))
+	for i := range parts {
+		s, err := backend.NewState(min(4096, c.MaxContext))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer s.Close()
+		parts[i] = graph.Part{State: s, Batch: graph.Batch{Rows: []int{0}}, Logits: make([]float32, c.Vocab)}
+	}
+	step := func(n int) time.Duration {
+		for i := range n {
+			parts[i].Pos += len(parts[i].IDs)
+			parts[i].IDs = []uint32{uint32(ids.IntN(c.Vocab))}
+		}
+		begin := time.Now()
+		if err := backend.Forward(b.Context(), parts[:n]); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(begin)
+	}
+	sizes := []int{1, 4, graph.MaxParts}
+	took := map[int]time.Duration{}
+	for _, n := range sizes {
+		step(n) // compiles and records
+	}
+	for b.Loop() {
+		for _, n := range sizes {
+			took[n] += step(n)
+		}
+	}
+	speed := func(n int) float64 { return float64(n*b.N) / took[n].Seconds() }
+	for _, n := range sizes {
+		b.ReportMetric(speed(n), fmt.Sprintf("tok/s-of-%d", n))
+		b.ReportMetric(speed(n)/speed(1), fmt.Sprintf("x-of-%d", n))
 	}
 }

@@ -65,3 +65,28 @@ func goldenTree(t *testing.T, driver drivers.Driver, tree string) {
 		t.Run(m.Name+"/"+m.Layout, func(t *testing.T) { suite.Run(t, m) })
 	}
 }
+
+// TestGoldenHalfCache keeps keys and values in f16.
+func TestGoldenHalfCache(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric goldens run without the race detector")
+	}
+	for _, driver := range drivers.All {
+		t.Run(driver.Name, func(t *testing.T) {
+			driver.Use(t)
+			suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+				return open(t.Context(), only(t), c, w, Options{KV: graph.KVF16, Validate: true}, nil)
+			}}.HalfCache()
+			if driver.Name == drivers.SwiftShader.Name {
+				suite.MaxPrompt = 10
+			}
+			for _, tree := range golden.Trees(t, models) {
+				for _, m := range golden.Models(t, tree) {
+					if m.Layout == "hf" && (driver.Name != drivers.SwiftShader.Name || m.Name == "tiny-a") {
+						t.Run(m.Name, func(t *testing.T) { suite.Run(t, m) })
+					}
+				}
+			}
+		})
+	}
+}

@@ -3,6 +3,8 @@
 package gpu
 
 import (
+	"math"
+
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
 	"chorale/inference/internal/weights"
@@ -162,11 +164,26 @@ func (o *recorder) attend(layer int, sinks *weights.Tensor, part, row int) {
 	if w := c.Window[layer]; w > 0 {
 		keys = min(keys, w)
 	}
+	// A ring's positions are not its slots: they are walked in one segment, which
+	// is short.
+	segment := o.profile.segment
+	if c.Ring(layer, x.state.context) {
+		segment = math.MaxInt32
+	}
 	for _, w := range x.state.windows(layer) {
 		push.KVFirst = uint32(w.first)
-		work := int64(x.tokens) * int64(w.count*group) * 128 * int64(keys)
-		dispatch(o, &shaders.Attend, constants, push, w.count, ceil(x.tokens, queries/group), work,
-			o.input(o.positions), o.register(graph.Q).Range, o.model.vectors[sinks], w.keys, w.values, o.register(graph.Ctx).Range)
+		work := int64(x.tokens) * int64(w.count*group) * 128 * int64(min(keys, segment))
+		for begin := 0; begin < slots; begin += segment {
+			if begin > 0 {
+				o.barrier()
+			}
+			push.SegmentBegin, push.SegmentEnd, push.LastSegment = uint32(begin), uint32(begin+segment), 0
+			if begin+segment >= slots {
+				push.LastSegment = 1
+			}
+			dispatch(o, &shaders.Attend, constants, push, w.count, ceil(x.tokens, queries/group), work,
+				o.input(o.positions), o.register(graph.Q).Range, o.model.vectors[sinks], w.keys, w.values, o.register(graph.Ctx).Range, o.in(o.between))
+		}
 	}
 }
 
@@ -203,7 +220,10 @@ func (o *recorder) Experts(up, down *graph.Affine) {
 		n = tiles(c, o.tokens, tile)
 		experts, tokens = o.in(o.tiles), o.in(o.slotTokens)
 		group := shaders.GroupPush{Choices: uint32(o.tokens * c.TopK), Top: uint32(c.TopK), Tiles: uint32(n)}
-		dispatch(o, &shaders.Group, []uint32{uint32(o.profile.local), uint32(tile), uint32(c.Experts)}, group, 1, 1, 0,
+		// As many invocations as experts, not o.profile.local: fewer would take
+		// more turns of their loops than lavapipe allows (see attend.comp).
+		local := uint32(min(c.Experts, 128))
+		dispatch(o, &shaders.Group, []uint32{local, uint32(tile), uint32(c.Experts)}, group, 1, 1, 0,
 			o.register(graph.Choice).Range, experts, tokens, o.in(o.slotOf))
 		o.barrier()
 	}
@@ -219,7 +239,10 @@ func (o *recorder) up(a *graph.Affine, experts, tokens vk.Range, n, tile int) {
 	m, rows := o.model.matrices[a.W], o.profile.up1
 	push := shaders.ExpertUpPush{Rows: uint32(m.rows), Width: uint32(m.width), Limit: o.config.Limit, Alpha: graph.Alpha}
 	if o.tokens > 1 {
-		rows, push.Grouped = o.profile.upN, 1
+		push.Grouped = 1
+	}
+	if tile > 1 {
+		rows = o.profile.upN
 	}
 	constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile)}
 	for _, p := range m.parts {
@@ -234,7 +257,7 @@ func (o *recorder) up(a *graph.Affine, experts, tokens vk.Range, n, tile int) {
 func (o *recorder) down(a *graph.Affine, experts vk.Range, n, tile int) {
 	m, rows := o.model.matrices[a.W], o.profile.down1
 	push := shaders.ExpertDownPush{Rows: uint32(m.rows), Width: uint32(m.width)}
-	if o.tokens > 1 {
+	if tile > 1 {
 		rows = o.profile.downN
 	}
 	constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile)}

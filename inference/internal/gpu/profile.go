@@ -26,6 +26,7 @@ type profile struct {
 	tile  int // tokens per invocation, for batches
 
 	attend  int // invocations per workgroup of attend
+	segment int // positions per dispatch of attend, a multiple of 64
 	queries int // query vectors per workgroup of attend, whole tokens, for batches
 
 	window int   // bytes of weights bound at once, at most
@@ -39,12 +40,12 @@ type profile struct {
 func newProfile(c *graph.Config, software bool) profile {
 	p := profile{
 		local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: tile,
-		attend: 16, queries: 8, slots: firstSlots, work: 16e9,
+		attend: 16, queries: 8, segment: 1 << 16, slots: firstSlots, work: 16e9,
 	}
 	if software {
 		p = profile{
 			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: tile,
-			attend: 8, queries: 16, slots: firstSlots, work: 25e7,
+			attend: 8, queries: 16, segment: 1 << 15, slots: firstSlots, work: 25e7,
 		}
 	}
 	group := c.Heads / c.KVHeads

@@ -3,22 +3,28 @@
 package gpu
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"chorale/inference/internal/drivers"
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
+	"chorale/shaders"
 )
 
 func TestSequences(t *testing.T) {
 	drivers.Lavapipe.Use(t)
-	devices, err := Devices()
-	if err != nil {
-		t.Fatal(err)
-	}
 	golden.Sequences{
 		Load: func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
-			return Open(t.Context(), devices[0], c, w, Options{KV: kv, Validate: true})
+			b, err := open(t.Context(), only(t), c, w, Options{KV: kv, Validate: true}, nil)
+			if err == nil {
+				instance := b.instance
+				t.Cleanup(func() { silent(t, instance) })
+			}
+			return b, err
 		},
 		Bytes: func(s graph.State) (n int64) {
 			for _, l := range s.(*state).layers {
@@ -33,4 +39,76 @@ func TestSequences(t *testing.T) {
 		},
 		Jump: func(s graph.State, pos int) { s.(*state).history.End = pos },
 	}.Run(t)
+}
+
+// TestAttendFar attends at the last positions of a context of 131,072, in both
+// types of cache, with and without a window, as one token and as a batch.
+func TestAttendFar(t *testing.T) {
+	const slots, window, group = 1 << 17, 128, 2
+	b := newBench(t, drivers.Lavapipe)
+	random := rand.New(rand.NewPCG(1, 1))
+	keys, values := make([]float32, slots*64), make([]float32, slots*64)
+	halves := [2][]uint16{make([]uint16, slots*64), make([]uint16, slots*64)}
+	for i := range keys {
+		for j, v := range []float32{random.Float32() - 0.5, random.Float32() - 0.5} {
+			halves[j][i] = kernel.ToHalf(v)
+			[][]float32{keys, values}[j][i] = kernel.Half(halves[j][i])
+		}
+	}
+	p := newProfile(&graph.Config{Heads: group, KVHeads: 1}, true)
+	sinks := []float32{0.5, -1}
+	for _, v := range []struct{ tokens, window, half int }{{1, 0, 0}, {3, 0, 1}, {3, window, 0}} {
+		qkv := make([]float32, v.tokens*(group+2)*64)
+		for i := range qkv {
+			qkv[i] = 4 * (random.Float32() - 0.5)
+		}
+		queries := group
+		if v.tokens > 1 {
+			queries = p.queries
+		}
+		cache := [][2]any{{keys, values}, {halves[0], halves[1]}}[v.half]
+		out, running := poison(v.tokens*group*64), poison(2*v.tokens*group)
+		for begin := 0; begin < slots; begin += p.segment {
+			push := shaders.AttendPush{Tokens: uint32(v.tokens), KVHeads: 1, Slots: slots, Window: uint32(v.window),
+				SegmentBegin: uint32(begin), SegmentEnd: uint32(begin + p.segment)}
+			if begin+p.segment >= slots {
+				push.LastSegment = 1
+			}
+			run(b, &shaders.Attend, []int{p.attend, 64 / p.attend, group, queries, v.half}, push, 1, ceil(v.tokens, queries/group),
+				[]uint32{uint32(slots - v.tokens)}, qkv, sinks, cache[0], cache[1], out, running)
+		}
+		near(t, fmt.Sprintf("%+v", v), out, attendPlainly(qkv, keys, values, sinks, v.tokens, slots-v.tokens, v.window), 1e-7)
+	}
+}
+
+// attendPlainly is attention by its formula, in f64: tokens from a position on,
+// each of as many query heads as there are sinks.
+func attendPlainly(qkv, keys, values, sinks []float32, tokens, position, window int) []float32 {
+	var out []float32
+	for t := range tokens {
+		first, end := 0, position+t+1
+		if window > 0 {
+			first = max(0, end-window)
+		}
+		for h, sink := range sinks {
+			q := qkv[(t*(len(sinks)+2)+h)*64:][:64]
+			total := math.Exp(float64(sink))
+			var sum [64]float64
+			for p := first; p < end; p++ {
+				var s float64
+				for i, v := range q {
+					s += float64(v) * float64(keys[p*64+i])
+				}
+				w := math.Exp(s / 8)
+				total += w
+				for i := range sum {
+					sum[i] += w * float64(values[p*64+i])
+				}
+			}
+			for _, v := range sum {
+				out = append(out, float32(v/total))
+			}
+		}
+	}
+	return out
 }

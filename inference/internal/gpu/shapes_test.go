@@ -50,6 +50,7 @@ func TestShapes(t *testing.T) {
 					compareTraces(t, c, w, func(p *profile) {
 						p.window, p.tile = c.Width*c.Hidden, 4 // one expert
 						p.cache = 192 * 64 * 4                 // one KV head
+						p.segment = 64                         // three of the context
 					})
 				}
 			})

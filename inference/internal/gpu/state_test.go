@@ -13,6 +13,7 @@ import (
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
+	"chorale/inference/synth"
 )
 
 // small opens a small model on lavapipe.
@@ -241,7 +242,8 @@ func BenchmarkPocket(b *testing.B) {
 	defer s.Close()
 	for name, n := range map[string]int{"decode": 1, "prefill": model.Chunk()} {
 		b.Run(name, func(b *testing.B) {
-			batch := graph.Batch{IDs: make([]uint32, n), Rows: []int{n - 1}}
+			forward(b, s, graph.Batch{IDs: make([]uint32, 300)})
+			batch := graph.Batch{IDs: make([]uint32, n), Pos: 300, Rows: []int{n - 1}}
 			for i := range batch.IDs {
 				batch.IDs[i] = uint32(i * 7919 % c.Vocab)
 			}
@@ -283,4 +285,23 @@ func TestCancelUpload(t *testing.T) {
 	if steps < 20 {
 		t.Errorf("the upload took %d steps", steps)
 	}
+}
+
+// BenchmarkTogether measures sequences that share passes on lavapipe, on a layer
+// of gpt-oss-20b's shape with part of the vocabulary.
+func BenchmarkTogether(b *testing.B) {
+	drivers.Lavapipe.Use(b)
+	devices, err := Devices()
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := synth.Presets["20b"]
+	m.Layers, m.Vocab = 1, 16384
+	c, w := golden.Unloaded(b, m)
+	model, err := Open(b.Context(), devices[0], c, w, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer model.Close()
+	golden.Together(b, model, c)
 }

@@ -25,6 +25,8 @@ type workspace struct {
 	inner                     span // [slots, Width]
 	outer                     span // [slots, Hidden]
 
+	between span // of attention that is walked in segments, [tokens, Heads, 2]
+
 	size, widest int
 }
 
@@ -49,6 +51,7 @@ func newWorkspace(c *graph.Config, chunk, most int) workspace {
 	}
 	w.tiles, w.slotTokens, w.slotOf = w.words(2*choices), w.words(slots), w.words(choices)
 	w.inner, w.outer = w.words(slots*c.Width), w.words(slots*c.Hidden)
+	w.between = w.words(2 * chunk * c.Heads)
 	return w
 }
 

@@ -28,3 +28,20 @@ func TestGoldenModels(t *testing.T) {
 		}
 	}
 }
+
+// TestGoldenHalfCache keeps keys and values in f16.
+func TestGoldenHalfCache(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric goldens run without the race detector")
+	}
+	suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+		return New(c, w, Options{KV: graph.KVF16}), nil
+	}}.HalfCache()
+	for _, tree := range golden.Trees(t, models) {
+		for _, m := range golden.Models(t, tree) {
+			if m.Layout == "hf" {
+				t.Run(m.Name, func(t *testing.T) { suite.Run(t, m) })
+			}
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"chorale/configs"
 	"chorale/harmony"
+	"chorale/internal/fence"
 	"chorale/policies"
 	"chorale/policies/provenance"
 	"chorale/runtime"
@@ -108,6 +109,9 @@ func (f *explainFlags) explainGrants(out io.Writer, call tools.Call, policy *pol
 	origins, folders := set.Grants(call.Function)
 	for _, origin := range origins {
 		word := "permitted"
+		if origin == fence.Any && len(policy.Hosts()) > 0 {
+			word = "held to the hosts of policies by a proxy, unless they are *"
+		}
 		if err := within.Reach(origin); err != nil {
 			word = "refused: " + err.Error()
 		}

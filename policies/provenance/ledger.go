@@ -92,11 +92,7 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool)
 	root := parseRecords(text)
 	if t.Output == Untrusted {
 		l.observe(text, from)
-		if root == nil {
-			l.prose.add(text)
-		} else {
-			root.scalars("", func(_, text string) { l.prose.add(text) })
-		}
+		l.speaks(text, root, leaves)
 	}
 	// Fields count only where the service itself writes them. What is fetched
 	// from an address is written by whoever owns the address.
@@ -109,6 +105,20 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool)
 	if t.Output == Trusted && len(t.Fields) == 0 && (root == nil || root.scalar) {
 		l.lines(text, from.name)
 	}
+}
+
+// speaks keeps the prose of an untrusted output: all of it, or the texts of its
+// records but for those that only repeat the call's own arguments.
+func (l *Ledger) speaks(text string, root *record, leaves []Leaf) {
+	if root == nil {
+		l.prose.add(text)
+		return
+	}
+	root.scalars("", func(_, text string) {
+		if !slices.ContainsFunc(leaves, func(leaf Leaf) bool { return leaf.Text == text }) {
+			l.prose.add(text)
+		}
+	})
 }
 
 // lines takes a directory that is plain text: a name a line, perhaps behind a

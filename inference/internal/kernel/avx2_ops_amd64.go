@@ -85,14 +85,21 @@ func axpy8(dst, v []float32, p float32) {
 	n := len(dst) &^ 7
 	if n > 0 {
 		_ = v[n-1]
-		d, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&v[0])
-		f := broadcast8(p)
-		for i := 0; i < 4*n; i += 32 {
-			store8(d, i, load8(s, i).MulAdd(f, load8(d, i)))
-		}
-		archsimd.ClearAVXUpperBits()
+		add8times(unsafe.Pointer(&dst[0]), unsafe.Pointer(&v[0]), 4*n, math.Float32bits(p))
 	}
 	axpyScalar(dst[n:], v[n:], p)
+}
+
+// The loops that follow take numbers as bits: what they would spill of floats,
+// they would load by legacy SSE.
+
+//go:noinline
+func add8times(d, s unsafe.Pointer, bytes int, p uint32) {
+	f := all8(p).AsFloat32x8()
+	for i := 0; i < bytes; i += 32 {
+		store8(d, i, load8(s, i).MulAdd(f, load8(d, i)))
+	}
+	archsimd.ClearAVXUpperBits()
 }
 
 // keepNaN8 is v, but no number where x is none.
@@ -140,17 +147,24 @@ func softmax8(scores []float32, scale, sink float32) float32 {
 	m.Store(&tops)
 	archsimd.ClearAVXUpperBits()
 	top, sum := softmaxRest(scores[n:], scale, sink, tops[:])
-	var total f32x8
-	m = broadcast8(top)
-	for i := 0; i < 4*n; i += 32 {
-		v := exp8(load8(p, i).Sub(m))
-		store8(p, i, v)
-		total = total.Add(v)
-	}
 	var v [4]float32
-	add8(total, total, total, total).Store(&v)
-	archsimd.ClearAVXUpperBits()
+	weigh8(p, 4*n, math.Float32bits(top), &v)
 	return sum + v[0]
+}
+
+// weigh8 turns scores into weights and sets v to their sum.
+//
+//go:noinline
+func weigh8(p unsafe.Pointer, bytes int, top uint32, v *[4]float32) {
+	var total f32x8
+	m := all8(top).AsFloat32x8()
+	for i := 0; i < bytes; i += 32 {
+		e := exp8(load8(p, i).Sub(m))
+		store8(p, i, e)
+		total = total.Add(e)
+	}
+	add8(total, total, total, total).Store(v)
+	archsimd.ClearAVXUpperBits()
 }
 
 func norm8(dst, x, gain []float32, eps float32) {
@@ -181,17 +195,23 @@ func swiglu8(dst, u []float32, alpha, limit float32) {
 	n := len(dst) &^ 7
 	if n > 0 {
 		_ = u[2*n-1]
-		d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&u[0])
-		order := archsimd.LoadUint32x8(&evensFirst)
-		most, least, one, slope := broadcast8(limit), broadcast8(-limit), all8(oneBits).AsFloat32x8(), broadcast8(-alpha)
-		for i := 0; i < 4*n; i += 32 {
-			a, b := load8(p, 2*i).Permute(order), load8(p, 2*i+32).Permute(order)
-			v, w := a.Select128FromPair(0, 2, b), a.Select128FromPair(1, 3, b)
-			gate, up := v.Min(most), w.Max(least).Min(most)
-			y := gate.Div(one.Add(exp8(gate.Mul(slope))))
-			store8(d, i, keepNaN8(keepNaN8(y.Mul(up.Add(one)), v), w))
-		}
-		archsimd.ClearAVXUpperBits()
+		activate8(unsafe.Pointer(&dst[0]), unsafe.Pointer(&u[0]), 4*n, math.Float32bits(alpha), math.Float32bits(limit))
 	}
 	swigluScalar(dst[n:], u[2*n:], alpha, limit)
+}
+
+//go:noinline
+func activate8(d, p unsafe.Pointer, bytes int, alpha, limit uint32) {
+	order := archsimd.LoadUint32x8(&evensFirst)
+	const negative = 1 << 31
+	most, least := all8(limit).AsFloat32x8(), all8(limit^negative).AsFloat32x8()
+	one, slope := all8(oneBits).AsFloat32x8(), all8(alpha^negative).AsFloat32x8()
+	for i := 0; i < bytes; i += 32 {
+		a, b := load8(p, 2*i).Permute(order), load8(p, 2*i+32).Permute(order)
+		v, w := a.Select128FromPair(0, 2, b), a.Select128FromPair(1, 3, b)
+		gate, up := v.Min(most), w.Max(least).Min(most)
+		y := gate.Div(one.Add(exp8(gate.Mul(slope))))
+		store8(d, i, keepNaN8(keepNaN8(y.Mul(up.Add(one)), v), w))
+	}
+	archsimd.ClearAVXUpperBits()
 }

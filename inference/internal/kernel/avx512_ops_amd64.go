@@ -79,22 +79,29 @@ func mix16(dst, weights, values []float32) {
 	}
 }
 
-// broadcast16 has the number in every lane.
-func broadcast16(v float32) f32x16 { return all16(math.Float32bits(v)).AsFloat32x16() }
-
 func axpy16(dst, v []float32, p float32) {
 	n := len(dst) &^ 15
 	if n > 0 {
 		_ = v[n-1]
-		d, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&v[0])
-		f := broadcast16(p)
-		for i := 0; i < 4*n; i += 64 {
-			store16(d, i, load16(s, i).MulAdd(f, load16(d, i)))
-		}
-		archsimd.ClearAVXUpperBits()
+		add16times(unsafe.Pointer(&dst[0]), unsafe.Pointer(&v[0]), 4*n, math.Float32bits(p))
 	}
 	axpyScalar(dst[n:], v[n:], p)
 }
+
+// The loops that follow take numbers as bits: what they would spill of floats,
+// they would load by legacy SSE.
+
+//go:noinline
+func add16times(d, s unsafe.Pointer, bytes int, p uint32) {
+	f := all16(p).AsFloat32x16()
+	for i := 0; i < bytes; i += 64 {
+		store16(d, i, load16(s, i).MulAdd(f, load16(d, i)))
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+// broadcast16 has the number in every lane.
+func broadcast16(v float32) f32x16 { return all16(math.Float32bits(v)).AsFloat32x16() }
 
 // keepNaN16 is v, but no number where x is none: minimum and maximum lose that.
 func keepNaN16(v, x f32x16) f32x16 {
@@ -137,17 +144,24 @@ func softmax16(scores []float32, scale, sink float32) float32 {
 	m.Store(&tops)
 	archsimd.ClearAVXUpperBits()
 	top, sum := softmaxRest(scores[n:], scale, sink, tops[:])
-	var total f32x16
-	m = broadcast16(top)
-	for i := 0; i < 4*n; i += 64 {
-		v := exp16(load16(p, i).Sub(m))
-		store16(p, i, v)
-		total = total.Add(v)
-	}
 	var v [4]float32
-	add16(total, total, total, total).Store(&v)
-	archsimd.ClearAVXUpperBits()
+	weigh16(p, 4*n, math.Float32bits(top), &v)
 	return sum + v[0]
+}
+
+// weigh16 turns scores into weights and sets v to their sum.
+//
+//go:noinline
+func weigh16(p unsafe.Pointer, bytes int, top uint32, v *[4]float32) {
+	var total f32x16
+	m := all16(top).AsFloat32x16()
+	for i := 0; i < bytes; i += 64 {
+		e := exp16(load16(p, i).Sub(m))
+		store16(p, i, e)
+		total = total.Add(e)
+	}
+	add16(total, total, total, total).Store(v)
+	archsimd.ClearAVXUpperBits()
 }
 
 func norm16(dst, x, gain []float32, eps float32) {
@@ -178,19 +192,25 @@ func swiglu16(dst, u []float32, alpha, limit float32) {
 	n := len(dst) &^ 15
 	if n > 0 {
 		_ = u[2*n-1]
-		d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&u[0])
-		even, odd := archsimd.LoadUint32x16(&evens), archsimd.LoadUint32x16(&odds)
-		most, least, one, slope := broadcast16(limit), broadcast16(-limit), all16(oneBits).AsFloat32x16(), broadcast16(-alpha)
-		for i := 0; i < 4*n; i += 64 {
-			v, w := load16(p, 2*i), load16(p, 2*i+64)
-			v, w = v.ConcatPermute(w, even), v.ConcatPermute(w, odd)
-			gate, up := v.Min(most), w.Max(least).Min(most)
-			a := gate.Div(one.Add(exp16(gate.Mul(slope))))
-			store16(d, i, keepNaN16(keepNaN16(a.Mul(up.Add(one)), v), w))
-		}
-		archsimd.ClearAVXUpperBits()
+		activate16(unsafe.Pointer(&dst[0]), unsafe.Pointer(&u[0]), 4*n, math.Float32bits(alpha), math.Float32bits(limit))
 	}
 	swigluScalar(dst[n:], u[2*n:], alpha, limit)
+}
+
+//go:noinline
+func activate16(d, p unsafe.Pointer, bytes int, alpha, limit uint32) {
+	even, odd := archsimd.LoadUint32x16(&evens), archsimd.LoadUint32x16(&odds)
+	const negative = 1 << 31
+	most, least := all16(limit).AsFloat32x16(), all16(limit^negative).AsFloat32x16()
+	one, slope := all16(oneBits).AsFloat32x16(), all16(alpha^negative).AsFloat32x16()
+	for i := 0; i < bytes; i += 64 {
+		v, w := load16(p, 2*i), load16(p, 2*i+64)
+		v, w = v.ConcatPermute(w, even), v.ConcatPermute(w, odd)
+		gate, up := v.Min(most), w.Max(least).Min(most)
+		y := gate.Div(one.Add(exp16(gate.Mul(slope))))
+		store16(d, i, keepNaN16(keepNaN16(y.Mul(up.Add(one)), v), w))
+	}
+	archsimd.ClearAVXUpperBits()
 }
 
 // evens and odds pick every second number of two vectors.

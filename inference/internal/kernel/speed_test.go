@@ -2,44 +2,86 @@ package kernel
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
+
+	"chorale/inference/internal/golden"
 )
 
-// fastest returns the shortest time of f in many runs: what it takes when no
-// other work disturbs it.
-func fastest(runs int, f func()) time.Duration {
-	best := time.Duration(1 << 62)
-	for range runs {
-		start := time.Now()
-		f()
-		best = min(best, time.Since(start))
-	}
-	return best
+// work is a kernel with inputs of gpt-oss's shapes.
+type work struct {
+	name  string
+	bytes int // of weights, keys or numbers that it reads
+	run   func(k *Set)
 }
 
-// TestSpeed is opt-in.
-func TestSpeed(t *testing.T) {
-	if os.Getenv("AGENT_BENCH") == "" {
-		t.Skip()
-	}
-	const cols = 2880
-	eachSet(t, func(t *testing.T, k *Set) {
-		var s Scratch
-		for f := range Format(formats) {
-			m := packed(f, 960, cols, 1)
-			line := fmt.Sprintf("%-8s %-22v", k.Name, f)
-			for _, n := range []int{1, 4, 16, 128} {
-				_, in := inputs(n, cols, 3)
-				d := fastest(max(5, 60/n), func() {
-					for i := range m.Tiles() {
-						k.Tile(&s, m, i, in)
-					}
-				}).Seconds()
-				line += fmt.Sprintf("  %d: %.1f GB/s %.1f GFLOPS", n, float64(len(m.Data)+len(m.Scales))/d/1e9, 2*float64(n)*960*cols/d/1e9)
-			}
-			fmt.Println(line)
+// works are all kernels.
+func works() []work {
+	const cols, dim, keys = 2880, 64, 256
+	var s Scratch
+	var all []work
+	for f := range Format(formats) {
+		m := packed(f, TileRows, cols, 1)
+		size := len(m.Data) + len(m.Scales)
+		for _, n := range []int{1, 12} {
+			_, in := inputs(n, cols, 3)
+			all = append(all, work{fmt.Sprintf("%v/%d", f, n), size, func(k *Set) { k.Tile(&s, m, 0, in) }})
 		}
-	})
+	}
+	a, b, c := random(1, keys*dim), random(2, keys*dim), make([]float32, keys*dim)
+	halves := make([]uint16, len(a))
+	for i, v := range a {
+		halves[i] = ToHalf(v)
+	}
+	return append(all,
+		work{"Widen", 2 * len(a), func(k *Set) { k.Widen(c, halves) }},
+		work{"Score", 4 * len(a), func(k *Set) { k.Score(c[:keys], b[:dim], a) }},
+		work{"Mix", 4 * len(a), func(k *Set) { k.Mix(c[:dim], b[:keys], a) }},
+		work{"Axpy", 4 * cols, func(k *Set) { k.Axpy(c[:cols], a[:cols], .5) }},
+		work{"Softmax", 4 * cols, func(k *Set) { copy(c[:cols], a); k.Softmax(c[:cols], .125, 0) }},
+		work{"Norm", 4 * cols, func(k *Set) { k.Norm(c[:cols], a[:cols], b[:cols], 1e-5) }},
+		work{"SwiGLU", 8 * cols, func(k *Set) { k.SwiGLU(c[:cols], a[:2*cols], 1.702, 7) }},
+	)
+}
+
+// TestGate finds a kernel that has become slower than its scalar twin, side by
+// side: most take a fifth to a thirtieth of its time, and what is wont to go
+// wrong costs a factor of 30. The best of many short runs counts, so that other
+// work does not.
+func TestGate(t *testing.T) {
+	if golden.Race {
+		t.Skip("the race detector weighs on the scalar twin alone")
+	}
+	for _, w := range works() {
+		times := map[*Set]time.Duration{}
+		for range 10 {
+			for _, k := range Sets() {
+				start := time.Now()
+				w.run(k)
+				if d := time.Since(start); times[k] == 0 || d < times[k] {
+					times[k] = max(d, 1)
+				}
+			}
+		}
+		for _, k := range Sets()[1:] {
+			ratio := float64(times[Scalar]) / float64(times[k])
+			t.Logf("%-22s %-8s %5.1f times the scalar twin", w.name, k.Name, ratio)
+			if ratio < 1 {
+				t.Errorf("%s: %s takes %v, scalar %v", w.name, k.Name, times[k], times[Scalar])
+			}
+		}
+	}
+}
+
+func BenchmarkKernels(b *testing.B) {
+	for _, w := range works() {
+		for _, k := range Sets() {
+			b.Run(w.name+"/"+k.Name, func(b *testing.B) {
+				b.SetBytes(int64(w.bytes))
+				for b.Loop() {
+					w.run(k)
+				}
+			})
+		}
+	}
 }

@@ -101,6 +101,55 @@ func TestPrefixReuse(t *testing.T) {
 	}
 }
 
+// TestTurnsAgain has a conversation of long turns, further than the sliding
+// layers remember, and then goes back: to another last turn, to the same turn
+// said again, to what followed an earlier prompt, and to the beginning. Only what
+// is new may be computed, and the answer must be that of a fresh session.
+func TestTurnsAgain(t *testing.T) {
+	t.Run("cpu", func(t *testing.T) { turnsAgain(t, Options{Device: "cpu"}) })
+	t.Run("vulkan", func(t *testing.T) {
+		drivers.Lavapipe.Use(t)
+		turnsAgain(t, Options{Device: "software"})
+	})
+}
+
+func turnsAgain(t *testing.T, o Options) {
+	m := openTiny(t, o)
+	s := newSession(t, m, Sampling{})
+	var before, prompts [][]uint32 // the conversation before each turn, and with its prompt
+	var all []uint32
+	for turn := range 3 {
+		before = append(before, slices.Clone(all))
+		all = append(all, prompt(700, turn)...)
+		prompts = append(prompts, slices.Clone(all))
+		all = append(all, take(t, s, all, nil, 8)...)
+	}
+	for _, v := range []struct {
+		what   string
+		prompt []uint32
+		most   int // tokens to compute
+	}{
+		{"another last turn", append(slices.Clone(before[2]), prompt(650, 7)...), 651},
+		{"the same once more", append(slices.Clone(before[2]), prompt(650, 7)...), 1},
+		{"other text after the first prompt", append(slices.Clone(prompts[0]), prompt(60, 8)...), 61},
+		{"from the beginning", prompt(600, 9), 600},
+	} {
+		last := s.Stats()
+		got := take(t, s, v.prompt, nil, 4)
+		st := s.Stats()
+		if n := st.Prefilled - last.Prefilled; n > v.most || n+st.Reused-last.Reused != len(v.prompt) {
+			t.Errorf("%s: %d tokens computed, want at most %d", v.what, n, v.most)
+		}
+		fresh := newSession(t, m, Sampling{})
+		if want := take(t, fresh, v.prompt, nil, 4); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, a fresh session says %v", v.what, got, want)
+		}
+		if err := fresh.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestStop(t *testing.T) {
 	m := openTiny(t, Options{})
 	s := newSession(t, m, Sampling{})

@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 
 	"chorale/inference/internal/graph"
@@ -92,7 +93,8 @@ func (s *state) windows(l int) []heads {
 	return all
 }
 
-// Mark copies what the sliding layers need at pos.
+// Mark copies what the sliding layers need at pos. Where there is no memory for
+// it, going back there costs computing again, which is no reason to fail.
 func (s *state) Mark(pos int) error {
 	s.running.Lock()
 	defer s.running.Unlock()
@@ -104,6 +106,9 @@ func (s *state) Mark(pos int) error {
 		var err error
 		if s.marks[place], err = s.device.NewBuffer(s.markBytes(), vk.Local); err != nil {
 			s.history.Forget(place)
+			if errors.Is(err, ErrOutOfMemory) {
+				return nil
+			}
 			return fmt.Errorf("mark position %d: %w", pos, err)
 		}
 	}

@@ -4,7 +4,6 @@ package gpu
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -77,38 +76,10 @@ func TestAttendFar(t *testing.T) {
 			run(b, &shaders.Attend, []int{p.attend, 64 / p.attend, group, queries, v.half}, push, 1, ceil(v.tokens, queries/group),
 				[]uint32{uint32(slots - v.tokens)}, qkv, sinks, cache[0], cache[1], out, running)
 		}
-		near(t, fmt.Sprintf("%+v", v), out, attendPlainly(qkv, keys, values, sinks, v.tokens, slots-v.tokens, v.window), 1e-7)
-	}
-}
-
-// attendPlainly is attention by its formula, in f64: tokens from a position on,
-// each of as many query heads as there are sinks.
-func attendPlainly(qkv, keys, values, sinks []float32, tokens, position, window int) []float32 {
-	var out []float32
-	for t := range tokens {
-		first, end := 0, position+t+1
-		if window > 0 {
-			first = max(0, end-window)
+		var want []float32
+		for i := range v.tokens {
+			want = append(want, golden.Attention(qkv[i*(group+2)*64:], keys, values, sinks, slots-v.tokens+i+1, v.window)...)
 		}
-		for h, sink := range sinks {
-			q := qkv[(t*(len(sinks)+2)+h)*64:][:64]
-			total := math.Exp(float64(sink))
-			var sum [64]float64
-			for p := first; p < end; p++ {
-				var s float64
-				for i, v := range q {
-					s += float64(v) * float64(keys[p*64+i])
-				}
-				w := math.Exp(s / 8)
-				total += w
-				for i := range sum {
-					sum[i] += w * float64(values[p*64+i])
-				}
-			}
-			for _, v := range sum {
-				out = append(out, float32(v/total))
-			}
-		}
+		near(t, fmt.Sprintf("%+v", v), out, want, 1e-7)
 	}
-	return out
 }

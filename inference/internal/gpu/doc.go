@@ -42,7 +42,7 @@ const DefaultKV = graph.KVF16
 // Host computes on the CPU what the device has no room for.
 type Host interface {
 	// Embed sets the rows of x, [len(ids), Hidden], to those of the embedding.
-	Embed(x []float32, ids []uint32)
+	Embed(x []float32, ids []uint32) error
 
 	// Experts does what graph.Ops.Experts does. The slices have a row for each
 	// token, as wide as the registers of these names.

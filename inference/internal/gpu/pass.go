@@ -171,7 +171,9 @@ func (p *pass) prepare(parts []graph.Part) (shape, error) {
 		words(p.positions)[i] = uint32(x.Pos)
 		copy(ids[row:], x.IDs)
 		if p.model.matrices[p.weights.Embedding] == nil {
-			p.host.Embed(p.crossed(p.x, row*p.config.Hidden, len(x.IDs)*p.config.Hidden), x.IDs)
+			if err := p.host.Embed(p.crossed(p.x, row*p.config.Hidden, len(x.IDs)*p.config.Hidden), x.IDs); err != nil {
+				return key, err
+			}
 		}
 		for _, r := range x.Rows {
 			rows[0], rows = uint32(row+r), rows[1:]

@@ -31,7 +31,7 @@ func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
 			u.total += int64(p.size)
 		}
 	}
-	err := u.blocks(l.items)
+	err := weights.Guard(func() error { return u.blocks(l.items) })
 	if e := u.finish(); err == nil {
 		err = e
 	}

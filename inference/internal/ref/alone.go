@@ -4,14 +4,18 @@ import (
 	"context"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/weights"
 )
 
 // Embed sets the rows of x, [len(ids), Hidden], to those of the embedding.
-func (b *Backend) Embed(x []float32, ids []uint32) {
+func (b *Backend) Embed(x []float32, ids []uint32) error {
 	m := dense(b.w.Embedding)
-	for i, id := range ids {
-		m.Row(x[i*b.c.Hidden:][:b.c.Hidden], int(id))
-	}
+	return weights.Guard(func() error {
+		for i, id := range ids {
+			m.Row(x[i*b.c.Hidden:][:b.c.Hidden], int(id))
+		}
+		return nil
+	})
 }
 
 // Experts does what the operation of that name does in graph.Ops, and nothing
@@ -29,11 +33,11 @@ func (b *Backend) Experts(ctx context.Context, up, down *graph.Affine, x, norm, 
 	for r, values := range lent {
 		s.regs[r] = values
 	}
-	s.Experts(up, down)
+	err := weights.Guard(func() error { s.Experts(up, down); return s.err })
 	for r := range lent {
 		s.regs[r] = nil
 	}
-	return s.err
+	return err
 }
 
 // WorkBytes returns the memory of a pass's registers, for as many tokens as a

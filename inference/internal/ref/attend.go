@@ -29,7 +29,7 @@ func (s *pass) Attend(layer int, sinks *weights.Tensor) {
 		keys += r.pos + 1 - s.firstKey(layer, r.pos)
 	}
 	work := keys * s.c.HeadDim * group / len(s.rows)
-	s.pool.run(&s.scratch, len(s.rows)*kv, max(1, 50_000/work), func(k *scratch, lo, hi int) {
+	s.spread(len(s.rows)*kv, max(1, 50_000/work), func(k *scratch, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			s.attend(k, layer, i/kv, i%kv, sinks)
 		}

@@ -152,7 +152,7 @@ func (s *pass) eachTile(groups []group, w *weights.Tensor, f func(k *scratch, g 
 	}
 	tiles := experts[0].Tiles()
 	perGroup := max(1, len(s.rows)*s.c.TopK/len(groups))
-	s.pool.run(&s.scratch, len(groups)*tiles, grain(experts[0].Cols*perGroup), func(k *scratch, lo, hi int) {
+	s.spread(len(groups)*tiles, grain(experts[0].Cols*perGroup), func(k *scratch, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			f(k, groups[i/tiles], &experts[i/tiles], i%tiles)
 		}

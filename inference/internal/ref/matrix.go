@@ -68,7 +68,7 @@ func (s *pass) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
 	m := dense(a.W)
 	in := s.split(s.regs[src], m.Cols)
 	out := s.regs[dst]
-	s.pool.run(&s.scratch, m.Tiles(), grain(m.Cols*in.Len()), func(k *scratch, lo, hi int) {
+	s.spread(m.Tiles(), grain(m.Cols*in.Len()), func(k *scratch, lo, hi int) {
 		for i := lo; i < hi; i++ {
 			n := s.kernels.Tile(&k.Scratch, &m, i, in)
 			row := i * kernel.TileRows

@@ -92,6 +92,13 @@ func resize(b []float32, n int) []float32 {
 	return make([]float32, n)
 }
 
+// spread runs a loop on all threads.
+func (s *pass) spread(n, grain int, body func(k *scratch, lo, hi int)) {
+	if err := s.pool.run(&s.scratch, n, grain, body); err != nil && s.err == nil {
+		s.err = err
+	}
+}
+
 // wrote shows a register to the tracer.
 func (s *pass) wrote(r graph.Reg) {
 	if s.tap != nil && s.err == nil {

@@ -16,6 +16,7 @@ import (
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/kernel"
+	"chorale/inference/internal/weights"
 )
 
 // chunk is the most tokens of a pass. From about 64 on, unpacking a dense matrix
@@ -81,5 +82,5 @@ func (b *Backend) run(ctx context.Context, parts []graph.Part, tap func(graph.Re
 	if err := graph.CheckParts(parts, b.c, chunk); err != nil {
 		return err
 	}
-	return b.pass.run(ctx, parts, tap)
+	return weights.Guard(func() error { return b.pass.run(ctx, parts, tap) })
 }

@@ -63,7 +63,7 @@ func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.
 	return ref.New(m.config, w, ref.Options{Threads: n, KV: kv}), nil
 }
 
-func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads)", threads) }
+func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads, %s)", threads, ref.Kernels()) }
 
 // openVulkan loads the model on the GPU that a name means, with the CPU to take
 // over where the GPU fails for the second time.

@@ -124,9 +124,9 @@ func mxfp4x17x16(p unsafe.Pointer, i int, evens, odds u32x16) (even, odd f32x16)
 	return t.Permute(w.ShiftRight(evens)), t.Permute(w.ShiftRight(odds))
 }
 
-// q8x16 takes GGUF's 34 bytes.
-func q8x16(p unsafe.Pointer, i int) (even, odd f32x16) {
-	scale := all16(halfAt(p, i)).AsFloat32x16()
+// q8x16 takes GGUF's 34 bytes and the bits of their scale.
+func q8x16(p unsafe.Pointer, i int, bits uint32) (even, odd f32x16) {
+	scale := all16(bits).AsFloat32x16()
 	w := archsimd.LoadInt16x16((*[16]int16)(unsafe.Add(p, i+2))).ExtendToInt32()
 	even = w.ShiftAllLeft(24).ShiftAllRight(24).ConvertToFloat32().Mul(scale)
 	return even, w.ShiftAllRight(8).ConvertToFloat32().Mul(scale)
@@ -193,7 +193,7 @@ func unpackQ8x16(dst []float32, step, n int, data, _ []byte) {
 	_, _ = dst[(2*n-1)*step+15], data[34*n-1]
 	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
 	for i := range n {
-		even, odd := q8x16(p, 34*i)
+		even, odd := q8x16(p, 34*i, halfAt(p, 34*i))
 		store16(d, 8*i*step, even)
 		store16(d, 8*i*step+4*step, odd)
 	}
@@ -272,17 +272,24 @@ func dotQ8x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
 	n := len(x) / Block
 	_, _ = data[TileRows*34*n-1], x[Block*n-1]
 	xx := unsafe.Pointer(&x[0])
+	var scales [3][q8Run]uint32
 	for r := range third {
 		p := unsafe.Pointer(&data[r*34*n])
 		q, s := unsafe.Add(p, third*34*n), unsafe.Add(p, 2*third*34*n)
 		var a, b, c f32x16
-		for i := range n {
-			u, v := load16(xx, 128*i), load16(xx, 128*i+64)
-			ae, ao := q8x16(p, 34*i)
-			be, bo := q8x16(q, 34*i)
-			ce, co := q8x16(s, 34*i)
-			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
-			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
+		for from := 0; from < n; from += q8Run {
+			to := min(from+q8Run, n)
+			q8Scales(&scales[0], p, from, to)
+			q8Scales(&scales[1], q, from, to)
+			q8Scales(&scales[2], s, from, to)
+			for i := from; i < to; i++ {
+				u, v := load16(xx, 128*i), load16(xx, 128*i+64)
+				ae, ao := q8x16(p, 34*i, scales[0][i-from])
+				be, bo := q8x16(q, 34*i, scales[1][i-from])
+				ce, co := q8x16(s, 34*i, scales[2][i-from])
+				a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
+				a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
+			}
 		}
 		store3(sums, r, a, b, c)
 	}

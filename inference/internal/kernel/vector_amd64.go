@@ -97,6 +97,17 @@ func byteAt(p unsafe.Pointer, i int) byte   { return *(*byte)(unsafe.Add(p, i)) 
 func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
 func wordAt(p unsafe.Pointer, i int) uint32 { return *(*uint32)(unsafe.Add(p, i)) }
 
+// q8Run is how many blocks of Q8_0 have their scales widened at once: amid the
+// vector loop each would cost the sums a way to memory and back.
+const q8Run = 64
+
+// q8Scales widens the scales of blocks from to to.
+func q8Scales(bits *[q8Run]uint32, p unsafe.Pointer, from, to int) {
+	for i := from; i < to; i++ {
+		bits[(i-from)%q8Run] = halfAt(p, 34*i)
+	}
+}
+
 // rootScale is 1/sqrt(mean + eps) from the lanes of a sum of n squares.
 func rootScale(lanes [8]float64, n int, eps float32) float32 {
 	sum := (lanes[0] + lanes[4] + (lanes[2] + lanes[6])) + (lanes[1] + lanes[5] + (lanes[3] + lanes[7]))

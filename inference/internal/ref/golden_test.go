@@ -5,6 +5,7 @@ import (
 
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
 )
 
 const models = "../../testdata/models"
@@ -25,6 +26,31 @@ func TestGoldenModels(t *testing.T) {
 				suite.MaxPrompt = 1000 // the weights are the same; once is enough
 			}
 			t.Run(m.Name+"/"+m.Layout, func(t *testing.T) { suite.Run(t, m) })
+		}
+	}
+}
+
+// TestGoldenKernels runs the sets of kernels that are not this machine's best on
+// the shorter prompts: the scalar one, the oracle, above all.
+func TestGoldenKernels(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric goldens run without the race detector")
+	}
+	for _, k := range kernel.Sets()[:len(kernel.Sets())-1] {
+		suite := golden.Suite{
+			Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+				return New(c, w, Options{kernels: k}), nil
+			},
+			Tolerance: 2e-3,
+			MaxPrompt: 200,
+			MaxTrace:  200,
+		}
+		for _, tree := range golden.Trees(t, models) {
+			for _, m := range golden.Models(t, tree) {
+				if m.Layout != "original" {
+					t.Run(k.Name+"/"+m.Name+"/"+m.Layout, func(t *testing.T) { suite.Run(t, m) })
+				}
+			}
 		}
 	}
 }

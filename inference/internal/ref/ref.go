@@ -30,7 +30,13 @@ type Options struct {
 	// KV is the type of the caches, f32 by default: this backend is the oracle,
 	// and reading f16 takes it longer than reading twice the bytes.
 	KV graph.KVType
+
+	kernels *kernel.Set // kernel.Best() where it is nil
 }
+
+// Kernels names the instructions that the inner loops are made of on this
+// machine: AVX-512, AVX2 or scalar.
+func Kernels() string { return kernel.Best().Name }
 
 // Backend is a model on the CPU.
 type Backend struct {
@@ -49,7 +55,10 @@ func New(c *graph.Config, w *graph.Weights, o Options) *Backend {
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	b := &Backend{c: c, w: w, pool: newPool(o.Threads), kernels: kernel.Best(), kv: o.KV.Or(graph.KVF32)}
+	if o.kernels == nil {
+		o.kernels = kernel.Best()
+	}
+	b := &Backend{c: c, w: w, pool: newPool(o.Threads), kernels: o.kernels, kv: o.KV.Or(graph.KVF32)}
 	b.pass.Backend = b
 	return b
 }

@@ -189,12 +189,19 @@ func norm16(dst, x, gain []float32, eps float32) {
 }
 
 func swiglu16(dst, u []float32, alpha, limit float32) {
+	a, l := math.Float32bits(alpha), math.Float32bits(limit)
 	n := len(dst) &^ 15
 	if n > 0 {
 		_ = u[2*n-1]
-		activate16(unsafe.Pointer(&dst[0]), unsafe.Pointer(&u[0]), 4*n, math.Float32bits(alpha), math.Float32bits(limit))
+		activate16(unsafe.Pointer(&dst[0]), unsafe.Pointer(&u[0]), 4*n, a, l)
 	}
-	swigluScalar(dst[n:], u[2*n:], alpha, limit)
+	if rest := dst[n:]; len(rest) > 0 { // half a tile of gates and ups is one
+		var in [2 * 16]float32
+		var out [16]float32
+		copy(in[:2*len(rest)], u[2*n:])
+		activate16(unsafe.Pointer(&out), unsafe.Pointer(&in), 4*16, a, l)
+		copy(rest, out[:])
+	}
 }
 
 //go:noinline

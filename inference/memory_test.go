@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/golden"
 )
 
 // middling is a model whose experts weigh enough to be worth leaving out.
@@ -45,9 +46,12 @@ func say(t *testing.T, o Options) (said [][]uint32) {
 	return said
 }
 
-// TestOffload bounds the device's memory so that the experts of some layers stay
+// TestHeavyOffload bounds the device's memory so that the experts of some layers stay
 // on the host. The model says what it says without the bound, and on the CPU.
-func TestOffload(t *testing.T) {
+func TestHeavyOffload(t *testing.T) {
+	if golden.Race {
+		t.Skip("comparisons of what is said run without the race detector")
+	}
 	drivers.Lavapipe.Use(t)
 	o := Options{Device: "software", KV: "f32", Context: 100, Sessions: 2, Threads: 1}
 	whole, err := Plan(t.Context(), middling, o)

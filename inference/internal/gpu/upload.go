@@ -12,9 +12,7 @@ import (
 	"chorale/inference/internal/weights"
 )
 
-const (
-	block = 256 << 20 // bytes per allocation, unless one tensor needs more
-)
+const block = 256 << 20 // bytes per allocation, unless one tensor needs more
 
 // upload copies the weights to the device, in windows that it can bind. Expert
 // weights stay packed. It ends early with ctx's error. What it has made by then

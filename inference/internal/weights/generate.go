@@ -13,9 +13,9 @@ type Made struct {
 	DType DType // one that the container knows
 	Shape []int
 
-	// Fill writes the tensor's bytes from the given one on, len(dst) of them;
-	// both ends are multiples of 16, or the tensor's own. It is called from
-	// several goroutines.
+	// Fill writes the tensor's bytes from the given one on, len(dst) of them.
+	// Both ends lie between elements, or between blocks of MXFP4. It is called
+	// from several goroutines.
 	Fill func(dst []byte, at int)
 }
 

@@ -3,7 +3,6 @@ package functions_test
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -20,9 +19,6 @@ import (
 // network: true reaches their hosts through the proxy that its variables name,
 // and nothing by itself; folders that are implied and not left are not there.
 func TestCommandWithinPolicies(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("commands are confined on Linux only")
-	}
 	if missing := confine.Missing(); len(missing) > 0 {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("%q; use a kernel with Landlock and allow user namespaces", missing)

@@ -3,7 +3,9 @@
 // streams token ids. It speaks ids only; text and the Harmony format are the
 // caller's.
 //
-// The model is computed by one of two backends: plain Go on the CPU, or Vulkan.
+// The model is computed by one of two backends: plain Go on the CPU, or Vulkan,
+// which the CPU helps where a device has no room for all of it. A plan says so
+// beforehand, see [Plan].
 // Nothing is downloaded and nothing is written.
 package inference
 

@@ -2,14 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"chorale/configs"
 	"chorale/inference"
-	"chorale/runtime"
 )
 
 const planHelp = `Say what of a model would lie where, and how much memory it takes, before anything
@@ -64,9 +62,6 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 	p, err := inference.Plan(cmd.Context(), place.path, inference.Options{
 		Device: cfg.Device, Context: f.context, Sessions: f.sessions, KV: cfg.KV, Memory: cfg.Memory,
 	})
-	if short := (*inference.DoesNotFit)(nil); errors.As(err, &short) {
-		return &exitError{code: runtime.ExitModel, err: err}
-	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/gpu"
 )
 
 // twoTurns has three sessions speak at the same time, one greedy, one that
@@ -80,6 +81,12 @@ func TestRecovery(t *testing.T) {
 }
 
 func recovers(t *testing.T, spec string, want [3][]uint32) {
+	objects, bytes := gpu.Live()
+	t.Cleanup(func() { // after the model has been closed
+		if o, b := gpu.Live(); o != objects || b != bytes {
+			t.Errorf("%d objects and %d bytes are left on the GPU", o-objects, b-bytes)
+		}
+	})
 	var mu sync.Mutex
 	var notices []string
 	m := openModel(t, tinyA+"hf", Options{Device: "software", KV: "f32", Rehearse: spec, Notice: func(s string) {

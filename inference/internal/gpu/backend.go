@@ -78,6 +78,10 @@ func find(d Device, all []vk.Description) (vk.Description, error) {
 	return all[d.Index], nil
 }
 
+// Live returns how many objects this process has on devices, and the memory of
+// its buffers in bytes.
+func Live() (objects, bytes int64) { return vk.Live() }
+
 // Backend is a model on a device.
 type Backend struct {
 	config   *graph.Config

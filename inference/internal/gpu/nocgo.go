@@ -14,6 +14,9 @@ func Devices() ([]Device, error) { return nil, ErrUnsupported }
 // Free reports ErrUnsupported.
 func Free(Device) (int64, error) { return 0, ErrUnsupported }
 
+// Live returns zero.
+func Live() (objects, bytes int64) { return 0, 0 }
+
 // Open reports ErrUnsupported.
 func Open(context.Context, Device, *graph.Config, *graph.Weights, Options) (*Backend, error) {
 	return nil, ErrUnsupported

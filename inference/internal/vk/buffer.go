@@ -69,7 +69,11 @@ func (d *Device) NewBuffer(size int, place Place) (*Buffer, error) {
 		b.free(d)
 		return nil, err
 	}
-	d.adopt(&b.object, func() { b.free(d) })
+	live.bytes.Add(int64(need))
+	d.adopt(&b.object, func() {
+		b.free(d)
+		live.bytes.Add(-int64(need))
+	})
 	return b, nil
 }
 

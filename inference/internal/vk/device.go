@@ -74,12 +74,20 @@ func (d *Device) note(err error) error {
 	return err
 }
 
+// live counts what is on all devices of the process.
+var live struct{ objects, bytes atomic.Int64 }
+
+// Live returns how many objects this process has on devices, and the memory of
+// its buffers in bytes.
+func Live() (objects, bytes int64) { return live.objects.Load(), live.bytes.Load() }
+
 // adopt makes the device the owner of an object.
 func (d *Device) adopt(o *object, destroy func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o.device, o.destroy = d, destroy
 	o.element = d.objects.PushBack(o)
+	live.objects.Add(1)
 }
 
 // Close destroys the object. The device must have finished with it, unless the
@@ -105,6 +113,7 @@ func (o *object) release() {
 	o.device.objects.Remove(o.element)
 	o.element = nil
 	o.destroy()
+	live.objects.Add(-1)
 }
 
 // farewell is how long Close waits for work that is still running.

@@ -12,16 +12,19 @@ import (
 // availableMemory is how many bytes this process may take without another one's
 // pages going to disk: what the kernel calls available, or less where a control
 // group grants less. 0 is unknown.
-func availableMemory() int64 {
-	available := number("/proc/meminfo", "MemAvailable:") * 1024
-	groups, err := os.ReadFile("/proc/self/cgroup")
+func availableMemory() int64 { return availableBelow("/") }
+
+// availableBelow is availableMemory of the system whose files lie below root.
+func availableBelow(root string) int64 {
+	available := number(filepath.Join(root, "proc/meminfo"), "MemAvailable:") * 1024
+	groups, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
 		return available
 	}
 	for line := range strings.Lines(string(groups)) {
 		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::") // the unified hierarchy
 		for ok && available > 0 {
-			dir := filepath.Join("/sys/fs/cgroup", group)
+			dir := filepath.Join(root, "sys/fs/cgroup", group)
 			if most := number(filepath.Join(dir, "memory.max"), ""); most > 0 {
 				// Pages of files are given back when they are needed.
 				used := number(filepath.Join(dir, "memory.current"), "") - number(filepath.Join(dir, "memory.stat"), "file ")

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -90,4 +91,42 @@ func fill(t *testing.T, m *Model) {
 func taken() int64 {
 	debug.FreeOSMemory()
 	return number("/proc/self/status", "VmRSS:") * 1024
+}
+
+// TestAvailable reads the memory of systems with and without control groups.
+func TestAvailable(t *testing.T) {
+	const meminfo = "MemTotal:       24000000 kB\nMemFree: 1 kB\nMemAvailable:   20000000 kB\n"
+	for name, x := range map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"nothing known": {nil, 0},
+		"no groups":     {map[string]string{"proc/meminfo": meminfo}, 20480000000},
+		"no limit": {map[string]string{"proc/meminfo": meminfo, "proc/self/cgroup": "0::/user\n",
+			"sys/fs/cgroup/user/memory.max": "max\n"}, 20480000000},
+		"a limit, files among what is used": {map[string]string{"proc/meminfo": meminfo, "proc/self/cgroup": "0::/\n",
+			"sys/fs/cgroup/memory.max": "8000000000\n", "sys/fs/cgroup/memory.current": "3000000000\n",
+			"sys/fs/cgroup/memory.stat": "anon 1\nfile_mapped 5\nfile 1000000000\n"}, 6e9},
+		"a limit higher up": {map[string]string{"proc/meminfo": meminfo, "proc/self/cgroup": "1:name=x:/y\n0::/a/b/c\n",
+			"sys/fs/cgroup/a/memory.max": "2000000000", "sys/fs/cgroup/a/b/memory.max": "9000000000"}, 2e9},
+		"a limit that is spent": {map[string]string{"proc/meminfo": meminfo, "proc/self/cgroup": "0::/a\n",
+			"sys/fs/cgroup/a/memory.max": "100", "sys/fs/cgroup/a/memory.current": "200"}, 1},
+	} {
+		root := t.TempDir()
+		for path, text := range x.files {
+			path = filepath.Join(root, path)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := availableBelow(root); got != x.want {
+			t.Errorf("%s: %d bytes, want %d", name, got, x.want)
+		}
+	}
+	if got := availableMemory(); got < 1e8 || got > 1e14 {
+		t.Errorf("this system has %d bytes", got)
+	}
 }

@@ -17,6 +17,7 @@ var avx2 = &Set{
 	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
 		BF16: dotBF16x8, Q8_0: dotQ8x8, MXFP4: dotMXFP4x8, MXFP4_17: dotMXFP4x17x8,
 	},
+	dotFew:  dotFew8,
 	Widen:   widen8,
 	Score:   score8,
 	Mix:     mix8,
@@ -50,8 +51,8 @@ func store8(p unsafe.Pointer, i int, v f32x8) { v.Store((*[8]float32)(unsafe.Add
 func all8(bits uint32) u32x8 { return archsimd.BroadcastUint32x8(bits) }
 
 func mul8(l *lanes, w, x, y *float32, n int) {
-	for half := 0; half < 64; half += 32 { // of each vector of 16
-		ww, xx, yy, ll := unsafe.Add(unsafe.Pointer(w), half), unsafe.Add(unsafe.Pointer(x), half), unsafe.Add(unsafe.Pointer(y), half), unsafe.Add(unsafe.Pointer(l), half)
+	for part := 0; part < 64; part += 32 { // half of each vector of 16
+		ww, xx, yy, ll := unsafe.Add(unsafe.Pointer(w), part), unsafe.Add(unsafe.Pointer(x), part), unsafe.Add(unsafe.Pointer(y), part), unsafe.Add(unsafe.Pointer(l), part)
 		a0, a1, a2, a3 := load8(ll, 0), load8(ll, 64), load8(ll, 128), load8(ll, 192)
 		b0, b1, b2, b3 := load8(ll, 256), load8(ll, 320), load8(ll, 384), load8(ll, 448)
 		for i := 0; i < 4*n; i += 64 {
@@ -236,7 +237,6 @@ func unpackMXFP4x17x8(dst []float32, step, n int, data, _ []byte) {
 
 // A dot kernel takes two rows at a time, one from each half of the tile: four
 // sums.
-const half = TileRows / 2
 
 // store2 stores the sums of a row of each half.
 func store2(sums *[TileRows]float32, r int, a, b, c, d f32x8) {
@@ -266,6 +266,42 @@ func dotBF16x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
 			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
 		}
 		store2(sums, r, a, b, c, d)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+// dotFew8 multiplies a row with four input rows. What is missing of the four is
+// the last one again.
+func dotFew8(sums [][TileRows]float32, data []byte, x Rows) {
+	n := x.Width / Block
+	_ = data[TileRows*64*n-1]
+	last := len(sums) - 1
+	x0, x1 := unsafe.Pointer(&x.row(0)[0]), unsafe.Pointer(&x.row(1)[0])
+	x2, x3 := unsafe.Pointer(&x.row(min(2, last))[0]), unsafe.Pointer(&x.row(last)[0])
+	upper := all8(0xffff0000)
+	var two [2][4]float32
+	for r := range half {
+		for h := range two {
+			p := unsafe.Pointer(&data[(r+h*half)*64*n])
+			var a0, a1, a2, a3, b0, b1, b2, b3 f32x8
+			for i := 0; i < 64*n; i += 64 {
+				e, f, o, g := bf16x8(p, i, upper)
+				v := unsafe.Add(x0, 2*i)
+				a0, b0 = load8(v, 0).MulAdd(e, a0), load8(v, 32).MulAdd(f, b0)
+				a0, b0 = load8(v, 64).MulAdd(o, a0), load8(v, 96).MulAdd(g, b0)
+				v = unsafe.Add(x1, 2*i)
+				a1, b1 = load8(v, 0).MulAdd(e, a1), load8(v, 32).MulAdd(f, b1)
+				a1, b1 = load8(v, 64).MulAdd(o, a1), load8(v, 96).MulAdd(g, b1)
+				v = unsafe.Add(x2, 2*i)
+				a2, b2 = load8(v, 0).MulAdd(e, a2), load8(v, 32).MulAdd(f, b2)
+				a2, b2 = load8(v, 64).MulAdd(o, a2), load8(v, 96).MulAdd(g, b2)
+				v = unsafe.Add(x3, 2*i)
+				a3, b3 = load8(v, 0).MulAdd(e, a3), load8(v, 32).MulAdd(f, b3)
+				a3, b3 = load8(v, 64).MulAdd(o, a3), load8(v, 96).MulAdd(g, b3)
+			}
+			add8(a0.Add(b0), a1.Add(b1), a2.Add(b2), a3.Add(b3)).Store(&two[h])
+		}
+		storeFew(sums, r, &two[0], &two[1])
 	}
 	archsimd.ClearAVXUpperBits()
 }

@@ -16,6 +16,7 @@ var avx512 = &Set{
 	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
 		BF16: dotBF16x16, Q8_0: dotQ8x16, MXFP4: dotMXFP4x16, MXFP4_17: dotMXFP4x17x16,
 	},
+	dotFew:  dotFew16,
 	Widen:   widen16,
 	Score:   score16,
 	Mix:     mix16,
@@ -264,6 +265,47 @@ func dotBF16x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
 			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
 		}
 		store3(sums, r, a, b, c)
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+// dotFew16 multiplies two rows, one from each half of the tile, with four input
+// rows. What is missing of the four is the last one again.
+func dotFew16(sums [][TileRows]float32, data []byte, x Rows) {
+	n := x.Width / Block
+	_ = data[TileRows*64*n-1]
+	last := len(sums) - 1
+	x0, x1 := unsafe.Pointer(&x.row(0)[0]), unsafe.Pointer(&x.row(1)[0])
+	x2, x3 := unsafe.Pointer(&x.row(min(2, last))[0]), unsafe.Pointer(&x.row(last)[0])
+	upper := all16(0xffff0000)
+	var low, high [4]float32
+	for r := range half {
+		p := unsafe.Pointer(&data[r*64*n])
+		q := unsafe.Add(p, half*64*n)
+		var a0, a1, a2, a3, b0, b1, b2, b3 f32x16
+		for i := 0; i < 64*n; i += 64 {
+			ae, ao := bf16x16(words16(p, i), upper)
+			be, bo := bf16x16(words16(q, i), upper)
+			v := load16(x0, 2*i)
+			a0, b0 = v.MulAdd(ae, a0), v.MulAdd(be, b0)
+			v = load16(x1, 2*i)
+			a1, b1 = v.MulAdd(ae, a1), v.MulAdd(be, b1)
+			v = load16(x2, 2*i)
+			a2, b2 = v.MulAdd(ae, a2), v.MulAdd(be, b2)
+			v = load16(x3, 2*i)
+			a3, b3 = v.MulAdd(ae, a3), v.MulAdd(be, b3)
+			v = load16(x0, 2*i+64)
+			a0, b0 = v.MulAdd(ao, a0), v.MulAdd(bo, b0)
+			v = load16(x1, 2*i+64)
+			a1, b1 = v.MulAdd(ao, a1), v.MulAdd(bo, b1)
+			v = load16(x2, 2*i+64)
+			a2, b2 = v.MulAdd(ao, a2), v.MulAdd(bo, b2)
+			v = load16(x3, 2*i+64)
+			a3, b3 = v.MulAdd(ao, a3), v.MulAdd(bo, b3)
+		}
+		add16(a0, a1, a2, a3).Store(&low)
+		add16(b0, b1, b2, b3).Store(&high)
+		storeFew(sums, r, &low, &high)
 	}
 	archsimd.ClearAVXUpperBits()
 }

@@ -180,10 +180,16 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 		s.Sums = make([][TileRows]float32, count)
 	}
 	s.Sums = s.Sums[:count]
-	if dot := k.dot[m.Format]; count == 1 && dot != nil && n == TileRows && m.Cols == width {
+	if n == TileRows && m.Cols == width {
 		data, scales := m.rows(row, n)
-		dot(&s.Sums[0], data, scales, x.row(0))
-		return n
+		if dot := k.dot[m.Format]; count == 1 && dot != nil {
+			dot(&s.Sums[0], data, scales, x.row(0))
+			return n
+		}
+		if 1 < count && count <= 4 && m.Format == BF16 && k.dotFew != nil {
+			k.dotFew(s.Sums, data, x)
+			return n
+		}
 	}
 	if cap(s.panel) < TileRows*width {
 		s.panel = make([]float32, TileRows*width)

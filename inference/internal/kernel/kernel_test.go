@@ -143,10 +143,12 @@ func TestProductsAlone(t *testing.T) {
 				in.Pick = []int32{int32(i)}
 				same(t, fmt.Sprintf("%v: input row %d alone", f, i), product(k, m, in), all[i*m.Rows:(i+1)*m.Rows])
 			}
-			in.Pick = []int32{7, 3, 64}
-			few := product(k, m, in)
-			for j, i := range in.Pick {
-				same(t, fmt.Sprintf("%v: input row %d of three", f, i), few[j*m.Rows:(j+1)*m.Rows], all[i*int32(m.Rows):][:m.Rows])
+			for n := 2; n <= 5; n++ {
+				in.Pick = []int32{7, 3, 64, 0, 12}[:n]
+				few := product(k, m, in)
+				for j, i := range in.Pick {
+					same(t, fmt.Sprintf("%v: input row %d of %d", f, i, n), few[j*m.Rows:(j+1)*m.Rows], all[i*int32(m.Rows):][:m.Rows])
+				}
 			}
 			if k == Scalar {
 				continue

@@ -16,6 +16,10 @@ type Set struct {
 	// Where it is nil, rows are unpacked and multiplied.
 	dot [formats]func(sums *[TileRows]float32, data, scales []byte, x []float32)
 
+	// dotFew is dot for two to four input rows, as sequences bring that decode
+	// together, on BF16: unpacking costs too much for so few. It may be nil.
+	dotFew func(sums [][TileRows]float32, data []byte, x Rows)
+
 	// multiply sets s.Sums to the products of s.panel's rows with each input
 	// row.
 	multiply func(s *Scratch, x Rows)

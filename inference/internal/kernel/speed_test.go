@@ -23,7 +23,7 @@ func works() []work {
 	for f := range Format(formats) {
 		m := packed(f, TileRows, cols, 1)
 		size := len(m.Data) + len(m.Scales)
-		for _, n := range []int{1, 12} {
+		for _, n := range []int{1, 4, 12} {
 			_, in := inputs(n, cols, 3)
 			all = append(all, work{fmt.Sprintf("%v/%d", f, n), size, func(k *Set) { k.Tile(&s, m, 0, in) }})
 		}

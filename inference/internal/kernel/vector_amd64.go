@@ -97,6 +97,19 @@ func byteAt(p unsafe.Pointer, i int) byte   { return *(*byte)(unsafe.Add(p, i)) 
 func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
 func wordAt(p unsafe.Pointer, i int) uint32 { return *(*uint32)(unsafe.Add(p, i)) }
 
+// half of a tile has its own stream of rows in a kernel that takes two at a time.
+const half = TileRows / 2
+
+// storeFew stores the sums of a row of each half of a tile, for up to four input
+// rows, as bits: amid vector code, floats would go by way of legacy SSE.
+func storeFew(sums [][TileRows]float32, r int, low, high *[4]float32) {
+	for j := range sums {
+		s := unsafe.Pointer(&sums[j][r])
+		*(*uint32)(s) = wordAt(unsafe.Pointer(low), 4*j)
+		*(*uint32)(unsafe.Add(s, 4*half)) = wordAt(unsafe.Pointer(high), 4*j)
+	}
+}
+
 // q8Run is how many blocks of Q8_0 have their scales widened at once: amid the
 // vector loop each would cost the sums a way to memory and back.
 const q8Run = 64

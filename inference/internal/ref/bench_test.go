@@ -15,9 +15,9 @@ import (
 
 // BenchmarkShapes computes two layers of gpt-oss-20b's shape, vocabulary and
 // all: 3.3 GB, of random weights, or of the checkpoint that AGENT_BENCH_MODEL
-// names. It reports what a step of decoding reads of the weights and how fast a
-// prompt is taken in; the best of all runs besides the mean, for a machine that
-// has other work as well.
+// names: taking a prompt in, decoding, decoding four sequences at once. It
+// reports the best of all runs besides the mean, for a machine that has other
+// work as well, and how much of the weights a step reads in that time.
 func BenchmarkShapes(b *testing.B) {
 	var c *graph.Config
 	var w *graph.Weights
@@ -67,8 +67,34 @@ func BenchmarkShapes(b *testing.B) {
 				best = min(best, time.Since(start))
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tok/s")
-			b.ReportMetric(float64(b.N)*step/b.Elapsed().Seconds(), "GB/s")
+			b.ReportMetric(1/best.Seconds(), "best-tok/s")
 			b.ReportMetric(step/best.Seconds(), "best-GB/s")
+		})
+		b.Run(fmt.Sprintf("decode4/threads%d", threads), func(b *testing.B) {
+			parts := make([]graph.Part, 4)
+			for i := range parts {
+				s, err := back.NewState(4096)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer s.Close()
+				parts[i] = graph.Part{State: s, Batch: graph.Batch{IDs: []uint32{0}, Rows: []int{0}}, Logits: make([]float32, c.Vocab)}
+			}
+			best := time.Duration(math.MaxInt64)
+			for b.Loop() {
+				start := time.Now()
+				if err := back.Forward(context.Background(), parts); err != nil {
+					b.Fatal(err)
+				}
+				best = min(best, time.Since(start))
+				for i := range parts {
+					p := &parts[i].Batch
+					p.Pos++
+					p.IDs[0] = uint32((p.Pos*4 + i) * 7919 % c.Vocab)
+				}
+			}
+			b.ReportMetric(4*float64(b.N)/b.Elapsed().Seconds(), "tok/s")
+			b.ReportMetric(4/best.Seconds(), "best-tok/s")
 		})
 		if err := state.Close(); err != nil {
 			b.Fatal(err)

@@ -27,8 +27,7 @@ const chunk = graph.MaxChunk
 type Options struct {
 	Threads int // 0 is all cores
 
-	// KV is the type of the caches, f32 by default: this backend is the oracle,
-	// and reading f16 takes it longer than reading twice the bytes.
+	// KV is the type of the caches, f32 by default: this backend is the oracle.
 	KV graph.KVType
 
 	kernels *kernel.Set // kernel.Best() where it is nil

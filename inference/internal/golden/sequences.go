@@ -302,8 +302,26 @@ func (q Sequences) far(t *testing.T, c *graph.Config, w *graph.Weights) {
 
 // Together measures decoding of one sequence, of four and of eight in the same
 // passes, by turns, and reports how many times the tokens per second of one they
-// give.
-func Together(b *testing.B, backend graph.Backend, c *graph.Config) {
+// give. Tokens are random, so sequences share few experts.
+func Together(b *testing.B, load func(c *graph.Config, w *graph.Weights) (graph.Backend, error)) {
+	b.Run("pocket", func(b *testing.B) {
+		c, w := Open(b, "../../pocket")
+		decodeTogether(b, load, c, w)
+	})
+	b.Run("20b", func(b *testing.B) {
+		m := synth.Presets["20b"]
+		m.Layers, m.Vocab = 1, 16384
+		c, w := Synth(b, m)
+		decodeTogether(b, load, c, w)
+	})
+}
+
+func decodeTogether(b *testing.B, load func(c *graph.Config, w *graph.Weights) (graph.Backend, error), c *graph.Config, w *graph.Weights) {
+	backend, err := load(c, w)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer backend.Close()
 	var parts [graph.MaxParts]graph.Part
 	ids := rand.New(rand.NewPCG(1, 1))
 	for i := range parts {

@@ -13,7 +13,6 @@ import (
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
-	"chorale/inference/synth"
 )
 
 // small opens a small model on lavapipe.
@@ -287,21 +286,12 @@ func TestCancelUpload(t *testing.T) {
 	}
 }
 
-// BenchmarkTogether measures sequences that share passes on lavapipe, on a layer
-// of gpt-oss-20b's shape with part of the vocabulary.
+// BenchmarkTogether measures sequences that share passes on lavapipe: of the
+// embedded model, and of a layer of gpt-oss-20b's shape with part of the
+// vocabulary.
 func BenchmarkTogether(b *testing.B) {
 	drivers.Lavapipe.Use(b)
-	devices, err := Devices()
-	if err != nil {
-		b.Fatal(err)
-	}
-	m := synth.Presets["20b"]
-	m.Layers, m.Vocab = 1, 16384
-	c, w := golden.Unloaded(b, m)
-	model, err := Open(b.Context(), devices[0], c, w, Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer model.Close()
-	golden.Together(b, model, c)
+	golden.Together(b, func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+		return Open(b.Context(), only(b), c, w, Options{})
+	})
 }

@@ -119,13 +119,8 @@ func stepBytes(c *graph.Config, w *graph.Weights) int64 {
 	return all
 }
 
-// BenchmarkTogether measures sequences that share passes, on a layer of
-// gpt-oss-20b's shape with part of the vocabulary.
+// BenchmarkTogether measures sequences that share passes: of the embedded model,
+// and of a layer of gpt-oss-20b's shape with part of the vocabulary.
 func BenchmarkTogether(b *testing.B) {
-	m := synth.Presets["20b"]
-	m.Layers, m.Vocab = 1, 16384
-	c, w := golden.Synth(b, m)
-	back := New(c, w, Options{})
-	defer back.Close()
-	golden.Together(b, back, c)
+	golden.Together(b, func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return New(c, w, Options{}), nil })
 }

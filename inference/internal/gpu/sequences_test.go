@@ -14,7 +14,7 @@ import (
 	"chorale/shaders"
 )
 
-func TestSequences(t *testing.T) {
+func TestHeavySequences(t *testing.T) {
 	drivers.Lavapipe.Use(t)
 	golden.Sequences{
 		Load: func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
@@ -40,9 +40,12 @@ func TestSequences(t *testing.T) {
 	}.Run(t)
 }
 
-// TestAttendFar attends at the last positions of a context of 131,072, in both
+// TestHeavyAttendFar attends at the last positions of a context of 131,072, in both
 // types of cache, with and without a window, as one token and as a batch.
-func TestAttendFar(t *testing.T) {
+func TestHeavyAttendFar(t *testing.T) {
+	if golden.Race {
+		t.Skip("much arithmetic, and nothing shared")
+	}
 	const slots, window, group = 1 << 17, 128, 2
 	b := newBench(t, drivers.Lavapipe)
 	random := rand.New(rand.NewPCG(1, 1))

@@ -3,8 +3,8 @@ package graph
 import "chorale/inference/internal/weights"
 
 // Reg names an activation register: a matrix of f32 with one row for each token
-// of the batch, owned by a State and reused by every layer. The width of a row
-// is Config.RegWidth.
+// of the pass, part after part, reused by every layer. The width of a row is
+// Config.RegWidth.
 type Reg uint8
 
 // The registers of a pass.
@@ -12,8 +12,8 @@ const (
 	X       Reg = iota // residual stream [T, Hidden]
 	Norm               // normalised X, input of attention and of the experts [T, Hidden]
 	Q                  // queries [T, Heads*HeadDim]
-	K                  // keys of this batch [T, KVHeads*HeadDim]
-	V                  // values of this batch [T, KVHeads*HeadDim]
+	K                  // keys of this pass [T, KVHeads*HeadDim]
+	V                  // values of this pass [T, KVHeads*HeadDim]
 	Ctx                // attention output, heads side by side [T, Heads*HeadDim]
 	Router             // router logits [T, Experts]
 	Choice             // chosen experts, highest logit first [T, TopK]; integers
@@ -28,12 +28,12 @@ const (
 // A call may compute at once (ref) or record (gpu), so an implementation keeps
 // its first error until the end of the pass.
 //
-// Everything that differs between two passes is in the Batch that the State was
-// given before: token ids, first position, wanted rows. No argument here
-// depends on it, so the calls recorded for a batch of one token serve for every
-// later batch of one token.
+// Everything that differs between two passes is in the parts that the backend was
+// given before: sequences, token ids, positions, wanted rows. No argument here
+// depends on it, so the calls recorded for one token of a sequence serve for every
+// later one.
 type Ops interface {
-	// Embed sets X to the rows of table that the batch's ids name, unscaled.
+	// Embed sets X to the rows of table that the pass's ids name, unscaled.
 	Embed(table *weights.Tensor)
 
 	// RMSNorm sets dst = src / sqrt(mean(src²) + eps) * gain, row by row. The
@@ -47,16 +47,18 @@ type Ops interface {
 	AddLinear(dst, src Reg, a *Affine)
 
 	// Rotate applies RoPE to Q or K in place, head by head, at the positions
-	// of the batch. Pairs are halves of a head, (i, i+HeadDim/2), and the
+	// of the rows. Pairs are halves of a head, (i, i+HeadDim/2), and the
 	// tables (Config.Rotary) carry the concentration.
 	Rotate(r Reg)
 
-	// Append stores K and V in the layer's cache at the positions of the batch.
+	// Append stores K and V in the layer's caches, each row's in that of its
+	// sequence at its position.
 	Append(layer int)
 
-	// Attend sets Ctx to the attention of Q over the layer's cache, which holds
-	// the batch's own keys already. A query at position p sees positions p-w+1
-	// to p, where w = Config.Window[layer], or 0 to p where w is 0. Scores are
+	// Attend sets Ctx to the attention of Q over the layer's caches, each row's
+	// over that of its sequence, which holds the pass's own keys already. A
+	// query at position p sees positions p-w+1 to p, where w =
+	// Config.Window[layer], or 0 to p where w is 0. Scores are
 	// q·k/sqrt(HeadDim). sinks has one more logit a head, not scaled, that
 	// enters the softmax's maximum and denominator (once) and has no value.
 	// Query head h uses KV head h / (Heads/KVHeads).

@@ -9,7 +9,7 @@ import (
 	"chorale/inference/internal/kernel"
 )
 
-func TestSequences(t *testing.T) {
+func TestHeavySequences(t *testing.T) {
 	golden.Sequences{
 		Load: func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
 			return New(c, w, Options{Threads: 2, KV: kv}), nil
@@ -31,9 +31,12 @@ func TestSequences(t *testing.T) {
 	}.Run(t)
 }
 
-// TestAttendFar attends at the last position of a context of 131,072, in both
+// TestHeavyAttendFar attends at the last position of a context of 131,072, in both
 // types of cache, with and without a window.
-func TestAttendFar(t *testing.T) {
+func TestHeavyAttendFar(t *testing.T) {
+	if golden.Race {
+		t.Skip("much arithmetic, and nothing shared")
+	}
 	const slots = 1 << 17
 	random := rand.New(rand.NewPCG(1, 1))
 	keys, values := make([]float32, slots*64), make([]float32, slots*64)

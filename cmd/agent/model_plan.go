@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -70,5 +71,10 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(p)
 	}
+	where := p.Device
+	if where == "" {
+		where = "the CPU"
+	}
+	fmt.Fprintf(std.out, "%s on %s\n\n", cfg.Model, where)
 	return p.Write(std.out)
 }

@@ -90,3 +90,12 @@ func TestGoldenHalfCache(t *testing.T) {
 		})
 	}
 }
+
+// TestFormats runs the formats on lavapipe.
+func TestFormats(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return load(t, c, w, nil) }}
+	for _, tree := range golden.Trees(t, models) {
+		suite.RunFormats(t, tree)
+	}
+}

@@ -1,0 +1,25 @@
+package ref
+
+import (
+	"testing"
+
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
+)
+
+// TestFormats runs the formats on every set of kernels that this processor has.
+func TestFormats(t *testing.T) {
+	for _, k := range kernel.Sets() {
+		t.Run(k.Name, func(t *testing.T) {
+			suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+				b := New(c, w, Options{Threads: 2})
+				b.kernels = k
+				return b, nil
+			}}
+			for _, tree := range golden.Trees(t, models) {
+				suite.RunFormats(t, tree)
+			}
+		})
+	}
+}

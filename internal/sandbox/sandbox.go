@@ -97,25 +97,17 @@ func Start(ctx context.Context, c Command) (*Proc, error) {
 			started <- fmt.Errorf("run %s: %w", c.Path, err)
 			return
 		}
-		proxy, failed := c.serve(portal)
-		restrict(cmd.Process.Pid, c)
-		if failed == nil && portal != nil {
-			failed = portal.Release()
-		}
-		if failed != nil {
-			_ = killGroup(cmd.Process.Pid)
-		}
 		p.pid = cmd.Process.Pid
-		if failed == nil {
-			started <- nil
+		proxy, err := c.release(p.pid, portal)
+		if err != nil {
+			_ = killGroup(p.pid)
+			_, _ = wait(ctx, cmd)
+			started <- fmt.Errorf("run %s: %w", c.Path, err)
+			return
 		}
+		defer proxy.Close()
+		started <- nil
 		p.code, p.err = wait(ctx, cmd)
-		if proxy != nil {
-			proxy.Close()
-		}
-		if failed != nil {
-			started <- fmt.Errorf("run %s: %w", c.Path, failed)
-		}
 	})
 	if err := <-started; err != nil {
 		return nil, err
@@ -144,16 +136,23 @@ func (c *Command) box() (*confine.Box, error) {
 	return &box, nil
 }
 
-// serve starts the proxy in the network of a program that was started.
-func (c *Command) serve(portal *confine.Portal) (io.Closer, error) {
+// release sets the limits of a program that was started. One that waits at a
+// portal finds its proxy then and begins.
+func (c *Command) release(pid int, portal *confine.Portal) (proxy io.Closer, err error) {
 	if portal == nil {
-		return nil, nil
+		restrict(pid, *c)
+		return io.NopCloser(nil), nil
 	}
 	l, err := portal.Listener()
 	if err != nil {
 		return nil, err
 	}
-	return c.Proxy(l), nil
+	proxy = c.Proxy(l)
+	restrict(pid, *c)
+	if err := portal.Release(); err != nil {
+		return nil, errors.Join(err, proxy.Close())
+	}
+	return proxy, nil
 }
 
 // onThread runs f on a thread that ends with it, for f may confine the thread.

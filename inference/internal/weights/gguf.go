@@ -16,7 +16,7 @@ import (
 const (
 	maxKeys    = 1 << 16
 	maxTensors = 1 << 20
-	maxName    = 1 << 10 // bytes of a tensor's name or a key
+	maxName    = 1 << 8 // bytes of a tensor's name or a key
 )
 
 // ggmlType is how GGUF numbers element types. A block of so many elements takes

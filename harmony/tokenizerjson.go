@@ -124,8 +124,9 @@ func (f *tokenizerFile) vocabulary() (v Vocabulary, err error) {
 		added[a.Content] = true
 		last = max(last, a.ID)
 	}
-	if last >= maxTokenID {
-		return v, fmt.Errorf("token id %d is beyond %d", last, maxTokenID)
+	most := min(maxTokenID, 8*(len(f.Model.Vocab)+len(f.AddedTokens))+1024) // a damaged id must not ask for memory
+	if int64(last) >= int64(most) {
+		return v, fmt.Errorf("token id %d is beyond %d, which is much for a file of %d tokens", last, most, len(f.Model.Vocab)+len(f.AddedTokens))
 	}
 	v = Vocabulary{Tokens: make([]string, last+1), Special: make([]bool, last+1), Merges: make([]string, len(f.Model.Merges))}
 	put := func(id Token, name string) {

@@ -26,7 +26,7 @@ import (
 func corruptions(t *testing.T) int {
 	text := os.Getenv("AGENT_CORRUPTIONS")
 	if text == "" {
-		return 3000
+		return 2000
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {

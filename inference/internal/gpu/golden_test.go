@@ -91,8 +91,11 @@ func TestGoldenHalfCache(t *testing.T) {
 	}
 }
 
-// TestFormats runs the formats on lavapipe.
-func TestFormats(t *testing.T) {
+// TestGoldenFormats runs the formats on lavapipe.
+func TestGoldenFormats(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric goldens run without the race detector")
+	}
 	drivers.Lavapipe.Use(t)
 	suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return load(t, c, w, nil) }}
 	for _, tree := range golden.Trees(t, models) {

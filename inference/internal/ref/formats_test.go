@@ -8,8 +8,12 @@ import (
 	"chorale/inference/internal/kernel"
 )
 
-// TestFormats runs the formats on every set of kernels that this processor has.
-func TestFormats(t *testing.T) {
+// TestGoldenFormats runs the formats on every set of kernels that this processor
+// has.
+func TestGoldenFormats(t *testing.T) {
+	if golden.Race {
+		t.Skip("numeric goldens run without the race detector")
+	}
 	for _, k := range kernel.Sets() {
 		t.Run(k.Name, func(t *testing.T) {
 			suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {

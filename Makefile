@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: run test check race heavy real-shapes fuzz bench-harmony build setup setup-test shaders clean
+.PHONY: run test check race heavy real-shapes fuzz corrupt bench-harmony build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -56,6 +56,9 @@ fuzz: ## the properties of Harmony's codec and grammar on random input, one core
 	@grep -Ero '^func Fuzz\w+' --include='*_test.go' harmony | sed 's|/[^/]*:func||' | \
 	xargs -P "$$(getconf _NPROCESSORS_ONLN)" -n 2 sh -c \
 	'GOMAXPROCS=1 $(GO) test -buildvcs=false -run "^$$" -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s -parallel 1 "./$$1"' fuzz
+
+corrupt: ## damage small checkpoints in every format 120,000 times
+	AGENT_CORRUPTIONS=120000 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run TestCorrupted ./inference
 
 bench-harmony: ## the codec beside its peers, built from their packages; rewrites docs/benchmarks.md
 	$(GO) run -buildvcs=false ./internal/bench/harmony

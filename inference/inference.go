@@ -113,8 +113,9 @@ type Info struct {
 }
 
 // Open opens a checkpoint: a directory in Hugging Face's layout or OpenAI's own,
-// a GGUF file or a directory with one, or the embedded one for "pocket" and "". Weights are mapped, not
-// read: what it costs is a check of the files and, on a GPU, the upload.
+// a GGUF file or a directory with one, or the embedded one for "pocket" and "".
+// Weights are mapped, not read: what it costs is a check of the files and, on a
+// GPU, the upload.
 func Open(ctx context.Context, ref string, o Options) (*Model, error) {
 	f, err := locate(ref)
 	var m *Model

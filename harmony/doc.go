@@ -1,10 +1,10 @@
 // Package harmony renders conversations to the tokens of the Harmony response
 // format and parses a model's token stream back: roles, channels, recipients,
 // tool calls. It holds the o200k_harmony encoding of the gpt-oss models and
-// reads the tokenizer.json of checkpoints that have one of their own.
+// reads the tokenizers of checkpoints that have one of their own.
 //
-// An [Encoding] is made once, by [O200kHarmony] or [FromTokenizerJSON]. Its
-// Render methods turn [Message] values into a prompt, a [Parser] turns the
+// An [Encoding] is made once, by [O200kHarmony], [FromTokenizerJSON] or
+// [FromVocabulary]. Its Render methods turn [Message] values into a prompt, a [Parser] turns the
 // tokens that a model samples into messages again, one [Event] at a time:
 //
 //	e := harmony.O200kHarmony()

@@ -13,15 +13,17 @@ import (
 )
 
 // RunFormats holds that equal weights give equal bits, in every register of a
-// pass, whatever the format that they are stored in; and that the Q8_0 file of a
-// tree stays as close to the goldens as its 8 bits let it.
-func (s Suite) RunFormats(t *testing.T, tree string) {
+// pass, whatever the format that they are stored in; and that the Q8_0 files
+// of the trees stay as close to the goldens as its 8 bits let it.
+func (s Suite) RunFormats(t *testing.T, trees []string) {
 	t.Run("layouts", s.layouts)
-	for _, path := range Find(t, tree, "model.gguf") {
-		t.Run("types", func(t *testing.T) { s.types(t, path) })
-	}
-	for _, path := range Find(t, tree, "model-q8_0.gguf") {
-		t.Run("q8_0", func(t *testing.T) { s.q8(t, path) })
+	for _, tree := range trees {
+		for _, path := range Find(t, tree, "model.gguf") {
+			t.Run("types", func(t *testing.T) { s.types(t, path) })
+		}
+		for _, path := range Find(t, tree, "model-q8_0.gguf") {
+			t.Run("q8_0", func(t *testing.T) { s.q8(t, path) })
+		}
 	}
 }
 

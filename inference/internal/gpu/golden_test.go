@@ -98,7 +98,5 @@ func TestGoldenFormats(t *testing.T) {
 	}
 	drivers.Lavapipe.Use(t)
 	suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return load(t, c, w, nil) }}
-	for _, tree := range golden.Trees(t, models) {
-		suite.RunFormats(t, tree)
-	}
+	suite.RunFormats(t, golden.Trees(t, models))
 }

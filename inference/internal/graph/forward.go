@@ -1,7 +1,7 @@
 // Package graph states the gpt-oss model once: its configuration, its weights by
 // role, and the forward pass as a sequence of operations that a backend carries
-// out. It reads both of the model's layouts (Hugging Face and OpenAI's own) into
-// one form. It computes nothing but tables; see internal/ref and internal/gpu.
+// out. It reads the model's layouts (Hugging Face's, OpenAI's own, GGUF's) into one
+// form. It computes nothing but tables; see internal/ref and internal/gpu.
 //
 // The formulas are those of OpenAI's gpt_oss/torch/model.py and of the model
 // card, arXiv:2508.10925, with activations and accumulation in f32.

@@ -21,9 +21,7 @@ func TestGoldenFormats(t *testing.T) {
 				b.kernels = k
 				return b, nil
 			}}
-			for _, tree := range golden.Trees(t, models) {
-				suite.RunFormats(t, tree)
-			}
+			suite.RunFormats(t, golden.Trees(t, models))
 		})
 	}
 }

@@ -53,8 +53,11 @@ func twoTurns(t testing.TB, m *Model) [3][]uint32 {
 
 // when is a call at each point that comes while the sessions speak, or, for
 // points that are passed only then, while the model is loaded.
+//
+// The seventh allocation is of the first session's cache: those of marks, which
+// come later, may fail without harm.
 var when = map[string]int{
-	"instance": 1, "device": 1, "allocate": 8, "map": 8, "pipeline": 9, "upload": 20, "submit": 17, "wait": 17, "readback": 12,
+	"instance": 1, "device": 1, "allocate": 7, "map": 7, "pipeline": 9, "upload": 20, "submit": 17, "wait": 17, "readback": 12,
 }
 
 // TestRecovery has the GPU fail at every point in every way with three sessions

@@ -11,6 +11,7 @@ import (
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/kernel"
+	"chorale/inference/internal/vk"
 	"chorale/shaders"
 )
 
@@ -84,5 +85,39 @@ func TestHeavyAttendFar(t *testing.T) {
 			want = append(want, golden.Attention(qkv[i*(group+2)*64:], keys, values, sinks, slots-v.tokens+i+1, v.window)...)
 		}
 		near(t, fmt.Sprintf("%+v", v), out, want, 1e-7)
+	}
+}
+
+// TestMarkWithoutRoom has no memory left for marks: going back then goes to the
+// beginning, and nothing fails.
+func TestMarkWithoutRoom(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	full := false
+	c, w := golden.Synth(t, shapes["plain"])
+	b, err := Open(t.Context(), only(t), c, w, Options{Inject: func(point string) error {
+		if full && point == vk.AtAllocate {
+			return ErrOutOfMemory
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s, err := b.NewState(2000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for pos := 0; pos < 900; pos += 300 {
+		full = false
+		forward(t, s, graph.Batch{IDs: make([]uint32, 300), Pos: pos})
+		full = true
+		if err := s.Mark(pos + 300); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if to, err := s.Rewind(300); err != nil || to != 0 {
+		t.Errorf("back to %d: %v", to, err)
 	}
 }

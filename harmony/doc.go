@@ -4,8 +4,9 @@
 // reads the tokenizers of checkpoints that have one of their own.
 //
 // An [Encoding] is made once, by [O200kHarmony], [FromTokenizerJSON] or
-// [FromVocabulary]. Its Render methods turn [Message] values into a prompt, a [Parser] turns the
-// tokens that a model samples into messages again, one [Event] at a time:
+// [FromVocabulary]. Its Render methods turn [Message] values into a prompt, a
+// [Parser] turns the tokens that a model samples into messages again, one
+// [Event] at a time:
 //
 //	e := harmony.O200kHarmony()
 //	prompt, err := e.RenderForCompletion(messages, harmony.Assistant, harmony.RenderOptions{})

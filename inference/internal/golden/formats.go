@@ -51,12 +51,13 @@ func (s Suite) layouts(t *testing.T) {
 func (s Suite) types(t *testing.T, path string) {
 	c, w := Open(t, path)
 	for _, odd := range []bool{false, true} {
-		list := []Types{{weights.Q8_0, weights.F32, odd}, {weights.F32, weights.BF16, odd}}
+		list := []Types{{Dense: weights.Q8_0, Vector: weights.F32}, {Dense: weights.F32, Vector: weights.BF16, KeyType: weights.Q8_0}}
 		if !odd {
-			list = append(list, Types{weights.BF16, weights.F16, odd}, Types{weights.F16, weights.F32, odd})
+			list = append(list, Types{Dense: weights.BF16, Vector: weights.F16}, Types{Dense: weights.F16, Vector: weights.F32, KeyType: weights.BF16})
 		}
 		var want []write
 		for i, types := range list {
+			types.Odd = odd
 			path := filepath.Join(t.TempDir(), "mixed.gguf")
 			if err := os.WriteFile(path, Mixed(c, w, 7, types), 0o644); err != nil {
 				t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"strings"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/weights"
@@ -73,6 +74,7 @@ func padded(b []byte) []byte { return append(b, make([]byte, -len(b)&31)...) }
 // Types say what a checkpoint's tensors are made of.
 type Types struct {
 	Dense, Vector weights.DType
+	KeyType       weights.DType // of the matrices for keys; empty is Dense
 
 	// Odd lets the blocks' scales be any half-precision numbers; the weights are
 	// then exact in Q8_0 and F32 only. Otherwise they are powers of two, and the
@@ -143,25 +145,29 @@ func (g *mixer) config(c *graph.Config) {
 // dense adds a matrix of whole blocks with scales around 2^exponent.
 func (g *mixer) dense(name string, out, in, exponent int) {
 	var data []byte
+	kind := g.Dense
+	if g.KeyType != "" && strings.HasSuffix(name, "attn_k") {
+		kind = g.KeyType
+	}
 	for range out * in / weights.Block {
 		mantissa := g.random.Uint32() & 0x3ff
 		if !g.Odd {
 			mantissa = 0
 		}
 		exponent := exponent + int(g.random.Uint32()%3)
-		if g.Dense == weights.Q8_0 {
+		if kind == weights.Q8_0 {
 			data = binary.LittleEndian.AppendUint16(data, uint16(exponent+15)<<10|uint16(mantissa))
 		}
 		for range weights.Block {
 			q := int8(g.random.Uint32())
-			if g.Dense == weights.Q8_0 {
+			if kind == weights.Q8_0 {
 				data = append(data, byte(q))
 			} else {
-				data = number(data, g.Dense, int(q)*(1024+int(mantissa)), exponent-10)
+				data = number(data, kind, int(q)*(1024+int(mantissa)), exponent-10)
 			}
 		}
 	}
-	g.Tensor(name+".weight", ggmlTypes[g.Dense], []int{out, in}, data)
+	g.Tensor(name+".weight", ggmlTypes[kind], []int{out, in}, data)
 }
 
 func (g *mixer) vector(name string, shape ...int) {

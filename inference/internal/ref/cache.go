@@ -9,10 +9,7 @@ import (
 // number of positions that are made when they are first written, so a cache
 // grows without being copied and wastes less than a page. Layers that slide use
 // their pages over again.
-type cache struct {
-	kv     graph.KVType
-	layers []layerCache
-}
+type cache struct{ layers []layerCache }
 
 // layerCache is the pages of a layer.
 type layerCache struct {
@@ -41,7 +38,7 @@ func (p *page) empty() bool { return p.f32 == nil && p.f16 == nil }
 func (p *page) bytes() int64 { return int64(4*len(p.f32) + 2*len(p.f16)) }
 
 func newCache(c *graph.Config, context int, kv graph.KVType) cache {
-	all := cache{kv: kv, layers: make([]layerCache, c.Layers)}
+	all := cache{make([]layerCache, c.Layers)}
 	for l := range all.layers {
 		all.layers[l] = layerCache{kv: kv, heads: c.KVHeads, dim: c.HeadDim, pages: make([]page, c.Slots(l, context)/graph.CachePage)}
 	}

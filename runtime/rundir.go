@@ -46,10 +46,10 @@ func (f folder) file(name string) string { return filepath.Join(f.path, name) }
 type Lock struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string `yaml:"kind"`
-	Agent      string `yaml:"agent"` // version of the program
-	Model      string `yaml:"model"` // what the engine says it opened
+	Agent      string `yaml:"agent"`             // version of the program
+	Model      string `yaml:"model"`             // what the engine says it opened
 	Weights    string `yaml:"weights,omitempty"` // hash of the model's files, where it is known
-	Task       Task   `yaml:"task"`  // inputs set, texts loaded, defaults filled in
+	Task       Task   `yaml:"task"`              // inputs set, texts loaded, defaults filled in
 	Files      []File `yaml:"files"`
 }
 

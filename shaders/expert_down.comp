@@ -16,13 +16,14 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-	uint row = gl_GlobalInvocationID.x * ROWS, tile = gl_WorkGroupID.y;
+	uint row = UNIT * ROWS, tile = gl_WorkGroupID.y;
 	uint expert = tile_expert[tile];
 	if (row >= rows || expert - first >= experts) return;
 
 	uint from[TILE];
 	[[unroll]] for (uint t = 0; t < TILE; t++) from[t] = tile * TILE + t;
 	multiply(expert - first, row, rows, width, from);
+	if (LANE != 0u) return;
 
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
 		if (row + r >= rows) break;

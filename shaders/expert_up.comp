@@ -24,7 +24,7 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-	uint row = gl_GlobalInvocationID.x * ROWS, tile = gl_WorkGroupID.y;
+	uint row = UNIT * ROWS, tile = gl_WorkGroupID.y;
 	uint expert = tile_expert[tile];
 	if (row >= rows || expert - first >= experts) return;
 
@@ -34,6 +34,7 @@ void main() {
 		from[t] = token == 0xffffffffu ? 0 : token;
 	}
 	multiply(expert - first, row, rows, width, from);
+	if (LANE != 0u) return;
 
 	[[unroll]] for (uint r = 0; r < ROWS; r += 2) {
 		if (row + r >= rows) break;

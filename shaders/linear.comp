@@ -1,7 +1,7 @@
 // Linear layer: dst = src W^T + bias, or dst += that. W is in any format of
 // dense.glsl.
 //
-// An invocation computes ROWS outputs of TILE tokens, so that a weight is
+// An invocation (or a subgroup) computes ROWS outputs of TILE tokens, so that a weight is
 // loaded and widened once for TILE tokens and an activation once for ROWS
 // outputs. The matrix may be bound in windows of rows.
 #version 450
@@ -28,7 +28,7 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-	uint row = gl_GlobalInvocationID.x * ROWS, token = gl_WorkGroupID.y * TILE;
+	uint row = UNIT * ROWS, token = gl_WorkGroupID.y * TILE;
 	if (row >= rows) return;
 	uint n = width / 8, vectors = row_vectors(width);
 
@@ -39,7 +39,7 @@ void main() {
 
 	float sum[ROWS * TILE];
 	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = 0;
-	[[dont_unroll]] for (uint k = 0; k < n; k++) {
+	[[dont_unroll]] for (uint k = LANE; k < n; k += LANES) {
 		vec4 a[ROWS], b[ROWS];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r], width, k, a[r], b[r]);
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
@@ -48,6 +48,8 @@ void main() {
 		}
 	}
 
+	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = ADDED_UP(sum[i]);
+	if (LANE != 0u) return;
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
 		if (row + r >= rows) break;
 		uint column = first + row + r;

@@ -2,7 +2,7 @@
 // (*.comp, include/), the SPIR-V that glslc makes of them, and for each kernel
 // the layout of its push constants.
 //
-// The kernels keep to what every Vulkan 1.1 device has: 32-bit floats and
+// All but their variants keep to what every Vulkan 1.1 device has: 32-bit floats and
 // integers, workgroups of at most 256 invocations, at most 128 bytes of push
 // constants, storage buffers alone, any subgroup size. Each kernel's formula and
 // layout are in the comment that its source begins with.
@@ -21,15 +21,30 @@ import _ "embed"
 // the number of invocations per workgroup (in x); the others are named in
 // Constants, from 1 on.
 type Kernel struct {
-	Name      string
+	Name      string // of the source, and behind a dot of the variant
 	SPIRV     []byte
 	Bindings  int
 	Push      int // bytes of push constants
 	Constants []string
 }
 
+// Variants are the ways to compile a kernel beyond the base, by the part of its
+// name behind the dot: what the preprocessor is told, and the capabilities of
+// SPIR-V that the device must have (61 and 63 are subgroups and sums over them,
+// 9 is f16, 6018 and 6019 are dot products of packed bytes).
+var Variants = map[string]struct {
+	Defines      []string
+	Capabilities []uint32
+}{
+	"":         {},
+	"subgroup": {[]string{"-DSUBGROUP"}, []uint32{61, 63}},
+	"half":     {[]string{"-DSUBGROUP", "-DHALF"}, []uint32{61, 63, 9}},
+	"dot":      {[]string{"-DSUBGROUP", "-DDOT"}, []uint32{61, 63, 6018, 6019}},
+}
+
 // All lists the kernels.
-var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick}
+var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick,
+	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot}
 
 // The kernels, in the order of the model.
 var (
@@ -42,8 +57,19 @@ var (
 	Group      = Kernel{"group", groupSPV, 4, 12, []string{"TILE", "EXPERTS"}}
 	ExpertUp   = Kernel{"expert_up", expertUpSPV, 7, 28, []string{"ROWS", "TILE"}}
 	ExpertDown = Kernel{"expert_down", expertDownSPV, 6, 16, []string{"ROWS", "TILE"}}
-	Combine    = Kernel{"combine", combineSPV, 4, 12, nil}
-	Pick       = Kernel{"pick", pickSPV, 3, 4, nil}
+
+	// Variants of the products, which dominate: what they ask of a device stands
+	// in Variants.
+	LinearSubgroup     = Kernel{"linear.subgroup", linearSubgroupSPV, 4, 28, Linear.Constants}
+	ExpertUpSubgroup   = Kernel{"expert_up.subgroup", expertUpSubgroupSPV, 7, 28, ExpertUp.Constants}
+	ExpertDownSubgroup = Kernel{"expert_down.subgroup", expertDownSubgroupSPV, 6, 16, ExpertDown.Constants}
+	ExpertUpHalf       = Kernel{"expert_up.half", expertUpHalfSPV, 7, 28, ExpertUp.Constants}
+	ExpertDownHalf     = Kernel{"expert_down.half", expertDownHalfSPV, 6, 16, ExpertDown.Constants}
+	ExpertUpDot        = Kernel{"expert_up.dot", expertUpDotSPV, 7, 28, ExpertUp.Constants}
+	ExpertDownDot      = Kernel{"expert_down.dot", expertDownDotSPV, 6, 16, ExpertDown.Constants}
+
+	Combine = Kernel{"combine", combineSPV, 4, 12, nil}
+	Pick    = Kernel{"pick", pickSPV, 3, 4, nil}
 )
 
 var (
@@ -69,4 +95,18 @@ var (
 	combineSPV []byte
 	//go:embed spv/pick.spv
 	pickSPV []byte
+	//go:embed spv/linear.subgroup.spv
+	linearSubgroupSPV []byte
+	//go:embed spv/expert_up.subgroup.spv
+	expertUpSubgroupSPV []byte
+	//go:embed spv/expert_up.half.spv
+	expertUpHalfSPV []byte
+	//go:embed spv/expert_up.dot.spv
+	expertUpDotSPV []byte
+	//go:embed spv/expert_down.subgroup.spv
+	expertDownSubgroupSPV []byte
+	//go:embed spv/expert_down.half.spv
+	expertDownHalfSPV []byte
+	//go:embed spv/expert_down.dot.spv
+	expertDownDotSPV []byte
 )

@@ -20,6 +20,17 @@ const compiler = "shaderc 2023.2"
 
 var flags = []string{"-O", "--target-env=vulkan1.1", "-I", "include"}
 
+// source and flagsOf say what a kernel is compiled from, and how.
+func source(kernel string) string {
+	name, _, _ := strings.Cut(kernel, ".")
+	return name + ".comp"
+}
+
+func flagsOf(kernel string) []string {
+	_, variant, _ := strings.Cut(kernel, ".")
+	return slices.Concat(flags, Variants[variant].Defines)
+}
+
 const manifest = "spv/MANIFEST"
 
 // TestSPIRV holds the committed SPIR-V against its manifest and, where the
@@ -57,20 +68,20 @@ func describe(t *testing.T) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", compiler, strings.Join(flags, " "))
 	for _, k := range All {
-		source := sha256.New()
-		fmt.Fprintln(source, compiler, flags)
-		for _, file := range append([]string{k.Name + ".comp"}, includes...) {
+		sum := sha256.New()
+		fmt.Fprintln(sum, compiler, flagsOf(k.Name))
+		for _, file := range append([]string{source(k.Name)}, includes...) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintf(source, "%s %d\n%s", file, len(text), text)
+			fmt.Fprintf(sum, "%s %d\n%s", file, len(text), text)
 		}
 		code, err := os.ReadFile("spv/" + k.Name + ".spv")
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&b, "%s %x %x\n", k.Name, source.Sum(nil), sha256.Sum256(code))
+		fmt.Fprintf(&b, "%s %x %x\n", k.Name, sum.Sum(nil), sha256.Sum256(code))
 	}
 	return b.String()
 }
@@ -104,7 +115,7 @@ func findCompiler() string {
 func compile(t *testing.T, glslc, name string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), name)
-	if text, err := exec.Command(glslc, append(slices.Clone(flags), name+".comp", "-o", out)...).CombinedOutput(); err != nil {
+	if text, err := exec.Command(glslc, append(flagsOf(name), source(name), "-o", out)...).CombinedOutput(); err != nil {
 		t.Fatalf("%s.comp: %v\n%s", name, err, text)
 	}
 	code, err := os.ReadFile(out)

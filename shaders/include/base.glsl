@@ -4,6 +4,22 @@
 // Specialisation constant 0 is the number of invocations per workgroup.
 layout(local_size_x_id = 0) in;
 
+// Who computes an output of a product: one invocation, or with SUBGROUP all
+// those of a workgroup, which is one subgroup. They take every LANES-th step of
+// the sum, from LANE on, and the first of them stores what they add up to.
+#ifdef SUBGROUP
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#define UNIT gl_WorkGroupID.x
+#define LANE gl_LocalInvocationID.x
+#define LANES gl_WorkGroupSize.x
+#define ADDED_UP(v) subgroupAdd(v)
+#else
+#define UNIT gl_GlobalInvocationID.x
+#define LANE 0u
+#define LANES 1u
+#define ADDED_UP(v) (v)
+#endif
+
 // The two bf16 numbers in a word, the earlier one in the low half. Only matrices
 // are bf16: gains, biases and sinks are f32 here, which holds every value of the
 // files' types.

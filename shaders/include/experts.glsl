@@ -11,6 +11,51 @@ layout(binding = 1) readonly buffer Codes { uvec4 codes[]; };
 layout(binding = 2) readonly buffer Scales { uint scales[]; }; // four bytes a word
 layout(binding = 3) readonly buffer Bias { float bias[]; };    // [expert][row], of all experts
 
+// Products are in f32. With HALF eight at a time are added up in f16, codes and
+// activations without their scale, which both fit; with DOT activations are
+// rounded to bytes, relative to the largest of a block.
+#ifdef HALF
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define REAL4 f16vec4
+#define BEFORE(scale) 1.0
+#define AFTER(scale) (scale)
+#else
+#define REAL4 vec4
+#define BEFORE(scale) (scale)
+#define AFTER(scale) 1.0
+#endif
+
+#ifdef DOT
+#extension GL_EXT_spirv_intrinsics : require
+// OpSDotKHR on four signed bytes a word (format 0), which the pinned compiler
+// has no function for.
+spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = 4450)
+int dot_i8x4(int a, int b, spirv_literal int format);
+
+// quantise rounds the 32 activations from src[at] on and returns what one is
+// worth.
+float quantise(uint at, out int x[8]) {
+	float most = 0;
+	[[unroll]] for (uint i = 0; i < 8; i++) {
+		vec4 v = abs(src[at + i]);
+		most = max(most, max(max(v.x, v.y), max(v.z, v.w)));
+	}
+	float scale = most > 0 ? 1 / most : 0;
+	[[unroll]] for (uint i = 0; i < 8; i++) x[i] = int(packSnorm4x8(src[at + i] * scale));
+	return most / 127;
+}
+
+// e2m1_bytes returns twice the values of the four codes in the lower half.
+int e2m1_bytes(uint word) {
+	uint bytes = 0;
+	[[unroll]] for (uint i = 0; i < 4; i++) {
+		uint code = word >> 4 * i & 15u, magnitude = 0xC8643210u >> ((code & 7u) << 2) & 15u;
+		bytes |= ((code & 8u) != 0 ? -magnitude & 255u : magnitude) << 8 * i;
+	}
+	return int(bytes);
+}
+#endif
+
 float sum[TILE * ROWS];
 
 // multiply sets sum to rows row to row + ROWS - 1 (the last row repeated over
@@ -18,7 +63,7 @@ float sum[TILE * ROWS];
 void multiply(uint expert, uint row, uint rows, uint width, uint from[TILE]) {
 	uint blocks = width / 32;
 	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = 0;
-	[[dont_unroll]] for (uint b = 0; b < blocks; b++) {
+	[[dont_unroll]] for (uint b = LANE; b < blocks; b += LANES) {
 		uvec4 q[ROWS];
 		float scale[ROWS];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
@@ -26,18 +71,36 @@ void multiply(uint expert, uint row, uint rows, uint width, uint from[TILE]) {
 			q[r] = codes[at];
 			scale[r] = e8m0_halved(scales[at / 4] >> (at % 4 * 8) & 255u);
 		}
-		[[unroll]] for (uint i = 0; i < 4; i++) {
-			vec4 w[2 * ROWS];
+#ifdef DOT
+		[[unroll]] for (uint t = 0; t < TILE; t++) {
+			int x[8];
+			float step = quantise(from[t] * (width / 4) + b * 8, x);
 			[[unroll]] for (uint r = 0; r < ROWS; r++) {
-				e2m1_word(q[r][i], w[2 * r], w[2 * r + 1]);
-				w[2 * r] *= scale[r];
-				w[2 * r + 1] *= scale[r];
+				int total = 0;
+				[[unroll]] for (uint i = 0; i < 4; i++) {
+					total += dot_i8x4(x[2 * i], e2m1_bytes(q[r][i]), 0);
+					total += dot_i8x4(x[2 * i + 1], e2m1_bytes(q[r][i] >> 16), 0);
+				}
+				sum[t * ROWS + r] += float(total) * step * scale[r];
+			}
+		}
+#else
+		[[unroll]] for (uint i = 0; i < 4; i++) {
+			REAL4 w[2 * ROWS];
+			[[unroll]] for (uint r = 0; r < ROWS; r++) {
+				vec4 first, second;
+				e2m1_word(q[r][i], first, second);
+				w[2 * r] = REAL4(first * BEFORE(scale[r]));
+				w[2 * r + 1] = REAL4(second * BEFORE(scale[r]));
 			}
 			[[unroll]] for (uint t = 0; t < TILE; t++) {
 				uint at = from[t] * (width / 4) + b * 8 + i * 2;
-				vec4 x = src[at], y = src[at + 1];
-				[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(x, w[2 * r]) + dot(y, w[2 * r + 1]);
+				REAL4 x = REAL4(src[at]), y = REAL4(src[at + 1]);
+				[[unroll]] for (uint r = 0; r < ROWS; r++)
+					sum[t * ROWS + r] += float(dot(x, w[2 * r]) + dot(y, w[2 * r + 1])) * AFTER(scale[r]);
 			}
 		}
+#endif
 	}
+	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = ADDED_UP(sum[i]);
 }

@@ -153,6 +153,9 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 		return err
 	}
 	b.profile = newProfile(b.config, b.device.Kind == vk.Software)
+	if err := b.profile.use(&b.device.Description, o.Profile); err != nil {
+		return err
+	}
 	b.profile.window = int(min(b.device.MaxBuffer, math.MaxInt32))
 	if adjust != nil {
 		adjust(&b.profile)

@@ -67,6 +67,8 @@ type Options struct {
 	// submitted in pieces of well under a second each on a device that works.
 	Patience time.Duration
 
+	Profile string // of Device.Profiles; none is the base
+
 	Validate bool                     // let the validation layer watch, for tests
 	Inject   func(point string) error // faults; see vk.Options
 }

@@ -65,6 +65,7 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 			tile *= 2
 		}
 	}
+	local, outputs := o.profile.group(rows)
 	from, to := o.register(src), o.register(dst)
 	push := shaders.LinearPush{Width: uint32(m.width), Stride: uint32(to.stride), Add: add}
 	bias := m.bias
@@ -80,8 +81,8 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 			if bias.Buffer == nil {
 				bias = p.data // not read
 			}
-			constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile), uint32(p.format)}
-			dispatch(o, &shaders.Linear, constants, push, ceil(p.count, rows*o.profile.local), ceil(count, tile),
+			constants := []uint32{uint32(local), uint32(rows), uint32(tile), uint32(p.format)}
+			dispatch(o, o.profile.linear, constants, push, ceil(p.count, outputs), ceil(count, tile),
 				int64(count)*int64(p.count)*int64(m.width), from.part(lo, count), p.data, bias, to.part(lo, count))
 		}
 	}
@@ -244,10 +245,11 @@ func (o *recorder) up(a *graph.Affine, experts, tokens vk.Range, n, tile int) {
 	if tile > 1 {
 		rows = o.profile.upN
 	}
-	constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile)}
+	local, outputs := o.profile.group(rows)
+	constants := []uint32{uint32(local), uint32(rows), uint32(tile)}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
-		dispatch(o, &shaders.ExpertUp, constants, push, ceil(m.rows, rows*o.profile.local), n, o.expertWork(m),
+		dispatch(o, o.profile.up, constants, push, ceil(m.rows, outputs), n, o.expertWork(m),
 			o.register(graph.Norm).Range, p.data, p.scales, m.bias, experts, tokens, o.in(o.inner))
 	}
 	o.barrier()
@@ -260,10 +262,11 @@ func (o *recorder) down(a *graph.Affine, experts vk.Range, n, tile int) {
 	if tile > 1 {
 		rows = o.profile.downN
 	}
-	constants := []uint32{uint32(o.profile.local), uint32(rows), uint32(tile)}
+	local, outputs := o.profile.group(rows)
+	constants := []uint32{uint32(local), uint32(rows), uint32(tile)}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
-		dispatch(o, &shaders.ExpertDown, constants, push, ceil(m.rows, rows*o.profile.local), n, o.expertWork(m),
+		dispatch(o, o.profile.down, constants, push, ceil(m.rows, outputs), n, o.expertWork(m),
 			o.in(o.inner), p.data, p.scales, m.bias, experts, o.in(o.outer))
 	}
 	o.barrier()

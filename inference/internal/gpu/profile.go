@@ -4,9 +4,11 @@ package gpu
 
 import (
 	"fmt"
+	"strings"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
+	"chorale/shaders"
 )
 
 // profile is how the kernels are cut to a device. On hardware many invocations
@@ -14,6 +16,7 @@ import (
 // vector, each load of theirs costs as much as dozens of multiplications, and so
 // few invocations with many outputs each are faster there.
 type profile struct {
+	products
 	local int // invocations per workgroup, of most kernels
 	norm  int // the same, of norm
 
@@ -37,14 +40,73 @@ type profile struct {
 	staged bool // load through staging buffers even where the host sees the device's memory, for tests
 }
 
+// products are the kernels that multiply, which is where the time goes.
+type products struct {
+	name             string
+	linear, up, down *shaders.Kernel
+	lanes            int // invocations that share an output, a subgroup; 0 is one
+}
+
+// base is what every device runs. Profiles beyond it are known by their names.
+const (
+	Base     = "base"
+	Subgroup = "subgroup" // sums over a subgroup
+	Half     = "half"     // and experts in f16
+	Dot      = "dot"      // and experts with activations rounded to bytes
+)
+
+var base = products{name: Base, linear: &shaders.Linear, up: &shaders.ExpertUp, down: &shaders.ExpertDown}
+
+// profilesOf lists what a device has the features for, the base first.
+func profilesOf(d *vk.Description) []products {
+	all, f := []products{base}, d.Features
+	if !f.SubgroupArithmetic || f.Subgroup < 1 || f.Subgroup > d.MaxInvocations {
+		return all
+	}
+	all = append(all, products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, f.Subgroup})
+	if f.Float16 {
+		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup})
+	}
+	if f.DotAccelerated { // emulated, it is slower than the others, and takes SwiftShader minutes to compile
+		all = append(all, dotProducts(f.Subgroup))
+	}
+	return all
+}
+
+func dotProducts(lanes int) products {
+	return products{Dot, &shaders.LinearSubgroup, &shaders.ExpertUpDot, &shaders.ExpertDownDot, lanes}
+}
+
+// use chooses the products of a device by their name; none is the base.
+func (p *profile) use(d *vk.Description, name string) error {
+	var have []string
+	for _, k := range profilesOf(d) {
+		if k.name == name || name == "" && k.name == Base {
+			p.products = k
+			return nil
+		}
+		have = append(have, k.name)
+	}
+	return fmt.Errorf("device %s has no kernel profile %q, it has %s", d.Name, name, strings.Join(have, ", "))
+}
+
+// group returns the invocations of a workgroup of products, and the outputs that
+// it computes at rows each.
+func (p *profile) group(rows int) (local, outputs int) {
+	if p.lanes > 0 {
+		return p.lanes, rows
+	}
+	return p.local, rows * p.local
+}
+
 func newProfile(c *graph.Config, software bool) profile {
 	p := profile{
-		local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: tile,
+		products: base, local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: tile,
 		attend: 16, queries: 8, segment: 1 << 16, slots: firstSlots, work: 16e9,
 	}
 	if software {
 		p = profile{
-			local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: tile,
+			products: base, local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: tile,
 			attend: 8, queries: 16, segment: 1 << 15, slots: firstSlots, work: 25e7,
 		}
 	}

@@ -1,0 +1,97 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/ref"
+	"chorale/inference/internal/vk"
+)
+
+// tolerances of the profiles, relative to the mean square of what an operation
+// wrote. Half and dot round activations; what they write differs accordingly.
+var tolerances = map[string]float64{Base: 1e-4, Subgroup: 1e-4, Half: 4e-3, Dot: 4e-2}
+
+// TestProfiles compares every register after every operation with the plain Go
+// backend, in every profile that a driver has the features for, and says which
+// were not run.
+func TestProfiles(t *testing.T) {
+	for _, driver := range drivers.All {
+		t.Run(driver.Name, func(t *testing.T) {
+			driver.Use(t)
+			d := description(t)
+			c, w := golden.Synth(t, shapes["tails"])
+			all, ran := profilesOf(&d), 0
+			if driver.Name == drivers.Lavapipe.Name {
+				all = append(all, dotProducts(d.Features.Subgroup)) // emulated
+			}
+			for _, name := range []string{Base, Subgroup, Half, Dot} {
+				i := slices.IndexFunc(all, func(p products) bool { return p.name == name })
+				if i < 0 {
+					t.Logf("%s was not run: %s lacks its features or emulates them", name, d.Name)
+					continue
+				}
+				ran++
+				t.Run(name, func(t *testing.T) { compareProfile(t, all[i], c, w) })
+			}
+			t.Logf("%d profiles ran", ran)
+		})
+	}
+}
+
+func description(t *testing.T) vk.Description {
+	t.Helper()
+	i, err := vk.Open(vk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	all, err := i.Devices()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d devices: %v", len(all), err)
+	}
+	return all[0]
+}
+
+func compareProfile(t *testing.T, kernels products, c *graph.Config, w *graph.Weights) {
+	b, err := load(t, c, w, func(p *profile) { p.products = kernels })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	oracle := ref.New(c, w, ref.Options{Threads: 1})
+	defer oracle.Close()
+	s, want := newState(t, b), newState(t, oracle)
+	defer s.Close()
+	defer want.Close()
+	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 40}, {44, 1}} {
+		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
+		for i := range x.n {
+			batch.IDs = append(batch.IDs, uint32((x.pos+i)*37%c.Vocab))
+		}
+		got, wanted := trace(t, s, batch), trace(t, want, batch)
+		for i, r := range wanted {
+			if e := relative(got[i].values, r.values); !(e <= tolerances[kernels.name]) {
+				t.Errorf("%d tokens at %d: write %d, register %d: off by %.2g of its size", x.n, x.pos, i, r.reg, e)
+			}
+		}
+	}
+}
+
+// relative is the root of the mean square of the difference to what is wanted,
+// by that of what is wanted.
+func relative(got, want []float32) float64 {
+	var off, size float64
+	for i := range want {
+		d := float64(got[i]) - float64(want[i])
+		off += d * d
+		size += float64(want[i]) * float64(want[i])
+	}
+	return math.Sqrt(off / max(size, 1e-20))
+}

@@ -60,6 +60,9 @@ fuzz: ## the properties of Harmony's codec and grammar on random input, one core
 corrupt: ## damage small checkpoints in every format 120,000 times
 	AGENT_CORRUPTIONS=120000 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run TestCorrupted ./inference
 
+soak: ## five million tokens on the CPU and a quarter of a million on lavapipe, under GC storms; every way to fail
+	AGENT_SOAK=5000000 $(GO) test -buildvcs=false -timeout 120m -v -run 'TestSoak|TestRecovery' ./inference
+
 bench-harmony: ## the codec beside its peers, built from their packages; rewrites docs/benchmarks.md
 	$(GO) run -buildvcs=false ./internal/bench/harmony
 

@@ -1,33 +1,109 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"chorale/inference"
+	"chorale/runtime"
 )
 
 func newDevice(std streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "Show what models can run on"}
-	cmd.AddCommand(&cobra.Command{
+	cmd := &cobra.Command{Use: "device", Short: "Show and test what models can run on"}
+	cmd.AddCommand(newDeviceList(std), newDeviceTest(std))
+	return cmd
+}
+
+func newDeviceList(std streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use: "ls", Short: "List devices", Args: cobra.NoArgs,
-		Long: "List the devices that --device can name. Software drivers compute on the CPU and\nare slower than cpu; they are used only where they are named.",
+		Long: "List the devices that --device can name, by index, UUID or name. Software drivers\ncompute on the CPU and are slower than cpu; they are used only where they are named.",
 		RunE: func(*cobra.Command, []string) error {
 			devices, err := inference.Devices()
-			for _, d := range devices {
-				name := d.Name
-				if d.Memory > 0 && !d.Software {
-					name += fmt.Sprintf(", %.1f GiB", float64(d.Memory)/(1<<30))
-				}
-				fmt.Fprintf(std.out, "%-10s %s\n", d.ID, strings.TrimSpace(name))
-			}
 			if err != nil {
-				std.log.Warn(fmt.Sprintf("no Vulkan device: %v", err))
+				std.log.Warn(fmt.Sprintf("not all Vulkan devices can be described: %v", err))
+			}
+			if asJSON {
+				return json.NewEncoder(std.out).Encode(devices)
+			}
+			for _, d := range devices {
+				fmt.Fprintf(std.out, "%-10s %s\n", d.ID, strings.TrimSpace(d.Name))
+				if d.UUID != "" {
+					fmt.Fprintf(std.out, "%-10s %s, %.1f GiB of which %.1f free, kernels %s\n", "", d.UUID,
+						float64(d.Memory)/(1<<30), float64(d.Free)/(1<<30), strings.Join(d.Profiles, " "))
+				}
 			}
 			return nil
 		},
-	})
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 	return cmd
+}
+
+const deviceTestHelp = `Run every operation of a small model on a GPU, in every kernel profile that it has
+the features for, and compare what is written with plain kernels on the CPU. Without
+a name the first real GPU is tested.
+
+Exit codes:
+  0  everything agrees
+  1  something does not
+  2  there is no such device
+  7  the device broke`
+
+func newDeviceTest(std streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "test [DEVICE]", Short: "Compare a GPU's kernels with the CPU's", Long: deviceTestHelp, Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := "vulkan"
+			if len(args) == 1 {
+				name = strings.ToLower(args[0])
+			}
+			device, tests, err := inference.TestDevice(cmd.Context(), name)
+			if err != nil {
+				code := runtime.ExitModel
+				if wrong := (*inference.ChoiceError)(nil); errors.As(err, &wrong) {
+					code = runtime.ExitUsage
+				}
+				return &exitError{code: code, err: fmt.Errorf("test device: %w", err)}
+			}
+			return showDeviceTest(std, device, tests, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+func showDeviceTest(std streams, device string, tests []inference.DeviceTest, asJSON bool) error {
+	failed := 0
+	for _, t := range tests {
+		if !t.Passed {
+			failed++
+		}
+	}
+	if asJSON {
+		err := json.NewEncoder(std.out).Encode(struct {
+			Device string                 `json:"device"`
+			Passed bool                   `json:"passed"`
+			Tests  []inference.DeviceTest `json:"tests"`
+		}{device, failed == 0, tests})
+		if err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(std.out, device)
+		for _, t := range tests {
+			word := map[bool]string{true: "pass", false: "FAIL"}[t.Passed]
+			fmt.Fprintf(std.out, "%s  %-9s %-42s %.1e of %.0e\n", word, t.Profile, t.Operation, t.Error, t.Tolerance)
+		}
+	}
+	if failed > 0 {
+		return &exitError{code: 1, err: fmt.Errorf("%d of %d comparisons failed", failed, len(tests))}
+	}
+	return nil
 }

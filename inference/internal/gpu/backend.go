@@ -70,6 +70,29 @@ func Free(d Device) (int64, error) {
 	return int64(free), nil
 }
 
+// Profiles lists the kernel profiles that a device has the features for, the
+// base first.
+func Profiles(d Device) ([]string, error) {
+	i, err := vk.Open(vk.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer i.Close()
+	all, err := i.Devices()
+	if err != nil {
+		return nil, err
+	}
+	found, err := find(d, all)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, p := range profilesOf(&found) {
+		names = append(names, p.name)
+	}
+	return names, nil
+}
+
 // find returns a device among those that the system has now.
 func find(d Device, all []vk.Description) (vk.Description, error) {
 	if d.Index < 0 || d.Index >= len(all) || describe(d.Index, all[d.Index]) != d {

@@ -80,6 +80,19 @@ func (o *Options) patience() time.Duration {
 	return time.Minute
 }
 
+// The kernel profiles. Base is what every device runs.
+const (
+	Base     = "base"
+	Subgroup = "subgroup" // sums over a subgroup
+	Half     = "half"     // and experts in f16
+	Dot      = "dot"      // and experts with activations rounded to bytes
+)
+
+// Tolerances are how far a register may be from the plain Go backend's in each
+// profile: the root of the mean square of the difference, by that of the values.
+// Half and Dot round activations.
+var Tolerances = map[string]float64{Base: 1e-4, Subgroup: 1e-4, Half: 4e-3, Dot: 4e-2}
+
 // Device is a Vulkan device that can run the model.
 type Device struct {
 	Index    int    // in the loader's order

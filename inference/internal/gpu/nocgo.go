@@ -14,6 +14,9 @@ func Devices() ([]Device, error) { return nil, ErrUnsupported }
 // Free reports ErrUnsupported.
 func Free(Device) (int64, error) { return 0, ErrUnsupported }
 
+// Profiles reports ErrUnsupported.
+func Profiles(Device) ([]string, error) { return nil, ErrUnsupported }
+
 // Live returns zero.
 func Live() (objects, bytes int64) { return 0, 0 }
 

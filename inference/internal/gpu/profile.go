@@ -47,14 +47,7 @@ type products struct {
 	lanes            int // invocations that share an output, a subgroup; 0 is one
 }
 
-// base is what every device runs. Profiles beyond it are known by their names.
-const (
-	Base     = "base"
-	Subgroup = "subgroup" // sums over a subgroup
-	Half     = "half"     // and experts in f16
-	Dot      = "dot"      // and experts with activations rounded to bytes
-)
-
+// base is what every device runs.
 var base = products{name: Base, linear: &shaders.Linear, up: &shaders.ExpertUp, down: &shaders.ExpertDown}
 
 // profilesOf lists what a device has the features for, the base first.

@@ -14,10 +14,6 @@ import (
 	"chorale/inference/internal/vk"
 )
 
-// tolerances of the profiles, relative to the mean square of what an operation
-// wrote. Half and dot round activations; what they write differs accordingly.
-var tolerances = map[string]float64{Base: 1e-4, Subgroup: 1e-4, Half: 4e-3, Dot: 4e-2}
-
 // TestProfiles compares every register after every operation with the plain Go
 // backend, in every profile that a driver has the features for, and says which
 // were not run.
@@ -77,7 +73,7 @@ func compareProfile(t *testing.T, kernels products, c *graph.Config, w *graph.We
 		}
 		got, wanted := trace(t, s, batch), trace(t, want, batch)
 		for i, r := range wanted {
-			if e := relative(got[i].values, r.values); !(e <= tolerances[kernels.name]) {
+			if e := relative(got[i].values, r.values); !(e <= Tolerances[kernels.name]) {
 				t.Errorf("%d tokens at %d: write %d, register %d: off by %.2g of its size", x.n, x.pos, i, r.reg, e)
 			}
 		}

@@ -1,0 +1,144 @@
+package inference
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"chorale/inference/internal/gpu"
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/ref"
+	"chorale/inference/synth"
+)
+
+// DeviceTest is what became of one kind of operation in one kernel profile of a
+// device.
+type DeviceTest struct {
+	Profile   string  `json:"profile"`
+	Operation string  `json:"operation"`
+	Error     float64 `json:"error"` // worst, relative to the size of the values
+	Tolerance float64 `json:"tolerance"`
+	Passed    bool    `json:"passed"`
+}
+
+// written says which operation it is that writes a register.
+var written = map[graph.Reg]string{
+	graph.X: "embedding, output projection, experts", graph.Norm: "RMSNorm", graph.Q: "query and its rotation",
+	graph.K: "key and its rotation", graph.V: "value", graph.Ctx: "attention", graph.Router: "router",
+	graph.Choice: "choice of experts", graph.Mix: "weights of experts", graph.Last: "choice of rows",
+	graph.LastN: "last RMSNorm", graph.Logits: "logits",
+}
+
+// TestDevice runs every operation of a small model in every kernel profile of a
+// GPU, one token at a time and many, and compares all that is written with the
+// CPU's plain kernels. It takes seconds. The error says that the device is not
+// there, or broke.
+func TestDevice(ctx context.Context, name string) (string, []DeviceTest, error) {
+	d, err := pick(name)
+	if err != nil {
+		return "", nil, err
+	}
+	profiles, err := gpu.Profiles(d)
+	if err != nil {
+		return d.String(), nil, err
+	}
+	var tests []DeviceTest
+	for _, profile := range profiles {
+		rows, err := testProfile(ctx, d, profile)
+		if err != nil {
+			return d.String(), tests, fmt.Errorf("profile %s: %w", profile, err)
+		}
+		tests = append(tests, rows...)
+	}
+	return d.String(), tests, nil
+}
+
+func testProfile(ctx context.Context, d gpu.Device, profile string) (_ []DeviceTest, err error) {
+	model := synth.Model{Hidden: 288, Width: 96, Layers: 1, Experts: 5, TopK: 4, Heads: 8, KVHeads: 1, Window: 7, Vocab: 320, Seed: 2}
+	c, err := graph.ParseConfig(model.Config())
+	if err != nil {
+		return nil, err
+	}
+	store, err := model.Weights()
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	w, err := graph.Bind(store, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Load(ctx); err != nil {
+		return nil, err
+	}
+	b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32})
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	oracle := ref.New(c, w, ref.Options{Threads: 1})
+	defer oracle.Close()
+	worst := map[graph.Reg]float64{}
+	if err := compareBackends(ctx, b, oracle, worst); err != nil {
+		return nil, err
+	}
+	tolerance := gpu.Tolerances[profile]
+	var rows []DeviceTest
+	for r := range graph.Reg(graph.NumRegs) {
+		rows = append(rows, DeviceTest{profile, written[r], worst[r], tolerance, worst[r] <= tolerance})
+	}
+	return rows, nil
+}
+
+// compareBackends notes the worst difference of each register.
+func compareBackends(ctx context.Context, b, oracle graph.Backend, worst map[graph.Reg]float64) error {
+	got, err := b.NewState(64)
+	if err != nil {
+		return err
+	}
+	defer got.Close()
+	want, err := oracle.NewState(64)
+	if err != nil {
+		return err
+	}
+	defer want.Close()
+	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 40}, {44, 1}} {
+		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
+		for i := range x.n {
+			batch.IDs = append(batch.IDs, uint32((x.pos+i)*37%320))
+		}
+		var wrote [][]float32
+		err := want.Trace(ctx, batch, func(_ graph.Reg, v []float32) { wrote = append(wrote, slices.Clone(v)) })
+		if err != nil {
+			return err
+		}
+		i := 0
+		err = got.Trace(ctx, batch, func(r graph.Reg, v []float32) {
+			worst[r] = math.Max(worst[r], difference(v, wrote[i]))
+			i++
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// difference is the root of the mean square of the difference to what is wanted,
+// by that of what is wanted.
+func difference(got, want []float32) float64 {
+	if len(got) != len(want) {
+		return math.Inf(1)
+	}
+	var off, size float64
+	for i := range want {
+		d := float64(got[i]) - float64(want[i])
+		off += d * d
+		size += float64(want[i]) * float64(want[i])
+	}
+	if e := math.Sqrt(off / math.Max(size, 1e-20)); !math.IsNaN(e) {
+		return e
+	}
+	return math.MaxFloat32
+}

@@ -1,0 +1,34 @@
+package inference
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"chorale/inference/internal/drivers"
+)
+
+func TestTestDevice(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	_, tests, err := TestDevice(t.Context(), "software")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profiles := map[string]bool{}
+	for _, row := range tests {
+		profiles[row.Profile] = true
+		if !row.Passed {
+			t.Errorf("%+v", row)
+		}
+	}
+	if !profiles["base"] || !profiles["subgroup"] || len(tests) != 12*len(profiles) {
+		t.Errorf("%d rows of %v", len(tests), profiles)
+	}
+	if difference(slices.Repeat([]float32{1}, 8), slices.Repeat([]float32{2}, 8)) != 0.5 {
+		t.Error("the difference of 1 and 2 is not half of 2")
+	}
+	var wrong *ChoiceError
+	if _, _, err := TestDevice(t.Context(), "abacus"); !errors.As(err, &wrong) {
+		t.Errorf("no such device: %v", err)
+	}
+}

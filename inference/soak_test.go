@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/golden"
 	"chorale/inference/internal/gpu"
 )
 
@@ -25,7 +26,10 @@ const smallest = Synthetic + "tiny-a?hidden=32&width=32&experts=4&heads=2&kv-hea
 // twentieth of them are decoded on lavapipe; without it the soak is a short one.
 // `make soak` is the long one.
 func TestSoak(t *testing.T) {
-	tokens := 20_000
+	tokens := 10_000
+	if golden.Race {
+		tokens = 2_000
+	}
 	if s := os.Getenv("AGENT_SOAK"); s != "" {
 		var err error
 		if tokens, err = strconv.Atoi(s); err != nil {

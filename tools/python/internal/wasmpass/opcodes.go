@@ -4,18 +4,63 @@ import "fmt"
 
 // The opcodes that the pass writes or looks for.
 const (
-	opLoop      = 0x03
-	opIf        = 0x04
-	opEnd       = 0x0b
-	opCall      = 0x10
-	opDrop      = 0x1a
-	opGlobalGet = 0x23
-	opGlobalSet = 0x24
-	opI32Const  = 0x41
-	opI32Eqz    = 0x45
-	opI32Sub    = 0x6b
+	opUnreachable        = 0x00
+	opBlock              = 0x02
+	opLoop               = 0x03
+	opIf                 = 0x04
+	opTry                = 0x06
+	opCatch              = 0x07
+	opThrow              = 0x08
+	opRethrow            = 0x09
+	opThrowRef           = 0x0a
+	opEnd                = 0x0b
+	opBr                 = 0x0c
+	opBrIf               = 0x0d
+	opBrTable            = 0x0e
+	opReturn             = 0x0f
+	opCall               = 0x10
+	opCallIndirect       = 0x11
+	opReturnCall         = 0x12
+	opReturnCallIndirect = 0x13
+	opCallRef            = 0x14
+	opReturnCallRef      = 0x15
+	opDelegate           = 0x18
+	opCatchAll           = 0x19
+	opDrop               = 0x1a
+	opSelectTyped        = 0x1c
+	opTryTable           = 0x1f
+	opLocalGet           = 0x20
+	opGlobalGet          = 0x23
+	opGlobalSet          = 0x24
+	opI32Const           = 0x41
+	opI64Const           = 0x42
+	opF32Const           = 0x43
+	opF64Const           = 0x44
+	opI32Eqz             = 0x45
+	opI32Eq              = 0x46
+	opI64Eqz             = 0x50
+	opI32Sub             = 0x6b
+	opI64Or              = 0x84
+	opI64Shl             = 0x86
+	opI64ShrU            = 0x88
+	opI32WrapI64         = 0xa7
+	opI64ExtendI32U      = 0xad
+	opRefNull            = 0xd0
+	opBrOnNull           = 0xd5
+	opBrOnNonNull        = 0xd6
+	opBulk               = 0xfc // a second number follows
+	opSIMD               = 0xfd // a second number follows
 
+	memoryInit  = 8  // of opBulk
+	opV128Const = 12 // of opSIMD
+
+	formFunc   = 0x60
 	typeI32    = 0x7f
+	typeI64    = 0x7e
+	typeF32    = 0x7d
+	typeF64    = 0x7c
+	typeV128   = 0x7b
+	typeExnref = 0x69
 	mutable    = 1
 	blockEmpty = 0x40
 )
@@ -24,28 +69,28 @@ const (
 // SIMD, threads, tail calls and exception handling.
 func (r *reader) immediates(op byte) error {
 	switch {
-	case op == 0x02 || op == opLoop || op == opIf || op == 0x06: // block types
+	case op == opBlock || op == opLoop || op == opIf || op == opTry: // block types
 		r.leb(33)
-	case op == 0x1f:
+	case op == opTryTable:
 		r.tryTable()
-	case op == 0x07, op == 0x08, op == 0x09, op == 0x18, // tags and labels
-		op == 0x0c, op == 0x0d,
-		op == opCall, op == 0x12, // functions
+	case op == opCatch, op == opThrow, op == opRethrow, op == opDelegate, // tags and labels
+		op == opBr, op == opBrIf,
+		op == opCall, op == opReturnCall, // functions
 		op >= 0x20 && op <= 0x26, // variables and tables
 		op == 0x3f, op == 0x40,   // memory.size, memory.grow
 		op == 0xd2, // ref.func
-		op == 0xd5, op == 0xd6,
-		op == 0x14, op == 0x15:
+		op == opBrOnNull, op == opBrOnNonNull,
+		op == opCallRef, op == opReturnCallRef:
 		r.u32()
-	case op == 0x0e: // br_table
+	case op == opBrTable:
 		for n := r.u32(); n > 0 && r.err == nil; n-- {
 			r.u32()
 		}
 		r.u32()
-	case op == 0x11, op == 0x13: // indirect calls
+	case op == opCallIndirect, op == opReturnCallIndirect:
 		r.u32()
 		r.u32()
-	case op == 0x1c: // select with types
+	case op == opSelectTyped:
 		for n := r.u32(); n > 0 && r.err == nil; n-- {
 			r.valueType()
 		}
@@ -53,22 +98,22 @@ func (r *reader) immediates(op byte) error {
 		r.memarg()
 	case op == opI32Const:
 		r.leb(32)
-	case op == 0x42:
+	case op == opI64Const:
 		r.leb(64)
-	case op == 0x43:
+	case op == opF32Const:
 		r.bytes(4)
-	case op == 0x44:
+	case op == opF64Const:
 		r.bytes(8)
-	case op == 0xd0: // ref.null
+	case op == opRefNull:
 		r.leb(33)
-	case op == 0xfc:
+	case op == opBulk:
 		return r.bulk()
-	case op == 0xfd:
+	case op == opSIMD:
 		return r.simd()
 	case op == 0xfe:
 		r.atomic()
-	case op <= 0x01, op == 0x05, op == 0x0a, op == opEnd, op == 0x0f,
-		op == 0x19, op == opDrop, op == 0x1b,
+	case op <= 0x01, op == 0x05, op == opThrowRef, op == opEnd, op == opReturn,
+		op == opCatchAll, op == opDrop, op == 0x1b,
 		op >= opI32Eqz && op <= 0xc4,
 		op == 0xd1, op == 0xd3, op == 0xd4:
 	default:

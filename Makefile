@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: run test check race heavy real-shapes fuzz corrupt bench-harmony build setup setup-test shaders clean
+.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt bench-harmony build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -28,12 +28,12 @@ build:
 
 setup: build
 	@scripts/system.sh run
-	@bin/agent setup python
+	@bin/agent setup python --runtime basic
 
 setup-test: build
 	@scripts/system.sh test
 	@scripts/mcp-tests.sh
-	@bin/agent setup python
+	@bin/agent setup python --runtime basic
 
 check: ## formatting, vet, and the builds that CI does not run
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
@@ -62,6 +62,10 @@ corrupt: ## damage small checkpoints in every format 120,000 times
 
 soak: ## five million tokens on the CPU and a quarter of a million on lavapipe, under GC storms; every way to fail
 	AGENT_SOAK=5000000 $(GO) test -buildvcs=false -timeout 120m -v -run 'TestSoak|TestRecovery' ./inference
+
+test-python-full: setup-test ## the sandbox's tests on the full interpreter: fetches 98 MB, compiles for a minute
+	@bin/agent setup python
+	AGENT_PYTHON_RUNTIME=full $(GO) test -buildvcs=false -timeout 15m ./tools/python/
 
 bench-harmony: ## the codec beside its peers, built from their packages; rewrites docs/benchmarks.md
 	$(GO) run -buildvcs=false ./internal/bench/harmony

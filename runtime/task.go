@@ -94,6 +94,7 @@ type BrowserSpec struct {
 type PythonSpec struct {
 	Timeout strictyaml.Duration `yaml:"timeout,omitempty"` // of one call
 	Memory  strictyaml.Size     `yaml:"memory,omitempty"`
+	Runtime string              `yaml:"runtime,omitempty"` // auto, full or basic
 }
 
 // FunctionSpec grants functions of one declaration file.

@@ -101,7 +101,7 @@ func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
 		Effect:    func(string) policies.Effect { return policies.Read }, // it reaches nothing but its own folder
 		Manifest:  &provenance.Manifest{Tools: map[string]provenance.Tool{"python": {Output: provenance.Derived}}},
 		Open: func(ctx context.Context, at runtime.Place) (tools.Tool, error) {
-			return python.Open(ctx, python.Options{Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory)})
+			return python.Open(ctx, python.Options{Runtime: python.Runtime(p.Runtime), Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory)})
 		},
 	}
 }

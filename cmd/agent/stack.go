@@ -27,7 +27,7 @@ type stack struct {
 }
 
 func newStack(ctx context.Context, e *engine) (*stack, error) {
-	p, err := python.Load(ctx, "")
+	p, err := python.Load(ctx, "", python.Basic)
 	if err != nil {
 		return nil, err
 	}

@@ -20,10 +20,11 @@ const (
 
 // rawAccess lists the packages that may use unsafe or cgo.
 var rawAccess = map[string]bool{
-	"inference/internal/kernel":  true, // vector loops over checked lengths
-	"inference/internal/vk":      true, // the Vulkan binding
-	"inference/internal/weights": true, // mmap
-	"internal/sandbox/confine":   true, // Landlock and seccomp take pointers
+	"inference/internal/kernel":    true, // vector loops over checked lengths
+	"inference/internal/vk":        true, // the Vulkan binding
+	"inference/internal/weights":   true, // mmap
+	"tools/python/internal/linear": true, // a file mapped over a guest's memory
+	"internal/sandbox/confine":     true, // Landlock and seccomp take pointers
 }
 
 // aloneWith are the packages that someone can take into another program and

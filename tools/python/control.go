@@ -26,6 +26,7 @@ const (
 	frameReady = 'r' // the interpreter has started
 	frameValue = 'v' // a piece of the last expression's repr
 	frameTrace = 'e' // a piece of a traceback
+	frameNote  = 'n' // a line about what happened, for the reader of the text alone
 	frameDone  = 'd' // the cell has ended: the error's type, NUL, its text; or nothing
 )
 
@@ -101,6 +102,8 @@ func (c *control) Write(p []byte) (int, sys.Errno) {
 		c.out.addValue(payload)
 	case kind == frameTrace && c.running:
 		c.out.addTrace(payload)
+	case kind == frameNote && c.running:
+		c.out.addNote(payload)
 	case kind == frameDone && c.running:
 		c.end(payload)
 	default:

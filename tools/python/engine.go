@@ -10,46 +10,88 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"chorale/tools/python/internal/linear"
+	"chorale/tools/python/internal/wasmpass"
 )
 
 // Engine is the compiled interpreter. One engine serves any number of
-// sessions, also at the same time; it takes some tens of megabytes, which is
-// why it can be shared.
+// sessions, also at the same time; it takes some tens of megabytes (the full
+// one some hundreds), which is why it can be shared.
 type Engine struct {
+	image   image
 	runtime wazero.Runtime
 	module  wazero.CompiledModule
 	cache   wazero.CompilationCache
-	minimum int64 // bytes of memory that an interpreter starts with
+	library []mount
+	warm    *linear.Image // the memory that sessions begin with; nil: that of the module
+	minimum int64         // bytes of memory that an interpreter starts with
 }
 
-// Load loads the prepared interpreter from the cache folder (empty: the
-// user's), or says how to prepare it: ErrNotPrepared. Close the engine after
-// its sessions.
-func Load(ctx context.Context, cache string) (*Engine, error) {
-	dir, err := basic.prepared(cache)
+// Load loads the prepared interpreter of a runtime from the cache folder
+// (empty: the user's), or says how to prepare it: ErrNotPrepared. Close the
+// engine after its sessions.
+func Load(ctx context.Context, cache string, r Runtime) (*Engine, error) {
+	im, dir, err := r.find(cache)
 	if err != nil {
 		return nil, err
 	}
-	e, err := load(ctx, dir)
+	e, err := im.load(ctx, dir)
+	if err == nil && im.warm != "" {
+		err = e.openWarm(ctx, dir)
+	}
 	if err != nil {
+		if e != nil {
+			e.Close()
+		}
 		return nil, fmt.Errorf("load Python: %w", err)
 	}
 	return e, nil
 }
 
-// load compiles the module in dir, or takes the code from dir's cache.
-func load(ctx context.Context, dir string) (_ *Engine, err error) {
-	code, err := os.ReadFile(filepath.Join(dir, moduleFile))
+// Runtime says which interpreter it is: Full or Basic.
+func (e *Engine) Runtime() Runtime { return Runtime(e.image.name) }
+
+// errForeign means that the native code does not fit the machine.
+var errForeign = errors.New("the compiled interpreter is not for this processor; remove its folder and run `agent setup python`")
+
+// load takes the code from dir's cache. What it hands to wazero is hollow, so
+// the cache must have the code: compiled anew it would be no interpreter.
+func (im image) load(ctx context.Context, dir string) (*Engine, error) {
+	hollow, err := os.ReadFile(filepath.Join(dir, moduleFile))
 	if err != nil {
 		return nil, err
 	}
-	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, nativeDir))
+	native := filepath.Join(dir, nativeDir)
+	before, err := nativeFile(native)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEngine(ctx, hollow, native)
+	if err != nil {
+		return nil, err
+	}
+	after, err := nativeFile(native)
+	if err == nil && after != before {
+		err = errForeign
+	}
+	if err != nil {
+		e.Close()
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	e.image, e.library = im, im.libraryMounts(dir)
+	return e, nil
+}
+
+// newEngine compiles the module, or takes the code from the cache in dir.
+func newEngine(ctx context.Context, module []byte, dir string) (_ *Engine, err error) {
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
 	e := &Engine{cache: cache}
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache).WithDebugInfoEnabled(false))
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -58,31 +100,77 @@ func load(ctx context.Context, dir string) (_ *Engine, err error) {
 	if err := instantiateHost(ctx, e.runtime); err != nil {
 		return nil, err
 	}
-	if e.module, err = e.runtime.CompileModule(ctx, code); err != nil {
+	if e.module, err = e.runtime.CompileModule(ctx, module); err != nil {
 		return nil, err
 	}
 	mem, ok := e.module.ExportedMemories()["memory"]
 	if !ok {
 		return nil, errors.New("the interpreter exports no memory")
 	}
-	e.minimum = int64(mem.Min()) * pageSize
+	e.minimum = int64(mem.Min()) * linear.Page
 	return e, nil
 }
 
 // Close frees the engine. No session of it may be open.
 func (e *Engine) Close() error {
 	ctx := context.Background()
-	return errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx))
+	errs := []error{e.runtime.Close(ctx), e.cache.Close(ctx)}
+	if e.warm != nil {
+		errs = append(errs, e.warm.Close())
+	}
+	return errors.Join(errs...)
 }
 
-// compile fills the compilation cache in dir.
-func compile(ctx context.Context, dir string) error {
-	if err := os.Mkdir(filepath.Join(dir, nativeDir), 0o700); err != nil {
-		return err
-	}
-	e, err := load(ctx, dir)
+// compile puts the module without its code into dir, and the code beside it.
+//
+// wazero reads and checks all of a module before it looks for compiled code,
+// and keeps it: for a large interpreter that is seconds and hundreds of
+// megabytes at each start. So it is shown a hollow module later, and the
+// original's code under the name of the hollow one's.
+func compile(ctx context.Context, module []byte, dir string) error {
+	hollow, err := wasmpass.Hollow(module)
 	if err != nil {
 		return err
 	}
-	return e.Close()
+	if err := os.WriteFile(filepath.Join(dir, moduleFile), hollow, 0o600); err != nil {
+		return err
+	}
+	native, original := filepath.Join(dir, nativeDir), filepath.Join(dir, "original")
+	var files []string
+	for _, c := range []struct {
+		dir    string
+		module []byte
+	}{{native, hollow}, {original, module}} {
+		if err := os.Mkdir(c.dir, 0o700); err != nil {
+			return err
+		}
+		e, err := newEngine(ctx, c.module, c.dir)
+		if err == nil {
+			err = e.Close()
+		}
+		if err != nil {
+			return err
+		}
+		file, err := nativeFile(c.dir)
+		if err != nil {
+			return err
+		}
+		files = append(files, file)
+	}
+	if err := os.Rename(files[1], files[0]); err != nil {
+		return err
+	}
+	return os.RemoveAll(original)
+}
+
+// nativeFile returns the one file of native code in a compilation cache.
+func nativeFile(dir string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err == nil && len(files) != 1 {
+		err = fmt.Errorf("%s holds %d files of native code, want one: remove its folder and run `agent setup python`", dir, len(files))
+	}
+	if err != nil {
+		return "", err
+	}
+	return files[0], nil
 }

@@ -7,19 +7,27 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/experimental/sysfs"
 	"github.com/tetratelabs/wazero/sys"
 
+	"chorale/tools/python/internal/linear"
 	"chorale/tools/python/internal/scratch"
 )
 
+// prelude is the Python code that stays underneath all cells, and serve what
+// sets it going.
+//
 //go:embed prelude.py
 var prelude string
+
+const serve = "\n_serve()\n"
 
 // startTime is how long an interpreter may take to start on a busy machine.
 const startTime = time.Minute
@@ -28,49 +36,101 @@ const startTime = time.Minute
 // the first instruction to the last and frees everything at the end.
 type instance struct {
 	*control
-	mem   *memory
+	mem   *linear.Memory
 	data  *scratch.FS
 	ended chan struct{} // closed when the guest is gone and all is freed
 	exit  error         // how it ended; read after ended
 	full  bool          // whether its memory was nearly used up then
 }
 
-// begin starts an interpreter with at most limit bytes of memory.
-func (e *Engine) begin(data *scratch.FS, limit int64) (*instance, error) {
+// begin starts an interpreter with at most limit bytes of memory. It serves
+// cells; or it is warmed up and then handed to save, on its own goroutine.
+func (e *Engine) begin(data *scratch.FS, limit int64, save func(*instance) error) (*instance, error) {
 	if limit < e.minimum {
 		return nil, fmt.Errorf("a memory limit of %d bytes is too low: the interpreter starts with %d", limit, e.minimum)
 	}
-	mem, err := newMemory(limit)
+	mem, err := linear.New(limit, e.warm)
 	if err != nil {
 		return nil, err
 	}
 	in := &instance{control: newControl(newStopFlag()), mem: mem, data: data, ended: make(chan struct{})}
-	go in.live(e)
+	go in.live(e, save)
 	return in, nil
 }
 
 // live is the guest's goroutine.
-func (in *instance) live(e *Engine) {
+func (in *instance) live(e *Engine, save func(*instance) error) {
 	defer close(in.ended)
 	ctx := context.WithValue(context.Background(), stopKey{}, in.stop)
 	ctx = experimental.WithMemoryAllocator(ctx, in.mem)
-	mod, err := e.runtime.InstantiateModule(ctx, e.module, in.config())
+	mod, err := e.runtime.InstantiateModule(ctx, e.module, in.config(e))
 	if err == nil {
-		_, err = mod.ExportedFunction("_start").Call(ctx)
-		in.full = in.mem.nearlyFull()
+		switch {
+		case save != nil:
+			if err = warm(ctx, mod, e.image.warm); err == nil {
+				err = save(in)
+			}
+		case e.image.warm != "":
+			err = resume(ctx, mod, e.minimum)
+		default:
+			_, err = mod.ExportedFunction("_start").Call(ctx)
+		}
+		in.full = in.mem.NearlyFull()
 		err = errors.Join(err, mod.Close(ctx))
 	}
-	in.exit = errors.Join(err, in.data.Close(), in.mem.release())
+	in.exit = errors.Join(err, in.data.Close(), in.mem.Release())
+}
+
+// The exports of a reactor, a guest that runs a piece of code at a time.
+const (
+	loadExport  = "chorale_load" // fills the memory as the module would have it; ours
+	allocExport = "host_alloc"   // bytes of guest memory, which the next turn frees
+	turnExport  = "turn"         // runs code that lies there; not 0 if it failed
+)
+
+// warm starts a reactor from nothing and brings it to where it can be saved.
+func warm(ctx context.Context, mod api.Module, code string) error {
+	if _, err := mod.ExportedFunction(loadExport).Call(ctx); err != nil {
+		return err
+	}
+	if err := runTurn(ctx, mod, prelude); err != nil {
+		return err
+	}
+	return runTurn(ctx, mod, code)
+}
+
+// resume lets a reactor whose memory is a copy of a saved one serve cells.
+func resume(ctx context.Context, mod api.Module, size int64) error {
+	mem := mod.Memory()
+	if _, ok := mem.Grow(uint32(size/linear.Page) - mem.Size()/linear.Page); !ok {
+		return errors.New("the interpreter's memory can't grow to what was saved")
+	}
+	return runTurn(ctx, mod, serve)
+}
+
+func runTurn(ctx context.Context, mod api.Module, code string) error {
+	at, err := mod.ExportedFunction(allocExport).Call(ctx, uint64(len(code)))
+	if err != nil {
+		return err
+	}
+	if !mod.Memory().WriteString(uint32(at[0]), code) {
+		return errors.New("the interpreter has no memory for code")
+	}
+	status, err := mod.ExportedFunction(turnExport).Call(ctx, at[0], uint64(len(code)))
+	if err == nil && status[0] != 0 {
+		err = fmt.Errorf("the interpreter's own code failed with status %d", status[0])
+	}
+	return err
 }
 
 // config is all that the guest gets of the world.
-func (in *instance) config() wazero.ModuleConfig {
-	mounts := wazero.NewFSConfig().(sysfs.FSConfig).WithSysFSMount(&root{control: in.control}, "/")
-	mounts = mounts.(sysfs.FSConfig).WithSysFSMount(in.data, dataPath)
+func (in *instance) config(e *Engine) wazero.ModuleConfig {
+	files := &root{control: in.control, mounts: append(slices.Clone(e.library), mount{path: dataPath[1:], fs: in.data})}
+	mounts := wazero.NewFSConfig().(sysfs.FSConfig).WithSysFSMount(files, "/")
 	config := wazero.NewModuleConfig().
 		WithName(""). // any number at once
 		WithStartFunctions().
-		WithArgs("python", "-I", "-B", "-X", "utf8", "-X", "no_debug_ranges", "-c", prelude).
+		WithArgs("python", "-I", "-B", "-X", "utf8", "-X", "no_debug_ranges", "-c", prelude+serve).
 		WithEnv("HOME", dataPath).
 		WithRandSource(rand.Reader).
 		WithStdin(bytes.NewReader(nil)).

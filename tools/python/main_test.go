@@ -1,6 +1,7 @@
 package python
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -9,13 +10,17 @@ import (
 	"time"
 )
 
+// tested is the interpreter that the tests run on: basic, or what
+// AGENT_PYTHON_RUNTIME says.
+var tested = Runtime(cmp.Or(os.Getenv("AGENT_PYTHON_RUNTIME"), string(Basic)))
+
 // notPrepared is why the interpreter is missing, if it is.
 var notPrepared error
 
 // TestMain sees that the interpreter is there. It costs nothing where
 // `agent setup python` has run.
 func TestMain(m *testing.M) {
-	notPrepared = Prepare(context.Background(), PrepareOptions{})
+	notPrepared = Prepare(context.Background(), PrepareOptions{Runtime: tested})
 	if notPrepared != nil && os.Getenv("CI") == "true" {
 		fmt.Fprintf(os.Stderr, "the Python interpreter is missing; run `agent setup python`: %v\n", notPrepared)
 		os.Exit(1)
@@ -31,7 +36,7 @@ func TestMain(m *testing.M) {
 
 // sharedEngine is loaded by the first test that needs it.
 var sharedEngine = struct{ load func() (*Engine, error) }{
-	sync.OnceValues(func() (*Engine, error) { return Load(context.Background(), "") }),
+	sync.OnceValues(func() (*Engine, error) { return Load(context.Background(), "", tested) }),
 }
 
 // newSession returns a session that ends with the test.

@@ -114,16 +114,23 @@ func newCapture(limit int) *capture {
 	return &capture{all: newClip(limit), stdout: newClip(limit), stderr: newClip(limit), value: newClip(limit), trace: newClip(limit)}
 }
 
-// addValue and addTrace begin on a line of their own.
+// Values, tracebacks and notes begin on a line of their own.
 func (c *capture) addValue(p []byte) { c.add(c.value, p) }
 func (c *capture) addTrace(p []byte) { c.add(c.trace, p) }
+func (c *capture) addNote(p []byte)  { c.ownLine(); c.all.Write(p) }
 
 func (c *capture) add(to *clip, p []byte) {
-	if last := c.all.last(); to.total == 0 && c.all.total > 0 && last != '\n' {
-		c.all.Write([]byte("\n"))
+	if to.total == 0 {
+		c.ownLine()
 	}
 	to.Write(p)
 	c.all.Write(p)
+}
+
+func (c *capture) ownLine() {
+	if c.all.total > 0 && c.all.last() != '\n' {
+		c.all.Write([]byte("\n"))
+	}
 }
 
 // setError decodes the end of a cell: type, NUL, text; nothing if all went well.

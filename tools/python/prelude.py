@@ -1,6 +1,7 @@
 # Runs inside the sandbox, before the first cell, and stays underneath all of
-# them. It reads cells from a private descriptor, runs them in a lasting
-# __main__, and reports how they ended.
+# them. _serve reads cells from a private descriptor, runs them in a lasting
+# __main__, and reports how they ended. In the full interpreter, the memory may
+# be saved and copied between this code and _serve.
 #
 # A cell shares the interpreter with this code, so it may break whatever it can
 # reach. What is needed later is therefore held in local names, restored before
@@ -8,7 +9,7 @@
 # ends itself and the host starts another.
 
 def _serve():
-    import ast, builtins, io, linecache, os, sys, time, traceback, types
+    import ast, builtins, io, linecache, os, sys, traceback, types
 
     control = os.open("/dev/cell", os.O_RDWR)
     read, write, fstat, leave = os.read, os.write, os.fstat, os._exit
@@ -25,6 +26,8 @@ def _serve():
     coroutine = 0x80  # inspect.CO_COROUTINE
     chunk = 1 << 18
     main = types.ModuleType("__main__")
+    figures = _figures(os, sys)
+    missing = _missing(sys)
     main.__builtins__ = builtins
     scope = main.__dict__
     lines = linecache.cache
@@ -122,7 +125,7 @@ def _serve():
         text = "".join(TracebackException(type_(error), error, at, compact=True).format())
         text = text.replace(library, "")
         if isinstance_(error, ModuleNotFoundError_):
-            text += "Only the standard library is here, and nothing can be installed.\n"
+            text += missing
         rows = text.splitlines(True)
         if len_(rows) > 60:
             rows[20:-35] = ["  ... %d lines left out ...\n" % (len_(rows) - 55)]
@@ -150,6 +153,8 @@ def _serve():
         try:
             run(source, name)
             quiet()
+            for path in figures():
+                send_text(b"n", "[figure saved: %s]\n" % path)
             return b""
         except BaseException_ as error:
             try:
@@ -160,8 +165,7 @@ def _serve():
                 error.__traceback__ = None  # lets go of what the cell held
                 return encode(type_(error).__name__[:200]) + b"\0"
 
-    _patch_asyncio(sys, time)
-    _cap_recursion(sys)
+    _renew(sys)
     sys.argv, sys.orig_argv = [""], ["python"]
     sys.path.insert(0, "")
     os.chdir("/mnt/data")
@@ -181,9 +185,62 @@ def _serve():
         send(b"d", ended)
 
 
-def _cap_recursion(sys):
+def _missing(sys):
+    """What is said about a module that can't be imported."""
+    if "numpy" not in sys.modules:
+        return "Only the standard library is here, and nothing can be installed.\n"
+    return "Nothing can be installed. There are numpy, pandas, matplotlib, scipy, scikit-learn, statsmodels, sympy and other packages; help('modules') lists them.\n"
+
+
+def _renew(sys):
+    """Gives an interpreter whose memory is a copy randomness of its own. What
+    asks the system each time (os.urandom, secrets, uuid4) has it anyway."""
+    for name in "random", "numpy.random", "uuid", "tempfile":
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        if name == "uuid":
+            module._node = module._last_timestamp = None
+        elif name == "tempfile":
+            module._name_sequence = None
+        else:
+            module.seed()
+
+
+def _figures(os, sys):
+    """Returns a function that saves the figures left open, closes them and
+    returns their paths. plt.show() does the same at once."""
+    shown = []
+
+    def save():
+        plt = sys.modules.get("matplotlib.pyplot")
+        for number in plt.get_fignums() if plt else ():
+            n = 1
+            while os.path.lexists(path := "/mnt/data/figure-%d.png" % n):
+                n += 1
+            plt.figure(number).savefig(path, bbox_inches="tight")
+            shown.append(path)
+        if plt:
+            plt.close("all")
+
+    def show(*args, **kwargs):
+        save()
+
+    def take():
+        save()
+        paths = shown[:]
+        shown.clear()
+        return paths
+
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].show = show
+    return take
+
+
+def _cap_recursion():
     """Bounds the recursion limit: without it, Python fills the memory with
     millions of frames, and an error then takes minutes to come out of them."""
+    import sys
     set_limit = sys.setrecursionlimit
 
     def setrecursionlimit(limit):
@@ -192,9 +249,11 @@ def _cap_recursion(sys):
     sys.setrecursionlimit = setrecursionlimit
 
 
-def _patch_asyncio(sys, time):
+def _patch_asyncio():
     """Lets asyncio's loop do without sockets and threads: nothing outside the
     interpreter can wake it, so it only ever sleeps until the next timer."""
+
+    import sys, time
 
     def patch():
         import asyncio.base_events as base, asyncio.selector_events as events, selectors
@@ -245,4 +304,5 @@ def _patch_asyncio(sys, time):
     sys.meta_path.insert(0, Finder)
 
 
-_serve()
+_cap_recursion()
+_patch_asyncio()

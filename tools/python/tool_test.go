@@ -82,11 +82,11 @@ func TestMemoryLimitOfACall(t *testing.T) {
 
 func ExampleNew() {
 	ctx := context.Background()
-	if err := Prepare(ctx, PrepareOptions{}); err != nil { // once for a machine
+	if err := Prepare(ctx, PrepareOptions{Runtime: Basic}); err != nil { // once for a machine
 		fmt.Println(err)
 		return
 	}
-	s, err := New(ctx, Options{})
+	s, err := New(ctx, Options{Runtime: Basic})
 	if err != nil {
 		fmt.Println(err)
 		return

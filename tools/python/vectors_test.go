@@ -22,6 +22,9 @@ var (
 )
 
 func needsPackages(tags, code []string) bool {
+	if tested == Full {
+		return false
+	}
 	return slices.ContainsFunc(tags, func(tag string) bool { return slices.Contains(packages, tag) }) ||
 		slices.ContainsFunc(code, imports.MatchString)
 }

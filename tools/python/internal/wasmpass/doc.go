@@ -3,7 +3,8 @@
 // Meter makes loops interruptible. Lower takes exception handling out, for an
 // engine that has none or a poor one. Unload makes a module's first memory a
 // function to call, so that an instance that gets its memory otherwise need not
-// fill it twice.
+// fill it twice. Hollow leaves of a module what an engine needs beside its native
+// code.
 //
 // Custom sections (names, debug information) are dropped by all of them. No
 // index of the module moves: what is added goes to the end of its index space.

@@ -92,6 +92,12 @@ func (s Source) withDefaults() Source {
 	return s
 }
 
+// Is reports whether the file may be the wheel: it has its size.
+func Is(file string, w Wheel) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Size() == w.Size
+}
+
 // errWrong means that bytes are not those of the pinned wheel.
 var errWrong = errors.New("not the expected file")
 

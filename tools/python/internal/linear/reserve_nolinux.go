@@ -1,5 +1,5 @@
 //go:build unix && !linux
 
-package python
+package linear
 
 const noReserve = 0

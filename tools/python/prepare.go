@@ -156,7 +156,7 @@ func (im image) build(ctx context.Context, cache string, o PrepareOptions) error
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	o.Progress(Progress{Stage: "compile", Text: "compiling the interpreter"})
-	if err := compile(ctx, module, dir); err != nil {
+	if err := im.compile(ctx, module, dir); err != nil {
 		return err
 	}
 	if im.warm != "" {

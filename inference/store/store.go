@@ -100,7 +100,7 @@ func (s *Store) lockPath(repo, commit string) string {
 	return filepath.Join(s.dir, ".locks", filepath.FromSlash(repo), commit)
 }
 
-// ErrNotPulled means that a model is not here.
+// ErrNotPulled means that a model is not here, or not all of it.
 var ErrNotPulled = errors.New("it has not been pulled")
 
 // Find returns the model that a reference names: of several revisions the one
@@ -182,10 +182,10 @@ func (s *Store) Use(ref Ref) (_ *Lease, err error) {
 
 // usable says what is wrong with a model, as far as it can be seen at once.
 func (m Model) usable() error {
-	again := "; fetch what is missing with: agent model pull " + m.pullRef()
+	again := "; fetch what is missing with: agent model pull " + m.PullRef()
 	switch {
 	case !m.Complete:
-		return fmt.Errorf("%s has not been pulled to the end%s", m.Ref(), again)
+		return fmt.Errorf("%s: %w to the end%s", m.Ref(), ErrNotPulled, again)
 	case len(m.Checked.Bad) > 0:
 		return fmt.Errorf("%s: %s was found damaged%s", m.Ref(), m.Checked.Bad[0], again)
 	}
@@ -202,8 +202,8 @@ func (m Model) usable() error {
 	return nil
 }
 
-// pullRef names the model so that a pull meets it again.
-func (m Model) pullRef() string {
+// PullRef names the model so that a pull meets it again.
+func (m Model) PullRef() string {
 	if m.lock == "" {
 		return fmt.Sprintf("%s@%s --to %s", m.Repo, m.Commit, m.Dir)
 	}

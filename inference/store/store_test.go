@@ -269,7 +269,7 @@ func TestInterrupted(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Complete {
 		t.Fatalf("listed: %+v, %v", all, err)
 	}
-	if _, err := f.store.Use(ref(t, "gpt-oss-20b")); err == nil || !strings.Contains(err.Error(), "has not been pulled to the end") {
+	if _, err := f.store.Use(ref(t, "gpt-oss-20b")); err == nil || !strings.Contains(err.Error(), "it has not been pulled to the end") {
 		t.Errorf("used: %v", err)
 	}
 	if _, how := f.pulled(t, PullOptions{}); how[Kept] == 0 || how[Kept]+how[Fetched] != 12 {

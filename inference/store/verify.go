@@ -16,7 +16,7 @@ import (
 // it finds is kept: a damaged model is not used, and a pull fetches what is wrong.
 func (m Model) Verify(ctx context.Context, tell func(hub.Event)) (map[string]string, error) {
 	if !m.Complete {
-		return nil, fmt.Errorf("verify %s: it has not been pulled to the end; go on with: agent model pull %s", m.Ref(), m.pullRef())
+		return nil, fmt.Errorf("verify %s: it has not been pulled to the end; go on with: agent model pull %s", m.Ref(), m.PullRef())
 	}
 	wrong, err := m.verify(ctx, tell)
 	if err != nil {

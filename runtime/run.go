@@ -35,6 +35,7 @@ type Session struct {
 	Approver agent.Approver   // nil: nobody can be asked
 	Wait     time.Duration    // how long a question waits for agent approve where there is no Approver; 0: not at all
 	Runs     string           // the folder that run directories are made in
+	Output   string           // a file that the answer is written to besides the task's own; empty: none
 	Now      func() time.Time // the clock, also of the prompt's date
 	Watch    func(Record)     // sees every record as it happens; may be nil
 
@@ -237,6 +238,11 @@ func (s *Session) conclude(res *Result, dir folder) {
 	t := &s.Job.Task
 	if t.Output.File != "" {
 		if err := s.Job.writeFile(t.Output.File, res.Final); err != nil {
+			res.Status, res.Reason = CheckFailed, "write the answer: "+err.Error()
+		}
+	}
+	if s.Output != "" {
+		if err := os.WriteFile(s.Output, []byte(res.Final+"\n"), 0o644); err != nil {
 			res.Status, res.Reason = CheckFailed, "write the answer: "+err.Error()
 		}
 	}

@@ -60,7 +60,7 @@ func (s *Scalar) DecodeNode(n strictyaml.Node) error {
 // ModelSpec chooses the model and how it is sampled. Fields that are nil take
 // the checkpoint's own recommendation.
 type ModelSpec struct {
-	Ref           string   `yaml:"ref,omitempty"`    // "pocket" (embedded) or a checkpoint folder
+	Ref           string   `yaml:"ref,omitempty"`    // "pocket" (embedded), a pulled model, or a path
 	Effort        string   `yaml:"effort,omitempty"` // low, medium, high
 	Temperature   *float64 `yaml:"temperature,omitempty"`
 	TopP          *float64 `yaml:"topP,omitempty"`

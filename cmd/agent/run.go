@@ -69,7 +69,7 @@ func newRun(std streams) *cobra.Command {
 	f.flags = flags
 	flags.SortFlags = false
 	flags.StringArrayVar(&f.set, "set", nil, "set an input of the task: `name=value`")
-	flags.String("model", "", "model: pocket (embedded), or a checkpoint `folder`")
+	flags.String("model", "", "model: pocket (embedded), a pulled one as gpt-oss-20b, or the `path` of a folder or GGUF file")
 	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
 	memoryFlags(flags)
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of the sampler")
@@ -93,11 +93,6 @@ func (f *runFlags) run(cmd *cobra.Command, std streams, path string) error {
 		res = runtime.Result{Status: runtime.UsageError, Reason: err.Error()}
 	}
 	res.ExitCode = runtime.ExitCode(res.Status)
-	if f.output != "" && res.Final != "" {
-		if e := os.WriteFile(f.output, []byte(res.Final+"\n"), 0o644); e != nil && res.ExitCode == 0 {
-			res.Status, res.ExitCode, res.Reason = runtime.CheckFailed, runtime.ExitNoAnswer, "write the answer: "+e.Error()
-		}
-	}
 	if e := out.finish(res); e != nil && res.ExitCode == 0 {
 		return &exitError{code: runtime.ExitTool, err: fmt.Errorf("print the answer: %w", e)}
 	}
@@ -163,7 +158,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	s := &runtime.Session{
 		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
 		Vocabulary: vocabulary, Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out), Wait: f.wait(job),
-		Runs: cfg.Runs, Now: time.Now, Watch: f.watch(job, out), Version: version, Engine: engine.String(), Weights: engine.place.digest,
+		Runs: cfg.Runs, Output: f.output, Now: time.Now, Watch: f.watch(job, out), Version: version, Engine: engine.String(), Weights: engine.place.digest,
 	}
 	return s.Run(ctx)
 }

@@ -41,7 +41,7 @@ func newEval(std streams) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.String("model", "", "model: pocket (embedded), or a checkpoint `folder`")
+	flags.String("model", "", "model: pocket (embedded), a pulled one as gpt-oss-20b, or the `path` of a folder or GGUF file")
 	flags.String("device", "", "where to compute: auto, cpu, software, or an `id` from agent device ls")
 	memoryFlags(flags)
 	flags.StringVar(&f.mode, "mode", "both", "what to measure: `replay|stack|both`")

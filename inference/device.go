@@ -112,7 +112,11 @@ func (m *Model) openPlanned(ctx context.Context, d gpu.Device, w *graph.Weights,
 	if err != nil {
 		return nil, err
 	}
-	g := gpu.Options{KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject,
+	profile, err := chooseKernels(ctx, d, o)
+	if err != nil {
+		return nil, err
+	}
+	g := gpu.Options{Profile: profile, KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject,
 		HostEmbedding: !p.DeviceEmbedding, HostLayers: p.Layers - p.DeviceLayers}
 	if !g.HostEmbedding && g.HostLayers == 0 {
 		return gpu.Open(ctx, d, m.config, w, g)
@@ -140,5 +144,5 @@ func (h helped) Close() error { return errors.Join(h.Backend.Close(), h.helper.C
 
 // failed reports whether an error means that a GPU is of no more use.
 func failed(err error) bool {
-	return errors.Is(err, gpu.ErrDeviceLost) || errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrTimeout)
+	return errors.Is(err, errWrong) || errors.Is(err, gpu.ErrDeviceLost) || errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrTimeout)
 }

@@ -6,7 +6,8 @@
 // The model is computed by one of two backends: plain Go on the CPU, or Vulkan,
 // which the CPU helps where a device has no room for all of it. A plan says so
 // beforehand, see [Plan].
-// Nothing is downloaded and nothing is written.
+// Nothing is downloaded, and nothing is written but what the self-test of a GPU
+// found, in the user's cache.
 package inference
 
 import (
@@ -60,6 +61,14 @@ type Options struct {
 	// Patience bounds each wait for a GPU; 0 is a minute. One that takes longer
 	// is taken to have failed.
 	Patience time.Duration
+
+	// Kernels is the kernel profile of a GPU ([DeviceInfo] lists them); empty is
+	// the fastest that computes in f32 as the base does. Others round more.
+	Kernels string
+
+	// Cache is the folder where it is remembered what the self-test of a GPU
+	// found; empty is one among the user's caches.
+	Cache string
 
 	// Notice is told in a sentence what the user may want to know, such as
 	// that no GPU was found or that one failed; nil is silence. It may be called

@@ -2,13 +2,16 @@ package inference
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"chorale/inference/internal/gpu"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/ref"
+	"chorale/inference/internal/weights"
 	"chorale/inference/synth"
 )
 
@@ -54,25 +57,40 @@ func TestDevice(ctx context.Context, name string) (string, []DeviceTest, error) 
 	return d.String(), tests, nil
 }
 
-func testProfile(ctx context.Context, d gpu.Device, profile string) (_ []DeviceTest, err error) {
-	model := synth.Model{Hidden: 288, Width: 96, Layers: 1, Experts: 5, TopK: 4, Heads: 8, KVHeads: 1, Window: 7, Vocab: 320, Seed: 2}
+// testModel has something of everything, and sizes that no workgroup divides.
+var testModel = synth.Model{Hidden: 288, Width: 96, Layers: 1, Experts: 5, TopK: 4, Heads: 8, KVHeads: 1, Window: 7, Vocab: 320, Seed: 2}
+
+// testPatience bounds each wait of a test: its passes take milliseconds.
+const testPatience = 10 * time.Second
+
+// generated makes a synthetic model for tests of a device. The store is to be
+// closed.
+func generated(model synth.Model) (*graph.Config, *graph.Weights, *weights.Store, error) {
 	c, err := graph.ParseConfig(model.Config())
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	store, err := model.Weights()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	w, err := graph.Bind(store, c)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, store.Close())
+	}
+	return c, w, store, nil
+}
+
+func testProfile(ctx context.Context, d gpu.Device, profile string) (_ []DeviceTest, err error) {
+	c, w, store, err := generated(testModel)
 	if err != nil {
 		return nil, err
 	}
 	defer store.Close()
-	w, err := graph.Bind(store, c)
-	if err != nil {
-		return nil, err
-	}
 	if err := w.Load(ctx); err != nil {
 		return nil, err
 	}
-	b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32})
+	b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32, Patience: testPatience})
 	if err != nil {
 		return nil, err
 	}

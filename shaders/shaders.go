@@ -12,7 +12,12 @@
 // the pinned glslc. A test holds spv/MANIFEST against the sources.
 package shaders
 
-import _ "embed"
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+)
 
 //go:generate go test -count=1 -run TestSPIRV -update .
 
@@ -45,6 +50,16 @@ var Variants = map[string]struct {
 // All lists the kernels.
 var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick,
 	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot}
+
+// Digest is one hash of all kernels as compiled.
+func Digest() string {
+	h := sha256.New()
+	for _, k := range All {
+		fmt.Fprintln(h, k.Name, len(k.SPIRV))
+		h.Write(k.SPIRV)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // The kernels, in the order of the model.
 var (

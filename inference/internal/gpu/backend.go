@@ -36,7 +36,7 @@ func Devices() ([]Device, error) {
 }
 
 func describe(index int, d vk.Description) Device {
-	return Device{Index: index, UUID: d.UUID, Name: d.Name, Driver: d.Driver, Kind: d.Kind.String(),
+	return Device{Index: index, UUID: d.UUID, Name: d.Name, Driver: d.Driver, Version: d.DriverVersion, Kind: d.Kind.String(),
 		Software: d.Kind == vk.Software, Shared: d.Kind != vk.Discrete && d.Kind != vk.Virtual, Memory: d.Memory}
 }
 

@@ -90,7 +90,8 @@ const (
 
 // Tolerances are how far a register may be from the plain Go backend's in each
 // profile: the root of the mean square of the difference, by that of the values.
-// Half and Dot round activations.
+// Half and Dot round activations; those no further off than Base
+// compute in f32 throughout.
 var Tolerances = map[string]float64{Base: 1e-4, Subgroup: 1e-4, Half: 4e-3, Dot: 4e-2}
 
 // Device is a Vulkan device that can run the model.
@@ -99,6 +100,7 @@ type Device struct {
 	UUID     string // 32 hexadecimal digits, the same in every process
 	Name     string
 	Driver   string
+	Version  uint32 // of the driver, as it counts
 	Kind     string // discrete, integrated, virtual, software or other
 	Software bool   // computes on the CPU: for tests, slower than the ref backend
 	Shared   bool   // its memory is the host's

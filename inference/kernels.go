@@ -1,0 +1,240 @@
+package inference
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"chorale/inference/internal/gpu"
+	"chorale/internal/lockfile"
+	"chorale/shaders"
+)
+
+// errWrong says that a GPU's kernels compute something else than the CPU's.
+var errWrong = errors.New("the self-test found its kernels to compute wrongly (agent device test shows where)")
+
+// proof is what is remembered of a GPU under one driver and one set of shaders:
+// which kernel profiles agree with the CPU, and which of them is to be used.
+// Only a comparison is remembered; a test that the device broke off is repeated
+// the next time.
+type proof struct {
+	Device string             `json:"device"` // in words, for people who look
+	Passed map[string]bool    `json:"passed"` // by profile; those not tested yet are missing
+	Times  map[string]float64 `json:"times"`  // of decoding a token, relative to the base
+	Chosen string             `json:"chosen"` // of those that are exact; empty: not measured yet
+}
+
+// exact reports whether a profile computes as precisely as the base does. Those
+// that don't are used only when they are asked for.
+func exact(profile string) bool { return gpu.Tolerances[profile] <= gpu.Tolerances[gpu.Base] }
+
+// covers reports whether nothing that is needed is left to be tested.
+func (p *proof) covers(needed []string) bool {
+	for _, profile := range needed {
+		passed, tested := p.Passed[profile]
+		switch {
+		case !tested:
+			return false
+		case profile == gpu.Base && !passed:
+			return true
+		}
+	}
+	return p.Passed[p.Chosen] && exact(p.Chosen)
+}
+
+// prover tests the kernels of a GPU and remembers what it found.
+type prover struct {
+	dir    string
+	notice func(string)
+	test   func(ctx context.Context, d gpu.Device, profile string) (passed bool, err error)
+	time   func(ctx context.Context, d gpu.Device, profiles []string) (relative map[string]float64, err error)
+}
+
+// chooseKernels returns the kernel profile that a model is to run in on a GPU.
+func chooseKernels(ctx context.Context, d gpu.Device, o Options) (string, error) {
+	have, err := gpu.Profiles(d)
+	if err != nil {
+		return "", err
+	}
+	p := prover{dir: o.Cache, notice: o.Notice, test: profileAgrees, time: timeProfiles}
+	return p.choose(ctx, d, have, o.Kernels)
+}
+
+func profileAgrees(ctx context.Context, d gpu.Device, profile string) (bool, error) {
+	rows, err := testProfile(ctx, d, profile)
+	return err == nil && !slices.ContainsFunc(rows, func(t DeviceTest) bool { return !t.Passed }), err
+}
+
+// choose returns want, or where that is empty the fastest exact profile of
+// those that the device has, tested before it is used for the first time. One
+// that fails gives way to the base; a base that fails is an error.
+func (p *prover) choose(ctx context.Context, d gpu.Device, have []string, want string) (string, error) {
+	if want != "" && !slices.Contains(have, want) {
+		return "", choice("device %s has no kernel profile %q, it has %s", d.Name, want, strings.Join(have, ", "))
+	}
+	var needed []string
+	for _, profile := range have {
+		if exact(profile) || profile == want {
+			needed = append(needed, profile)
+		}
+	}
+	r, err := p.proof(ctx, d, needed)
+	if err != nil {
+		return "", fmt.Errorf("test %s: %w", d.Name, err)
+	}
+	switch {
+	case !r.Passed[gpu.Base]:
+		return "", fmt.Errorf("%s: %w", d.Name, errWrong)
+	case want == "":
+		return cmp.Or(r.Chosen, gpu.Base), nil
+	case !r.Passed[want]:
+		p.notice(fmt.Sprintf("The kernels %q of %s do not pass their test; the base takes their place.", want, d.Name))
+		return gpu.Base, nil
+	}
+	return want, nil
+}
+
+// proof reads what is remembered, and finds out what is not. One process at a
+// time tests a device; the others wait for what it finds.
+func (p *prover) proof(ctx context.Context, d gpu.Device, needed []string) (proof, error) {
+	path, err := p.path(d)
+	if err == nil {
+		if r := readProof(path); r.covers(needed) {
+			return r, nil
+		}
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+	}
+	var lock *lockfile.Lock
+	if err == nil {
+		lock, err = lockfile.Wait(ctx, path+".lock", func() {})
+	}
+	if ctx.Err() != nil {
+		return proof{}, context.Cause(ctx)
+	}
+	var r proof
+	if lock != nil {
+		defer lock.Close()
+		if r = readProof(path); r.covers(needed) {
+			return r, nil
+		}
+	}
+	if failed := p.prove(ctx, d, needed, &r); failed != nil {
+		return proof{}, failed
+	}
+	if err == nil {
+		err = writeProof(path, r)
+	}
+	if err != nil {
+		p.notice(fmt.Sprintf("The self-test of %s can't be remembered, and will run again: %v.", d.Name, err))
+	}
+	return r, nil
+}
+
+// prove tests what is not tested yet, and chooses.
+func (p *prover) prove(ctx context.Context, d gpu.Device, needed []string, r *proof) error {
+	*r = proof{Device: d.String(), Passed: maps.Clone(r.Passed), Chosen: gpu.Base}
+	if r.Passed == nil {
+		r.Passed = map[string]bool{}
+	}
+	var candidates []string
+	for _, profile := range needed {
+		if _, tested := r.Passed[profile]; !tested {
+			passed, err := p.test(ctx, d, profile)
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case err != nil && profile == gpu.Base:
+				return err
+			case err != nil:
+				p.notice(fmt.Sprintf("The test of the kernels %q of %s broke off: %v.", profile, d.Name, err))
+				continue
+			}
+			r.Passed[profile] = passed
+		}
+		if !r.Passed[gpu.Base] {
+			return nil
+		}
+		if r.Passed[profile] && exact(profile) {
+			candidates = append(candidates, profile)
+		}
+	}
+	if len(candidates) == 1 {
+		return nil
+	}
+	times, err := p.time(ctx, d, candidates)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		r.Chosen = ""
+		p.notice(fmt.Sprintf("The kernels of %s could not be measured, the base is used: %v.", d.Name, err))
+	default:
+		r.Times, r.Chosen = times, fastest(times)
+	}
+	return nil
+}
+
+// gain is how much faster than the base a profile must be to be chosen: what is
+// less may be the measurement's.
+const gain = 1.05
+
+func fastest(times map[string]float64) string {
+	best := gpu.Base
+	for _, profile := range slices.Sorted(maps.Keys(times)) {
+		if t := times[profile]; t*gain < 1 && t < times[best] {
+			best = profile
+		}
+	}
+	return best
+}
+
+// path is where a device's proof is kept: one file for a device, a driver and a
+// set of shaders.
+func (p *prover) path(d gpu.Device) (string, error) {
+	dir := p.dir
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(user, "chorale", "devices")
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s", d.UUID, d.Driver, d.Version, shaders.Digest()))
+	return filepath.Join(dir, hex.EncodeToString(key[:16])+".json"), nil
+}
+
+// readProof reads what is remembered. What is missing or damaged is nothing.
+func readProof(path string) (r proof) {
+	text, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(text, &r) != nil {
+		return proof{}
+	}
+	return r
+}
+
+// writeProof replaces a proof as a whole.
+func writeProof(path string, r proof) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".proof-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

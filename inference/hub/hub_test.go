@@ -417,7 +417,17 @@ func TestTokenStaysAtTheHub(t *testing.T) {
 // TestResume: what an interrupted call left is not asked for again.
 func TestResume(t *testing.T) {
 	s, c := newHub(t)
+	const second = "the second call"
 	var served atomic.Int64
+	s.Fault = onlyLarge(func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		if r.UserAgent() != second {
+			return false
+		}
+		var at, end int64
+		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &at, &end)
+		served.Add(end - at + 1)
+		return false
+	})
 	dir := t.TempDir()
 	r := revision(t, c)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -434,13 +444,7 @@ func TestResume(t *testing.T) {
 	if had < int64(len(content))/2-int64(connections)*c.piece {
 		t.Errorf("an interruption at half left %d bytes of %d", had, len(content))
 	}
-	s.Fault = onlyLarge(func(_ int, w http.ResponseWriter, r *http.Request) bool {
-		var at, end int64
-		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &at, &end)
-		served.Add(end - at + 1)
-		return false
-	})
-	if err := fetched(t, newClient(t, s, Options{}), dir, func(Event) {}); err != nil {
+	if err := fetched(t, newClient(t, s, Options{Agent: second}), dir, func(Event) {}); err != nil {
 		t.Fatal(err)
 	}
 	if n := served.Load(); n != int64(len(content))-had {

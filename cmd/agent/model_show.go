@@ -134,6 +134,14 @@ func newModelInfo(std streams) *cobra.Command {
 	return cmd
 }
 
+// millions writes a number as people say it of models.
+func millions(n int64) string {
+	if n >= 1e9 {
+		return fmt.Sprintf("%.2f billion", float64(n)/1e9)
+	}
+	return fmt.Sprintf("%.2f million", float64(n)/1e6)
+}
+
 func printInfo(std streams, d inference.Description, place checkpoint) error {
 	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	row := func(key, format string, values ...any) { fmt.Fprintf(w, key+"\t"+format+"\n", values...) }
@@ -146,7 +154,7 @@ func printInfo(std streams, d inference.Description, place checkpoint) error {
 	row("model", "%s", show(d.Name))
 	row("path", "%s", show(place.path))
 	row("format", "%s", d.Format)
-	row("parameters", "%.2f billion in %s", float64(d.Parameters)/1e9, count(d.Tensors, "tensor"))
+	row("parameters", "%s in %s", millions(d.Parameters), count(d.Tensors, "tensor"))
 	row("size", "%s", inference.GB(d.Bytes))
 	for _, r := range d.Roles {
 		row("  "+r.Name, "%s  %s", inference.GB(r.Bytes), strings.Join(r.Types, " "))

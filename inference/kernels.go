@@ -48,7 +48,12 @@ func (p *proof) covers(needed []string) bool {
 			return true
 		}
 	}
-	return p.Passed[p.Chosen] && exact(p.Chosen)
+	return p.settled()
+}
+
+// settled reports whether it is known which profile is to run.
+func (p *proof) settled() bool {
+	return p.Passed[gpu.Base] && p.Passed[p.Chosen] && exact(p.Chosen)
 }
 
 // prover tests the kernels of a GPU and remembers what it found.

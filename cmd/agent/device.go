@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -31,19 +34,51 @@ func newDeviceList(std streams) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(std.out).Encode(devices)
 			}
-			for _, d := range devices {
-				fmt.Fprintf(std.out, "%-10s %s\n", d.ID, strings.TrimSpace(d.Name))
-				if d.UUID != "" {
-					fmt.Fprintf(std.out, "%-10s %s, %.1f GiB of which %.1f free, kernels %s\n", "", d.UUID,
-						float64(d.Memory)/(1<<30), float64(d.Free)/(1<<30), strings.Join(d.Profiles, " "))
-				}
-			}
-			return nil
+			return showDevices(std.out, devices)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 	return cmd
 }
+
+// showDevices prints a table, with more of a GPU below its row.
+func showDevices(out io.Writer, devices []inference.DeviceInfo) error {
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tNAME\tVENDOR\tTYPE\tKERNELS")
+	for _, d := range devices {
+		kernels := cmp.Or(d.Kernels, "not tested yet")
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", d.ID, strings.TrimSpace(d.Name), cmp.Or(d.Vendor, "-"), d.Kind, kernels)
+	}
+	w.Flush()
+	rows := strings.SplitAfter(table.String(), "\n")
+	for i, d := range devices {
+		if d.UUID != "" {
+			rows[i+1] += deviceDetails(d)
+		}
+	}
+	_, err := io.WriteString(out, strings.Join(rows, ""))
+	return err
+}
+
+// deviceDetails are the lines below a GPU's row.
+func deviceDetails(d inference.DeviceInfo) string {
+	var b strings.Builder
+	line := func(what, text string) { fmt.Fprintf(&b, "    %-8s  %s\n", what, text) }
+	line("uuid", d.UUID)
+	line("driver", d.Driver)
+	line("profiles", strings.Join(d.Profiles, " "))
+	for _, h := range d.Heaps {
+		text := fmt.Sprintf("%.1f GiB of the %s's", gib(h.Size), map[bool]string{true: "device", false: "host"}[h.Local])
+		if h.Budget > 0 {
+			text += fmt.Sprintf(", %.1f free", gib(h.Budget))
+		}
+		line("memory", text)
+	}
+	return b.String()
+}
+
+func gib(bytes uint64) float64 { return float64(bytes) / (1 << 30) }
 
 const deviceTestHelp = `Run every operation of a small model on a GPU, in every kernel profile that it has
 the features for, and compare what is written with plain kernels on the CPU. Without

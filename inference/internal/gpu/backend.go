@@ -36,27 +36,39 @@ func Devices() ([]Device, error) {
 }
 
 func describe(index int, d vk.Description) Device {
-	return Device{Index: index, UUID: d.UUID, Name: d.Name, Driver: d.Driver, Version: d.DriverVersion, Kind: d.Kind.String(),
+	return Device{Index: index, UUID: d.UUID, Name: d.Name, Vendor: vendor(d.Vendor), Driver: d.Driver, Version: d.DriverVersion, Kind: d.Kind.String(),
 		Software: d.Kind == vk.Software, Shared: d.Kind != vk.Discrete && d.Kind != vk.Virtual, Memory: d.Memory}
+}
+
+// vendors are the names of those that make devices, by the number that PCI or
+// Khronos gave them.
+var vendors = map[uint32]string{
+	0x1002: "AMD", 0x1010: "Imagination", 0x106b: "Apple", 0x10de: "NVIDIA", 0x13b5: "Arm", 0x1414: "Microsoft",
+	0x14e4: "Broadcom", 0x144d: "Samsung", 0x1ae0: "Google", 0x5143: "Qualcomm", 0x8086: "Intel", 0x10005: "Mesa",
+}
+
+func vendor(id uint32) string {
+	if name := vendors[id]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("%#04x", id)
+}
+
+// Heaps lists the memories that a device reaches.
+func Heaps(d Device) ([]Heap, error) {
+	found, err := look(d)
+	var heaps []Heap
+	for _, h := range found.Heaps {
+		heaps = append(heaps, Heap(h))
+	}
+	return heaps, err
 }
 
 // Free returns how many bytes a model may take of a device's own memory just
 // now: nine tenths of what the driver grants the process, or eight tenths of the
 // memory where the driver does not say.
 func Free(d Device) (int64, error) {
-	i, err := vk.Open(vk.Options{})
-	if err != nil {
-		return 0, err
-	}
-	defer i.Close()
-	all, err := i.Devices()
-	if err != nil {
-		return 0, err
-	}
-	found, err := find(d, all)
-	if err != nil {
-		return 0, err
-	}
+	found, err := look(d)
 	var free uint64
 	for _, h := range found.Heaps {
 		switch {
@@ -67,22 +79,13 @@ func Free(d Device) (int64, error) {
 			free = max(free, h.Size/10*8)
 		}
 	}
-	return int64(free), nil
+	return int64(free), err
 }
 
 // Profiles lists the kernel profiles that a device has the features for, the
 // base first.
 func Profiles(d Device) ([]string, error) {
-	i, err := vk.Open(vk.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer i.Close()
-	all, err := i.Devices()
-	if err != nil {
-		return nil, err
-	}
-	found, err := find(d, all)
+	found, err := look(d)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +94,20 @@ func Profiles(d Device) ([]string, error) {
 		names = append(names, p.name)
 	}
 	return names, nil
+}
+
+// look returns what a device says of itself now.
+func look(d Device) (vk.Description, error) {
+	i, err := vk.Open(vk.Options{})
+	if err != nil {
+		return vk.Description{}, err
+	}
+	defer i.Close()
+	all, err := i.Devices()
+	if err != nil {
+		return vk.Description{}, err
+	}
+	return find(d, all)
 }
 
 // find returns a device among those that the system has now.

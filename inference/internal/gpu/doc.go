@@ -99,12 +99,20 @@ type Device struct {
 	Index    int    // in the loader's order
 	UUID     string // 32 hexadecimal digits, the same in every process
 	Name     string
+	Vendor   string
 	Driver   string
 	Version  uint32 // of the driver, as it counts
 	Kind     string // discrete, integrated, virtual, software or other
 	Software bool   // computes on the CPU: for tests, slower than the ref backend
 	Shared   bool   // its memory is the host's
 	Memory   uint64 // bytes of its own memory
+}
+
+// Heap is a memory that a device reaches: its own, or the host's. Budget is how
+// much of it this process may take just now, 0 where the driver does not say.
+type Heap struct {
+	Size, Budget uint64
+	Local        bool // the device's own
 }
 
 func (d Device) String() string {

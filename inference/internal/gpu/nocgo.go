@@ -14,6 +14,9 @@ func Devices() ([]Device, error) { return nil, ErrUnsupported }
 // Free reports ErrUnsupported.
 func Free(Device) (int64, error) { return 0, ErrUnsupported }
 
+// Heaps reports ErrUnsupported.
+func Heaps(Device) ([]Heap, error) { return nil, ErrUnsupported }
+
 // Profiles reports ErrUnsupported.
 func Profiles(Device) ([]string, error) { return nil, ErrUnsupported }
 

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"chorale/inference"
+)
+
+func TestShowDevices(t *testing.T) {
+	var out strings.Builder
+	err := showDevices(&out, []inference.DeviceInfo{
+		{ID: "cpu", Name: "CPU (2 threads)", Kind: "cpu", Kernels: "AVX2"},
+		{ID: "vulkan:0", UUID: "00ff", Name: "A Card", Vendor: "Maker", Kind: "discrete", Driver: "Driver 1.2", Profiles: []string{"base", "half"},
+			Heaps: []inference.Heap{{Size: 8 << 30, Budget: 7 << 30, Local: true}, {Size: 1 << 30}}},
+		{ID: "vulkan:1", UUID: "00fe", Name: "Soft", Kind: "software", Kernels: "base"},
+	})
+	const want = `ID        NAME             VENDOR  TYPE      KERNELS
+cpu       CPU (2 threads)  -       cpu       AVX2
+vulkan:0  A Card           Maker   discrete  not tested yet
+    uuid      00ff
+    driver    Driver 1.2
+    profiles  base half
+    memory    8.0 GiB of the device's, 7.0 free
+    memory    1.0 GiB of the host's
+vulkan:1  Soft             -       software  base
+    uuid      00fe
+    driver    
+    profiles  
+`
+	if err != nil || out.String() != want {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}

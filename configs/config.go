@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/pflag"
@@ -38,8 +39,10 @@ var TaskExample []byte
 type Config struct {
 	Model       string
 	Device      string
-	KV          string // type of the KV caches, f16 or f32; empty: the device's own choice
-	Memory      int64  // bytes that a model may take of a GPU's memory; 0: what it has
+	KV          string        // type of the KV caches, f16 or f32; empty: the device's own choice
+	Memory      int64         // bytes that a model may take of a GPU's memory; 0: what it has
+	Kernels     string        // kernel profile of a GPU; empty: the fastest of those that round like the base
+	Patience    time.Duration // for each wait for a GPU; 0: a minute
 	Runs        string
 	Approve     string
 	Policies    []Policy
@@ -76,6 +79,8 @@ type file struct {
 	Device      string   `yaml:"device"`
 	KV          string   `yaml:"kv"`
 	Memory      string   `yaml:"memory"`
+	Kernels     string   `yaml:"kernels"`
+	Patience    string   `yaml:"patience"`
 	Runs        string   `yaml:"runs"`
 	Approve     string   `yaml:"approve"`
 	Policies    []string `yaml:"policies"`
@@ -91,11 +96,26 @@ func (f *file) Check() error {
 	if _, err := parseSize(f.Memory); err != nil {
 		return strictyaml.At("memory", err)
 	}
+	if _, err := parsePatience(f.Patience); err != nil {
+		return strictyaml.At("patience", err)
+	}
 	switch f.Approve {
 	case "", "ask", "deny", ApproveWait:
 		return nil
 	}
 	return strictyaml.At("approve", fmt.Errorf("%q is neither ask nor deny nor wait", f.Approve))
+}
+
+// parsePatience reads a duration, as in 90s; nothing is 0.
+func parsePatience(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%q is no time to wait, such as 90s or 5m", text)
+	}
+	return d, nil
 }
 
 // ApproveWait lets questions wait for `agent approve`.
@@ -117,7 +137,7 @@ const ApproveSecret = "AGENT_APPROVE_SECRET"
 // one of that name, and an environment variable: AGENT_MODEL, AGENT_PYTHON_INDEX,
 // AGENT_MODELS_HUB.
 var Keys = []string{
-	"model", "device", "kv", "memory", "runs", "approve", "policies", "pythonIndex",
+	"model", "device", "kv", "memory", "kernels", "patience", "runs", "approve", "policies", "pythonIndex",
 	"models.hub", "models.dir", "models.proxy", "models.tokenEnv", "models.tokenFile",
 }
 
@@ -172,7 +192,7 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 		}
 	}
 	c := Config{
-		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), KV: s.merged.GetString("kv"), Runs: s.merged.GetString("runs"),
+		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), KV: s.merged.GetString("kv"), Kernels: s.merged.GetString("kernels"), Runs: s.merged.GetString("runs"),
 		Approve: s.merged.GetString("approve"), PythonIndex: s.merged.GetString("pythonIndex"), Policies: s.policies(),
 		Models: Models{
 			Hub: s.merged.GetString("models.hub"), Dir: s.merged.GetString("models.dir"), Proxy: s.merged.GetString("models.proxy"),
@@ -184,6 +204,9 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	}
 	if c.Memory, err = parseSize(s.merged.GetString("memory")); err != nil {
 		return Config{}, nil, s.wrong("memory", err)
+	}
+	if c.Patience, err = parsePatience(s.merged.GetString("patience")); err != nil {
+		return Config{}, nil, s.wrong("patience", err)
 	}
 	if err := (&file{KV: c.KV}).Check(); err != nil {
 		return Config{}, nil, s.wrong("kv", err)

@@ -31,7 +31,8 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 		return nil, fmt.Errorf("open model %q: %w", spec.Ref, err)
 	}
 	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
-		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory, Notice: notice, Progress: progress,
+		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory,
+		Kernels: cfg.Kernels, Patience: cfg.Patience, Notice: notice, Progress: progress,
 	})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())

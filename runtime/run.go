@@ -39,6 +39,10 @@ type Session struct {
 	Now      func() time.Time // the clock, also of the prompt's date
 	Watch    func(Record)     // sees every record as it happens; may be nil
 
+	// Notices returns what is to be told of the model's device since it was last
+	// asked; nil: nothing ever.
+	Notices func() []string
+
 	spotlight spotlight // made when the run begins
 
 	Version string // of the program, for the lock
@@ -115,7 +119,7 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 		return nil, errors.Join(err, trace.close())
 	}
 	s.spotlight = newSpotlight(s.Job.Task.Spotlight)
-	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, stop: stop}
+	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, notices: s.Notices, stop: stop}
 	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
 	return &works{session: s, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
 		Name:  dir.id,

@@ -220,3 +220,41 @@ func readJSON(t *testing.T, path string, v any) {
 		t.Fatal(err)
 	}
 }
+
+// TestNotices: what is told of the device while a run goes on stands in its
+// trace, once, between its beginning and its end.
+func TestNotices(t *testing.T) {
+	m := &speaker{enc: harmony.O200kHarmony(), says: []string{"<|channel|>final<|message|>Done.<|return|>"}}
+	s, _ := session(t, head+"prompt: Write.\n", m)
+	told := [][]string{{"No GPU."}, nil, {"The GPU failed.", "It was set up anew."}}
+	var seen []string
+	s.Watch = func(r Record) {
+		if r.Kind == KindNotice {
+			seen = append(seen, r.Text)
+		}
+	}
+	s.Notices = func() (out []string) {
+		if len(told) > 0 {
+			out, told = told[0], told[1:]
+		}
+		return out
+	}
+	res, err := s.Run(t.Context())
+	if err != nil || res.Status != agent.Done {
+		t.Fatalf("got %+v, %v", res, err)
+	}
+	records := readTrace(t, filepath.Join(res.Dir, "trace.jsonl"))
+	var kept []string
+	for i, r := range records {
+		if r.Kind == KindNotice {
+			kept = append(kept, r.Text)
+		}
+		if r.Kind != KindDelta && r.Seq != i+1 {
+			t.Errorf("record %d has number %d", i+1, r.Seq)
+		}
+	}
+	want := []string{"No GPU.", "The GPU failed.", "It was set up anew."}
+	if !slices.Equal(kept, want) || !slices.Equal(seen, want) || records[0].Kind == KindNotice || records[len(records)-1].Kind != KindFinished {
+		t.Errorf("the trace has %q, the watcher saw %q; it ends with %s", kept, seen, records[len(records)-1].Kind)
+	}
+}

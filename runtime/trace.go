@@ -26,7 +26,7 @@ type Record struct {
 	Tokens    []harmony.Token `json:"tokens,omitempty"`    // prompt, message: the exact ids
 	Channel   string          `json:"channel,omitempty"`   // started
 	Recipient string          `json:"recipient,omitempty"` // started
-	Text      string          `json:"text,omitempty"`      // delta, trouble, tool.result; prompt: what the ids spell
+	Text      string          `json:"text,omitempty"`      // delta, trouble, notice, tool.result; prompt: what the ids spell
 	Call      *Call           `json:"call,omitempty"`      // policy, approval, tool.result
 	Decision  *Decision       `json:"decision,omitempty"`  // policy
 	Asked     *bool           `json:"asked,omitempty"`     // approval: was there anybody to ask
@@ -81,6 +81,7 @@ const (
 	KindApproval = "approval"    // what a person decided
 	KindResult   = "tool.result" // what the model was told of its call
 	KindTrouble  = "trouble"     // a message that could not be used
+	KindNotice   = "notice"      // what became of the model's device; nothing of it is said to the model
 	KindFinished = "run.finished"
 )
 
@@ -162,10 +163,26 @@ type tracer struct {
 	recorder
 	journal *journal
 	watch   func(Record)
+	notices func() []string
 	stop    func(error) // ends the run: one that leaves no trace does not go on
 }
 
+// write writes a record, and after it what is to be told; the end comes last.
 func (t *tracer) write(rec Record) {
+	if rec.Kind != KindFinished {
+		t.put(rec)
+	}
+	if t.notices != nil {
+		for _, text := range t.notices() {
+			t.put(Record{Kind: KindNotice, Text: text})
+		}
+	}
+	if rec.Kind == KindFinished {
+		t.put(rec)
+	}
+}
+
+func (t *tracer) put(rec Record) {
 	rec = t.number(rec)
 	if t.watch != nil {
 		t.watch(rec)

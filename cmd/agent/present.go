@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/charmbracelet/log"
 
@@ -50,4 +51,25 @@ func (a answerOnly) finish(res runtime.Result) error {
 	}
 	_, err := fmt.Fprintln(a.out, strings.TrimRight(res.Final, "\n"))
 	return err
+}
+
+// notices keeps what was told a person until the run's trace has it. They come
+// from any goroutine.
+type notices struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *notices) add(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, text)
+}
+
+func (n *notices) take() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := n.list
+	n.list = nil
+	return list
 }

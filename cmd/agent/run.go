@@ -141,7 +141,11 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err := prepare(cmd, std, job, cfg); err != nil {
 		return broken(ctx, job, agent.ToolBroke, err), err
 	}
-	engine, err := openEngine(ctx, job.Task.Model, cfg, out.notice, f.loading(std))
+	var told notices
+	engine, err := openEngine(ctx, job.Task.Model, cfg, func(text string) {
+		out.notice(text)
+		told.add(text)
+	}, f.loading(std))
 	if err != nil {
 		return broken(ctx, job, modelStatus(err), err), err
 	}
@@ -158,7 +162,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	s := &runtime.Session{
 		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
 		Vocabulary: vocabulary, Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out), Wait: f.wait(job),
-		Runs: cfg.Runs, Output: f.output, Now: time.Now, Watch: f.watch(job, out), Version: version, Engine: engine.String(), Weights: engine.place.digest,
+		Runs: cfg.Runs, Output: f.output, Now: time.Now, Watch: f.watch(job, out), Notices: told.take, Version: version, Engine: engine.String(), Weights: engine.place.digest,
 	}
 	return s.Run(ctx)
 }

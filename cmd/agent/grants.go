@@ -94,14 +94,18 @@ func pieces(e *harmony.Encoding) browser.Tokenizer {
 // pythonGrant grants the sandboxed Python. The engine, if given, is shared by
 // many runs; else each run loads its own at the first call.
 func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
+	which := python.Choose("", python.Runtime(p.Runtime))
+	if shared != nil {
+		which = shared.Runtime()
+	}
 	return runtime.Grant{
-		Namespace: harmony.Python(),
+		Namespace: python.Namespace(which),
 		BuiltIn:   true,
 		Limits:    tools.Limits{Time: p.Timeout.Std(), Memory: int64(p.Memory)},
 		Effect:    func(string) policies.Effect { return policies.Read }, // it reaches nothing but its own folder
 		Manifest:  &provenance.Manifest{Tools: map[string]provenance.Tool{"python": {Output: provenance.Derived}}},
 		Open: func(ctx context.Context, at runtime.Place) (tools.Tool, error) {
-			return python.Open(ctx, python.Options{Runtime: python.Runtime(p.Runtime), Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory)})
+			return python.Open(ctx, python.Options{Runtime: which, Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory)})
 		},
 	}
 }

@@ -112,10 +112,14 @@ func New(ctx context.Context, o Options) (*Session, error) {
 // open makes a session that starts its interpreter at the first cell.
 func open(o Options) (*Session, error) {
 	o = o.withDefaults()
-	if o.Engine == nil {
-		if _, _, err := o.Runtime.find(o.Cache); err != nil {
+	if o.Engine != nil {
+		o.Runtime = o.Engine.Runtime()
+	} else {
+		im, _, err := o.Runtime.find(o.Cache)
+		if err != nil {
 			return nil, err
 		}
+		o.Runtime = Runtime(im.name)
 	}
 	s := &Session{options: o, dir: o.Dir, turn: make(chan struct{}, 1)}
 	s.life, s.end = context.WithCancelCause(context.Background())

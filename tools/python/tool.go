@@ -43,9 +43,8 @@ func Open(_ context.Context, o Options) (*Tool, error) {
 	return &Tool{s}, nil
 }
 
-// Namespace implements tools.Tool. It is the built-in one, word for word as the
-// models were trained with it.
-func (t *Tool) Namespace() harmony.Namespace { return harmony.Python() }
+// Namespace implements tools.Tool: that of the session's runtime.
+func (t *Tool) Namespace() harmony.Namespace { return Namespace(t.session.options.Runtime) }
 
 // Call implements tools.Tool. The arguments are the source text itself.
 func (t *Tool) Call(ctx context.Context, c tools.Call) (tools.Result, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -44,10 +45,34 @@ func TestDescription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns := (&Tool{}).Namespace()
+	ns := Namespace(Basic)
 	if got := "## " + ns.Name + "\n\n" + ns.Description + "\n"; got != string(want) || len(ns.Functions) != 0 {
 		t.Errorf("declared as\n%s%v\nwant\n%s", got, ns.Functions, want)
 	}
+}
+
+// TestDescriptionOfFull holds what is said of the full interpreter against the
+// interpreter itself.
+func TestDescriptionOfFull(t *testing.T) {
+	trained, full := Namespace(Basic).Description, Namespace(Full).Description
+	said, more := strings.CutPrefix(full, trained)
+	if !more || !strings.Contains(said, "int32") {
+		t.Fatalf("the full interpreter is described as %q", full)
+	}
+	if tested != Full {
+		return // TestDescription has seen the rest
+	}
+	s := newSession(t, Options{})
+	if got := (&Tool{s}).Namespace().Description; got != full {
+		t.Errorf("the tool says %q", got)
+	}
+	for _, p := range regexp.MustCompile(`([a-z0-9-]+) (\d+\.\d+)[,.]`).FindAllStringSubmatch(said, -1) {
+		out := run(t, s, fmt.Sprintf("import importlib.metadata\nprint(importlib.metadata.version(%q))", p[1]))
+		if !strings.HasPrefix(out.Text, p[2]+".") && out.Text != p[2]+"\n" {
+			t.Errorf("%s %s is %q", p[1], p[2], out.Text)
+		}
+	}
+	want(t, s, "import numpy, sys\nprint(sys.version_info[:2], numpy.array([2147483647]).dtype, numpy.array([2147483647]) + 1)", "(3, 15) int32 [-2147483648]\n")
 }
 
 func TestToolNeedsAPreparedInterpreter(t *testing.T) {

@@ -52,29 +52,36 @@ func Load(ctx context.Context, cache string, r Runtime) (*Engine, error) {
 // Runtime says which interpreter it is: Full or Basic.
 func (e *Engine) Runtime() Runtime { return Runtime(e.image.name) }
 
-// errForeign means that the native code does not fit the machine.
-var errForeign = errors.New("the compiled interpreter is not for this processor; remove its folder and run `agent setup python`")
-
-// load takes the code from dir's cache. A hollow module's code must be there:
-// compiled anew it would be no interpreter.
+// load takes the code from dir's cache. What is missing or damaged there is
+// compiled anew, but not that of a hollow module: it would be no interpreter.
 func (im image) load(ctx context.Context, dir string) (*Engine, error) {
 	module, err := os.ReadFile(filepath.Join(dir, moduleFile))
 	if err != nil {
 		return nil, err
 	}
-	native := filepath.Join(dir, nativeDir)
-	e, err := newEngine(ctx, module, native)
+	var e *Engine
+	if im.hollow {
+		e, err = loadHollow(ctx, module, dir)
+	} else {
+		e, err = loadAnyway(ctx, module, filepath.Join(dir, nativeDir))
+	}
 	if err != nil {
 		return nil, err
 	}
-	if im.hollow {
-		if _, err := nativeFile(native); err != nil {
-			e.Close()
-			return nil, fmt.Errorf("%w: %w", errForeign, err)
-		}
-	}
 	e.image, e.library = im, im.libraryMounts(dir)
 	return e, nil
+}
+
+// loadAnyway takes the code from native, or compiles it where that fails.
+func loadAnyway(ctx context.Context, module []byte, native string) (*Engine, error) {
+	e, err := newEngine(ctx, module, native)
+	if err == nil || ctx.Err() != nil {
+		return e, err
+	}
+	if err := os.RemoveAll(native); err != nil {
+		return nil, err
+	}
+	return newEngine(ctx, module, native)
 }
 
 // newEngine compiles the module, or takes the code from the cache in dir.
@@ -154,7 +161,10 @@ func (im image) compile(ctx context.Context, module []byte, dir string) error {
 	if err := os.Rename(files[1], files[0]); err != nil {
 		return err
 	}
-	return os.RemoveAll(original)
+	if err := os.RemoveAll(original); err != nil {
+		return err
+	}
+	return recordNative(dir)
 }
 
 // compileInto makes a compilation cache of one module.
@@ -167,16 +177,4 @@ func compileInto(ctx context.Context, module []byte, dir string) error {
 		return err
 	}
 	return e.Close()
-}
-
-// nativeFile returns the one file of native code in a compilation cache.
-func nativeFile(dir string) (string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
-	if err == nil && len(files) != 1 {
-		err = fmt.Errorf("%s holds %d files of native code, want one: remove its folder and run `agent setup python`", dir, len(files))
-	}
-	if err != nil {
-		return "", err
-	}
-	return files[0], nil
 }

@@ -224,6 +224,11 @@ func (im image) prepared(cache string) (string, error) {
 			return "", err
 		}
 	}
+	if im.hollow {
+		if err := checkNative(dir); err != nil {
+			return "", fmt.Errorf("%w in %s: %w: run `agent setup python`", ErrNotPrepared, cache, err)
+		}
+	}
 	return dir, nil
 }
 

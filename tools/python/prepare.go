@@ -165,7 +165,11 @@ func (im image) build(ctx context.Context, cache string, o PrepareOptions) error
 			return err
 		}
 	}
-	if err := os.Rename(dir, filepath.Join(cache, im.key())); err != nil {
+	final := filepath.Join(cache, im.key())
+	if err := os.RemoveAll(final); err != nil { // what has been damaged
+		return err
+	}
+	if err := os.Rename(dir, final); err != nil {
 		return err
 	}
 	if o.Wheel == "" {

@@ -18,6 +18,10 @@ type Config struct {
 // reach: it can't be preempted, so even a garbage collection waits for it.
 // wazero's own answer, WithCloseOnContextDone, calls into Go on every turn of
 // every loop, which makes an interpreter about three times slower.
+//
+// What is one instruction is not metered: memory.copy and memory.fill of
+// hundreds of megabytes take tenths of a second, most of it for pages that are
+// touched for the first time, and the host waits for them.
 func Meter(module []byte, c Config) ([]byte, error) {
 	if c.Budget == 0 || c.Budget > 1<<31-1 {
 		return nil, fmt.Errorf("meter module: budget %d is not in 1 to 2^31-1", c.Budget)

@@ -148,10 +148,10 @@ func TestPullJSON(t *testing.T) {
 	if first.Type != "pull.planned" || len(first.Files) != 4 || end.Type != "pull.finished" || *end.ExitCode != 0 || end.Digest == "" {
 		t.Errorf("from %+v to %+v", first, end)
 	}
-	s.hub.Fault = func(_ bool, w http.ResponseWriter, _ *http.Request) bool {
+	s.hub.Break(func(_ bool, w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusNotFound)
 		return true
-	}
+	})
 	out, _ = s.agent(t, 7, "model", "pull", "owner/other", "--json")
 	if _, end = last(out); end.Type != "pull.finished" || *end.ExitCode != 7 || !strings.Contains(end.Error, "there is no owner/other at main") {
 		t.Errorf("a failure ends with %+v", end)
@@ -168,14 +168,14 @@ func TestPullKilled(t *testing.T) {
 			hold.Store(true)
 			stuck := make(chan struct{})
 			var once sync.Once
-			s.hub.Fault = func(large bool, _ http.ResponseWriter, r *http.Request) bool {
+			s.hub.Break(func(large bool, _ http.ResponseWriter, r *http.Request) bool {
 				if large && hold.Load() {
 					once.Do(func() { close(stuck) })
 					<-r.Context().Done()
 					return true
 				}
 				return false
-			}
+			})
 			cmd := s.command(t, "model", "pull", "gpt-oss-20b")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

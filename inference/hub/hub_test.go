@@ -255,7 +255,7 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, c := newHub(t)
-			s.Fault = onlyLarge(f)
+			s.Break(onlyLarge(f))
 			if name == "no byte comes" {
 				c.stall = 300 * time.Millisecond
 			}
@@ -370,9 +370,9 @@ func TestLies(t *testing.T) {
 			l := &log{}
 			r := revision(t, c)
 			large := onlyLarge(func(n int, w http.ResponseWriter, r *http.Request) bool { return tc.fault != nil && tc.fault(n, w, r) })
-			s.Fault = func(second bool, w http.ResponseWriter, r *http.Request) bool {
+			s.Break(func(second bool, w http.ResponseWriter, r *http.Request) bool {
 				return large(second, w, r) || !second && tc.hub != nil && strings.Contains(r.URL.Path, "resolve") && tc.hub(w, r)
-			}
+			})
 			_, _, err := c.Fetch(t.Context(), r, r.Files[0], openRoot(t, t.TempDir()), ".", l.tell)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("got %v, want an error with %q", err, tc.want)
@@ -419,7 +419,7 @@ func TestResume(t *testing.T) {
 	s, c := newHub(t)
 	const second = "the second call"
 	var served atomic.Int64
-	s.Fault = onlyLarge(func(_ int, w http.ResponseWriter, r *http.Request) bool {
+	s.Break(onlyLarge(func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		if r.UserAgent() != second {
 			return false
 		}
@@ -427,7 +427,7 @@ func TestResume(t *testing.T) {
 		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &at, &end)
 		served.Add(end - at + 1)
 		return false
-	})
+	}))
 	dir := t.TempDir()
 	r := revision(t, c)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -494,7 +494,7 @@ func TestLists(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := newHub(t)
-			s.List = tc.edit
+			s.Relist(tc.edit)
 			_, err := c.Revision(t.Context(), repo, "main", func(Event) {})
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("got %v, want %q", err, tc.want)
@@ -511,14 +511,14 @@ func set(l map[string]any, key string, v any) {
 // TestDescribe: a list without sizes is completed by the headers of the files.
 func TestDescribe(t *testing.T) {
 	s, c := newHub(t)
-	s.List = func(l map[string]any) {
+	s.Relist(func(l map[string]any) {
 		for _, e := range l["siblings"].([]any) {
 			m := e.(map[string]any)
 			delete(m, "size")
 			delete(m, "blobId")
 			delete(m, "lfs")
 		}
-	}
+	})
 	r := revision(t, c)
 	for i, want := range []File{
 		{large, int64(len(content)), Digest{SHA256: s.Files[0].SHA256()}},
@@ -529,7 +529,7 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("got %+v, %v; want %+v", got, err, want)
 		}
 	}
-	s.Fault = func(_ bool, w http.ResponseWriter, _ *http.Request) bool { w.Header().Set("ETag", `"1"`); return true }
+	s.Break(func(_ bool, w http.ResponseWriter, _ *http.Request) bool { w.Header().Set("ETag", `"1"`); return true })
 	if _, err := c.Describe(t.Context(), r, r.Files[0], func(Event) {}); err == nil || !strings.Contains(err.Error(), "no size and hash") {
 		t.Errorf("without a hash: got %v", err)
 	}
@@ -627,13 +627,13 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 	s, c := newHub(t)
-	s.Fault = onlyLarge(func(n int, w http.ResponseWriter, _ *http.Request) bool {
+	s.Break(onlyLarge(func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		if n == 1 {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(429)
 		}
 		return n == 1
-	})
+	}))
 	l, begun := &log{}, time.Now()
 	if err := fetched(t, c, t.TempDir(), l.tell); err != nil {
 		t.Fatal(err)

@@ -283,11 +283,11 @@ func TestRevisions(t *testing.T) {
 	f := setUp(t)
 	old, _ := f.pulled(t, PullOptions{})
 	second := strings.Repeat("ab", 20)
-	f.hub.List = func(l map[string]any) { l["sha"] = second }
-	f.hub.Fault = func(large bool, w http.ResponseWriter, r *http.Request) bool {
+	f.hub.Relist(func(l map[string]any) { l["sha"] = second })
+	f.hub.Break(func(large bool, w http.ResponseWriter, r *http.Request) bool {
 		r.URL.Path = strings.ReplaceAll(r.URL.Path, second, hubtest.Commit)
 		return false
-	}
+	})
 	m, how := f.pulled(t, PullOptions{})
 	if m.Dir == old.Dir || how[Linked] != 2 || how[Fetched] != 10 {
 		t.Errorf("%v, want the two files of weights linked", how)
@@ -419,9 +419,9 @@ func TestOwnFolder(t *testing.T) {
 // TestNoRoom: what does not fit is known before anything is fetched.
 func TestNoRoom(t *testing.T) {
 	f := setUp(t)
-	f.hub.List = func(l map[string]any) {
+	f.hub.Relist(func(l map[string]any) {
 		l["siblings"].([]any)[8].(map[string]any)["lfs"].(map[string]any)["size"] = int64(1) << 60
-	}
+	})
 	_, _, err := f.pull(t, PullOptions{})
 	if err == nil || !strings.Contains(err.Error(), "make room for") {
 		t.Errorf("got %v", err)

@@ -55,16 +55,30 @@ type Server struct {
 	Files []File
 	URL   string // of the hub; its host differs from that of the large files
 
-	// Fault is asked first. It may answer itself, and then returns true. large
-	// says that it is the second host.
-	Fault func(large bool, w http.ResponseWriter, r *http.Request) bool
-
-	// List, if set, changes the list before it is sent.
-	List func(map[string]any)
-
 	hub, cdn *httptest.Server
-	mu       sync.Mutex
-	seen     []Request
+
+	mu     sync.Mutex
+	seen   []Request
+	fault  Fault
+	relist func(map[string]any)
+}
+
+// Fault may answer a request itself, and then returns true. large says that it was
+// put to the second host.
+type Fault func(large bool, w http.ResponseWriter, r *http.Request) bool
+
+// Break has every request from now on go to f first.
+func (s *Server) Break(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = f
+}
+
+// Relist has f change the list of files from now on, before it is sent.
+func (s *Server) Relist(f func(map[string]any)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.relist = f
 }
 
 // New starts a hub. The test's end stops it.
@@ -120,8 +134,9 @@ func (s *Server) host(large bool, serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.seen = append(s.seen, Request{large, r.Method, r.URL.Path, r.Header.Get("Range"), r.Header.Get("Authorization")})
+		fault := s.fault
 		s.mu.Unlock()
-		if s.Fault == nil || !s.Fault(large, w, r) {
+		if fault == nil || !fault(large, w, r) {
 			serve(w, r)
 		}
 	})
@@ -181,8 +196,11 @@ func (s *Server) list() map[string]any {
 		siblings = append(siblings, entry)
 	}
 	list := map[string]any{"id": s.Repo, "sha": Commit, "siblings": siblings}
-	if s.List != nil {
-		s.List(list)
+	s.mu.Lock()
+	relist := s.relist
+	s.mu.Unlock()
+	if relist != nil {
+		relist(list)
 	}
 	return list
 }

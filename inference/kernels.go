@@ -70,6 +70,9 @@ func chooseKernels(ctx context.Context, d gpu.Device, o Options) (string, error)
 	if err != nil {
 		return "", err
 	}
+	if d.Software && o.Kernels == "" {
+		have = []string{gpu.Base} // such drivers are for tests, and emulate the rest
+	}
 	p := prover{dir: o.Cache, notice: o.Notice, test: profileAgrees, time: timeProfiles}
 	return p.choose(ctx, d, have, o.Kernels)
 }

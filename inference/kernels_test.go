@@ -195,7 +195,7 @@ func TestProofOnce(t *testing.T) {
 }
 
 // TestProofOfDevice holds that the first model on a device leaves a proof behind,
-// that a wrong base means the CPU, and that a profile can be asked for.
+// and that a wrong base means the CPU.
 func TestProofOfDevice(t *testing.T) {
 	drivers.Lavapipe.Use(t)
 	d, err := pick(anySoftware)
@@ -213,12 +213,9 @@ func TestProofOfDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := readProof(path)
-	if !r.covers([]string{gpu.Base, gpu.Subgroup}) || r.Times[gpu.Base] != 1 || !(r.Times[gpu.Subgroup] > 0) || len(notices) > 0 {
+	if !r.covers([]string{gpu.Base}) || r.Chosen != gpu.Base || len(notices) > 0 {
 		t.Fatalf("%+v, notices %q", r, notices)
 	}
-	t.Logf("%+v", r)
-	o.Kernels = gpu.Subgroup
-	openModel(t, tinyA+"hf", o)
 	if err := writeProof(path, proof{Passed: map[string]bool{gpu.Base: false}}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"chorale/inference/internal/gpu"
 	"chorale/inference/internal/graph"
@@ -60,9 +59,6 @@ func TestDevice(ctx context.Context, name string) (string, []DeviceTest, error) 
 // testModel has something of everything, and sizes that no workgroup divides.
 var testModel = synth.Model{Hidden: 288, Width: 96, Layers: 1, Experts: 5, TopK: 4, Heads: 8, KVHeads: 1, Window: 7, Vocab: 320, Seed: 2}
 
-// testPatience bounds each wait of a test: its passes take milliseconds.
-const testPatience = 10 * time.Second
-
 // generated makes a synthetic model for tests of a device. The store is to be
 // closed.
 func generated(model synth.Model) (*graph.Config, *graph.Weights, *weights.Store, error) {
@@ -90,7 +86,7 @@ func testProfile(ctx context.Context, d gpu.Device, profile string) (_ []DeviceT
 	if err := w.Load(ctx); err != nil {
 		return nil, err
 	}
-	b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32, Patience: testPatience})
+	b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32})
 	if err != nil {
 		return nil, err
 	}

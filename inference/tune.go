@@ -32,7 +32,7 @@ func timeProfiles(ctx context.Context, d gpu.Device, profiles []string) (_ map[s
 	defer store.Close()
 	states := map[string]graph.State{}
 	for _, profile := range profiles {
-		b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, Patience: testPatience})
+		b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile})
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"chorale/inference/internal/gpu"
+	"chorale/internal/atomicfile"
 	"chorale/internal/lockfile"
 	"chorale/shaders"
 )
@@ -235,14 +236,5 @@ func writeProof(path string, r proof) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".proof-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(text, '\n'))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.Write(path, append(text, '\n'), 0o600)
 }

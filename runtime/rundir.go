@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"chorale/internal/atomicfile"
 )
 
 // folder is a run's directory:
@@ -70,21 +72,4 @@ func (f folder) writeResult(r Result) error {
 }
 
 // writeFile writes a file that is there wholly or not at all.
-func writeFile(path string, b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(b)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	return err
-}
+func writeFile(path string, b []byte) error { return atomicfile.Write(path, b, 0o600) }

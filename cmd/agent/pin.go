@@ -4,11 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"chorale/internal/atomicfile"
 	"chorale/runtime"
 	"chorale/tools/mcp"
 )
@@ -123,22 +122,7 @@ func readLine(in io.Reader) (string, error) {
 
 // writePins replaces the file at once.
 func writePins(path string, pins mcp.Pins) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".mcp.lock-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(pins.Format())
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Chmod(tmp.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
+	if err := atomicfile.Write(path, pins.Format(), 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 	"chorale/inference/internal/drivers"
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
-	"chorale/inference/internal/ref"
 	"chorale/inference/internal/vk"
 )
 
@@ -56,16 +55,8 @@ func description(t *testing.T) vk.Description {
 }
 
 func compareProfile(t *testing.T, kernels products, c *graph.Config, w *graph.Weights) {
-	b, err := load(t, c, w, func(p *profile) { p.products = kernels })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	oracle := ref.New(c, w, ref.Options{Threads: 1})
-	defer oracle.Close()
-	s, want := newState(t, b), newState(t, oracle)
-	defer s.Close()
-	defer want.Close()
+	t.Helper()
+	s, want := beside(t, c, w, func(p *profile) { p.products = kernels })
 	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 40}, {44, 1}} {
 		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
 		for i := range x.n {

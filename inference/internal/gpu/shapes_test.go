@@ -60,16 +60,7 @@ func TestShapes(t *testing.T) {
 
 func compareTraces(t *testing.T, c *graph.Config, w *graph.Weights, adjust func(*profile)) {
 	t.Helper()
-	b, err := load(t, c, w, adjust)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	oracle := ref.New(c, w, ref.Options{Threads: 1})
-	defer oracle.Close()
-	s, want := newState(t, b), newState(t, oracle)
-	defer s.Close()
-	defer want.Close()
+	s, want := beside(t, c, w, adjust)
 	random := rand.New(rand.NewPCG(1, 2))
 	compared := 0
 	for _, x := range batches {
@@ -88,6 +79,19 @@ func compareTraces(t *testing.T, c *graph.Config, w *graph.Weights, adjust func(
 		compared += compareTrace(t, s, want, batch)
 	}
 	t.Logf("%d registers compared", compared)
+}
+
+// beside opens a model on the device and in plain Go, with a sequence on each.
+func beside(t *testing.T, c *graph.Config, w *graph.Weights, adjust func(*profile)) (s, want graph.State) {
+	t.Helper()
+	b, err := load(t, c, w, adjust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oracle := ref.New(c, w, ref.Options{Threads: 1})
+	s, want = newState(t, b), newState(t, oracle)
+	t.Cleanup(func() { s.Close(); want.Close(); oracle.Close(); b.Close() })
+	return s, want
 }
 
 func newState(t *testing.T, b graph.Backend) graph.State {

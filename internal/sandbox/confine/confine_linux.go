@@ -25,7 +25,11 @@ func Thread(b Box) error {
 		}
 	}
 	if (!b.Network || b.Proxy) && seccompArch != 0 {
-		if err := denySockets(b.Proxy); err != nil {
+		var families []uint32
+		if b.Proxy { // those of files would lead out of its network
+			families = []uint32{unix.AF_INET, unix.AF_INET6}
+		}
+		if err := denySockets(families...); err != nil {
 			return fmt.Errorf("confine: seccomp: %w", err)
 		}
 	}
@@ -183,10 +187,9 @@ var seccompArch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": un
 
 // denySockets installs a filter that makes socket(2) and io_uring_setup(2) fail,
 // so that nothing can be reached, name servers and local services included.
-// Pairs of sockets between own processes stay possible, and with internet those
-// of the internet, for a process whose network leads nowhere: sockets of files
-// would lead out of it.
-func denySockets(internet bool) error {
+// Pairs of sockets between own processes stay possible, and sockets of the
+// families that are listed, for a process whose network leads nowhere.
+func denySockets(families ...uint32) error {
 	const (
 		load    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -200,31 +203,20 @@ func denySockets(internet bool) error {
 		allowed            = 0x7fff0000
 		refused            = 0x00050000 | uint32(unix.EACCES)
 	)
+	n := uint8(len(families))
 	filter := []unix.SockFilter{
 		{Code: load, K: offArch},
-		{Code: equal, Jt: 0, Jf: 5, K: seccompArch},
+		{Code: equal, Jf: 5 + n, K: seccompArch},
 		{Code: load, K: offNumber},
-		{Code: atLeast, Jt: 3, K: otherABI}, // x32
-		{Code: equal, Jt: 2, K: unix.SYS_SOCKET},
-		{Code: equal, Jt: 1, K: unix.SYS_IO_URING_SETUP},
-		{Code: give, K: allowed},
-		{Code: give, K: refused},
+		{Code: atLeast, Jt: 3 + n, K: otherABI}, // x32
+		{Code: equal, Jt: 2 + n, K: unix.SYS_IO_URING_SETUP},
+		{Code: equal, Jf: 2 + n, K: unix.SYS_SOCKET},
+		{Code: load, K: offDomain},
 	}
-	if internet {
-		filter = []unix.SockFilter{
-			{Code: load, K: offArch},
-			{Code: equal, Jt: 0, Jf: 8, K: seccompArch},
-			{Code: load, K: offNumber},
-			{Code: atLeast, Jt: 6, K: otherABI},
-			{Code: equal, Jt: 5, K: unix.SYS_IO_URING_SETUP},
-			{Code: equal, Jt: 0, Jf: 3, K: unix.SYS_SOCKET},
-			{Code: load, K: offDomain},
-			{Code: equal, Jt: 1, K: unix.AF_INET},
-			{Code: equal, Jt: 0, Jf: 1, K: unix.AF_INET6},
-			{Code: give, K: allowed},
-			{Code: give, K: refused},
-		}
+	for i, family := range families {
+		filter = append(filter, unix.SockFilter{Code: equal, Jt: n - uint8(i), K: family})
 	}
+	filter = append(filter, unix.SockFilter{Code: give, K: refused}, unix.SockFilter{Code: give, K: allowed})
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(&program)))
 	runtime.KeepAlive(filter)

@@ -135,17 +135,18 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err != nil {
 		return runtime.Result{}, err
 	}
-	for _, text := range unconfined(job) {
+	var told notices
+	say := func(text string) {
 		out.notice(text)
+		told.add(text)
+	}
+	for _, text := range unconfined(job) {
+		say(text)
 	}
 	if err := prepare(cmd, std, job, cfg); err != nil {
 		return broken(ctx, job, agent.ToolBroke, err), err
 	}
-	var told notices
-	engine, err := openEngine(ctx, job.Task.Model, cfg, func(text string) {
-		out.notice(text)
-		told.add(text)
-	}, f.loading(std))
+	engine, err := openEngine(ctx, job.Task.Model, cfg, say, f.loading(std))
 	if err != nil {
 		return broken(ctx, job, modelStatus(err), err), err
 	}

@@ -12,6 +12,7 @@ import (
 	"chorale/internal/sandbox/confine"
 	"chorale/policies"
 	"chorale/runtime"
+	"chorale/tools/browser"
 	"chorale/tools/functions"
 	"chorale/tools/mcp"
 )
@@ -117,10 +118,13 @@ func readPins(job *runtime.Job) (mcp.Pins, error) {
 }
 
 // unconfined says what this system cannot keep a task's programs from.
-func unconfined(job *runtime.Job) []string {
+func unconfined(job *runtime.Job) (out []string) {
 	t := job.Task.Tools
-	if len(t.Functions) == 0 && len(t.MCP) == 0 {
-		return nil
+	if len(t.Functions) > 0 || len(t.MCP) > 0 {
+		out = confine.Missing()
 	}
-	return confine.Missing()
+	if t.Browser != nil && t.Browser.JavaScript {
+		out = append(out, browser.Missing()...)
+	}
+	return out
 }

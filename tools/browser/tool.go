@@ -81,6 +81,7 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 		}
 	}
 	w := newWeb(rule, o)
+	w.nojail = o.JavaScript && chrome.CanJail(o.Binary) != nil
 	b := &Browser{
 		web:     w,
 		session: &session{backend: w, tokens: o.Tokens, viewTokens: viewTokens, maxPages: o.MaxPages},
@@ -171,6 +172,19 @@ func CheckAllow(entries []string) error {
 // FindChromium returns the path of the installed Chromium, or an error that
 // says how to install it.
 func FindChromium() (string, error) { return chrome.Find() }
+
+// Missing names what this system cannot keep the installed Chromium from, in
+// words for a person.
+func Missing() []string {
+	binary, err := chrome.Find()
+	if err != nil {
+		return nil
+	}
+	if err := chrome.CanJail(binary); err != nil {
+		return []string{"the browser shares our namespaces, and only its own sandbox and command line keep it from files and network (" + err.Error() + ")"}
+	}
+	return nil
+}
 
 // Close ends a call under way, Chromium and the proxy.
 func (b *Browser) Close() error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -34,11 +35,12 @@ type web struct {
 	client   *wall.Client
 	scripts  bool
 	binary   string
+	nojail   bool // Chromium can not have namespaces of its own
 	searcher Searcher
 
 	memory   int64 // of a renderer, for the call under way
 	loadTime time.Duration
-	proxy    *wall.Proxy
+	proxy    *wall.Proxy // of this Chromium
 	chromium *chrome.Browser
 }
 
@@ -49,14 +51,10 @@ func newWeb(rule wall.Rule, o Options) *web {
 }
 
 func (w *web) close() error {
-	var errs []error
-	if w.chromium != nil {
-		errs = append(errs, w.chromium.Close())
+	if w.chromium == nil {
+		return nil
 	}
-	if w.proxy != nil {
-		errs = append(errs, w.proxy.Close())
-	}
-	return errors.Join(errs...)
+	return w.chromium.Close()
 }
 
 func (w *web) search(ctx context.Context, query string, n int) (pagetext.Page, error) {
@@ -160,15 +158,8 @@ func failure(seen wall.Seen, u *url.URL) string {
 	return ""
 }
 
-// start makes sure that a proxy and a living Chromium are there.
+// start makes sure that a living Chromium is there, and its proxy.
 func (w *web) start(ctx context.Context) error {
-	if w.proxy == nil {
-		p, err := wall.NewProxy(w.dialer, bodyCap)
-		if err != nil {
-			return fatalError{fmt.Errorf("start the proxy: %w", err)}
-		}
-		w.proxy = p
-	}
 	if w.chromium != nil {
 		select {
 		case <-w.chromium.Done():
@@ -178,7 +169,11 @@ func (w *web) start(ctx context.Context) error {
 			return nil
 		}
 	}
-	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Proxy: w.proxy.Addr()})
+	serve := func(l net.Listener) io.Closer {
+		w.proxy = wall.NewProxyOn(l, w.dialer, bodyCap)
+		return w.proxy
+	}
+	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail})
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -7,6 +7,8 @@ package chrome
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"time"
 )
@@ -14,7 +16,12 @@ import (
 // Config says how to run the browser.
 type Config struct {
 	Binary string // path of Chromium; empty: Find
-	Proxy  string // host:port of the proxy; must be set
+	// Serve starts the proxy that is the browser's only way out, on a listener
+	// which it closes. It is closed with the browser. Required.
+	Serve func(net.Listener) io.Closer
+	// NoJail runs the browser in the host's namespaces, for systems where it can
+	// not have its own (CanJail). Its own sandbox is on in any case.
+	NoJail bool
 }
 
 // Limits bound what one page may take.
@@ -43,7 +50,7 @@ type Browser struct {
 
 // Start runs Chromium and waits until it answers.
 func Start(ctx context.Context, c Config) (*Browser, error) {
-	if c.Proxy == "" {
+	if c.Serve == nil {
 		return nil, fmt.Errorf("start Chromium: no proxy given")
 	}
 	if c.Binary == "" {
@@ -52,7 +59,7 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 			return nil, err
 		}
 	}
-	p, err := startProcess(c.Binary, flags(c.Proxy))
+	p, err := startProcess(c)
 	if err != nil {
 		return nil, fmt.Errorf("start Chromium: %w", err)
 	}

@@ -3,6 +3,7 @@ package chrome
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,7 +18,7 @@ import (
 var testLimits = Limits{Time: 10 * time.Second, Memory: 1 << 30}
 
 // start runs Chromium behind a proxy that reaches the server only.
-func start(t *testing.T, h http.Handler) (*Browser, string) {
+func start(t *testing.T, h http.Handler, nojail bool) (*Browser, string) {
 	t.Helper()
 	if _, err := Find(); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -31,14 +32,13 @@ func start(t *testing.T, h http.Handler) (*Browser, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, err := wall.NewProxy(&wall.Dialer{Rule: rule}, 1<<20)
-	if err != nil {
-		t.Fatal(err)
+	serve := func(l net.Listener) io.Closer {
+		proxy := wall.NewProxyOn(l, &wall.Dialer{Rule: rule}, 1<<20)
+		proxy.Allow(64 << 20)
+		return proxy
 	}
-	t.Cleanup(func() { proxy.Close() })
-	proxy.Allow(64 << 20)
 	began := time.Now()
-	b, err := Start(t.Context(), Config{Proxy: proxy.Addr()})
+	b, err := Start(t.Context(), Config{Serve: serve, NoJail: nojail})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +59,15 @@ func page(html string) http.Handler {
 }
 
 // TestProcess loads a page and looks at the processes: none runs as root, the
-// renderers are in Chromium's sandbox, and none is left after Close.
+// renderers are in Chromium's sandbox, and none is left after Close; in a jail
+// and outside of one.
 func TestProcess(t *testing.T) {
-	b, url := start(t, page(`<title>T</title><p>static</p><script>document.body.append("by script")</script>`))
+	t.Run("jailed", func(t *testing.T) { testProcess(t, false) })
+	t.Run("open", func(t *testing.T) { testProcess(t, true) })
+}
+
+func testProcess(t *testing.T, nojail bool) {
+	b, url := start(t, page(`<title>T</title><p>static</p><script>document.body.append("by script")</script>`), nojail)
 	began := time.Now()
 	d, err := b.Load(t.Context(), url+"/", testLimits)
 	if err != nil {
@@ -86,6 +92,13 @@ func TestProcess(t *testing.T) {
 			renderers++
 			if !strings.Contains(s, "\nSeccomp:\t2") || !strings.Contains(s, "\nNoNewPrivs:\t1") || !strings.Contains(s, "\nCapEff:\t0000000000000000") {
 				t.Errorf("renderer %d is not sandboxed:\n%s", c.pid, s)
+			}
+		}
+		for _, kind := range []string{"net", "pid_for_children", "mnt", "user", "ipc"} {
+			ours, err1 := os.Readlink("/proc/self/ns/" + kind)
+			its, err2 := os.Readlink("/proc/" + strconv.Itoa(c.pid) + "/ns/" + kind)
+			if !nojail && ours == its && err1 == nil && err2 == nil {
+				t.Errorf("process %d shares our %s namespace", c.pid, kind)
 			}
 		}
 		line, _ := os.ReadFile("/proc/" + strconv.Itoa(c.pid) + "/cmdline")
@@ -130,7 +143,7 @@ func TestTrouble(t *testing.T) {
 		default:
 			io.WriteString(w, `<p>text<img src=/never>`)
 		}
-	}))
+	}), false)
 	defer close(end)
 	patient := Limits{Time: time.Minute, Memory: 1 << 30}
 	if _, err := b.Load(t.Context(), url+"/hog", Limits{Time: time.Minute, Memory: 400 << 20}); err == nil || !strings.Contains(err.Error(), "too much memory (over 400 MiB)") {

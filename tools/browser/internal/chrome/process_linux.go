@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,12 +16,16 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"chorale/internal/sandbox/confine"
 )
 
-// process is a Chromium with its folder and its pipes.
+// process is a Chromium with its folder, its pipes and its way out.
 type process struct {
 	cmd     *exec.Cmd
-	dir     string // home and profile; nothing of it is kept
+	jailed  bool      // in namespaces of its own
+	proxy   io.Closer // all that it can reach
+	dir     string    // home and profile; nothing of it is kept
 	in      *os.File
 	out     *os.File
 	lock    *os.File // on dir
@@ -28,15 +34,8 @@ type process struct {
 	killing sync.Once
 }
 
-// Where we are root, the browser runs as a user id that nobody has. The range
-// is systemd's for users that exist only while a program runs, and within what
-// containers map.
-const (
-	firstID = 61184
-	idCount = 4096
-)
-
-func startProcess(binary string, args []string) (*process, error) {
+// startProcess runs Chromium, in a jail unless that is not wanted.
+func startProcess(c Config) (*process, error) {
 	sweep()
 	dir, err := os.MkdirTemp("", dirPattern)
 	if err != nil {
@@ -46,7 +45,7 @@ func startProcess(binary string, args []string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p, err := startIn(dir, binary, args)
+	p, err := startIn(dir, c)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close(), os.RemoveAll(dir))
 	}
@@ -85,21 +84,16 @@ func sweep() {
 	}
 }
 
-// clear removes the folder.
+// clear ends the proxy and removes the folder.
 func (p *process) clear() error {
-	err := os.RemoveAll(p.dir)
+	err := errors.Join(p.proxy.Close(), os.RemoveAll(p.dir))
 	p.lock.Close()
 	return err
 }
 
-func startIn(dir, binary string, args []string) (*process, error) {
-	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() == 0 {
-		id := uint32(firstID + os.Getpid()%idCount)
-		attr.Credential = &syscall.Credential{Uid: id, Gid: id}
-		if err := os.Chown(dir, int(id), int(id)); err != nil {
-			return nil, fmt.Errorf("give the browser's folder to user id %d, as which it is to run: %w", id, err)
-		}
+func startIn(dir string, c Config) (*process, error) {
+	if err := os.Chown(dir, confine.JailUser(), -1); err != nil {
+		return nil, fmt.Errorf("give the browser's folder to user id %d, as which it is to run: %w", confine.JailUser(), err)
 	}
 	toBrowser, in, err := os.Pipe()
 	if err != nil {
@@ -111,14 +105,67 @@ func startIn(dir, binary string, args []string) (*process, error) {
 	}
 	defer toBrowser.Close()
 	defer fromBrowser.Close()
-	p := &process{dir: dir, in: in, out: out, said: &tail{}, done: make(chan struct{})}
-	p.cmd = exec.Command(binary, append(args, "--user-data-dir="+p.profile(), "about:blank")...)
+	p := &process{dir: dir, in: in, out: out, said: &tail{}, done: make(chan struct{}), jailed: !c.NoJail}
+	p.cmd = exec.Command(c.Binary)
 	p.cmd.Env = []string{"HOME=" + dir, "TMPDIR=" + dir, "PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
 	p.cmd.Dir = dir
 	p.cmd.ExtraFiles = []*os.File{toBrowser, fromBrowser}
 	p.cmd.Stderr = p.said
-	p.cmd.SysProcAttr = attr
 	p.cmd.WaitDelay = time.Second // children may hold stderr open
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if p.jailed {
+		err = p.startJailed(c)
+	} else {
+		err = p.startOpen(c)
+	}
+	if err != nil {
+		return nil, errors.Join(err, in.Close(), out.Close())
+	}
+	return p, nil
+}
+
+func (p *process) flags(proxy string) []string {
+	return append(flags(proxy), "--user-data-dir="+p.profile(), "about:blank")
+}
+
+func (p *process) startJailed(c Config) error {
+	p.cmd.Args = append(p.cmd.Args, p.flags(confine.ProxyAddr)...)
+	portal, err := jail(p.cmd, p.dir)
+	if err != nil {
+		return err
+	}
+	defer portal.Close()
+	if err := p.run(); err != nil {
+		return err
+	}
+	if p.proxy, err = admit(portal, c.Serve); err != nil {
+		p.kill()
+	}
+	return err
+}
+
+// startOpen starts the browser in the host's own namespaces. What keeps it from
+// the network then is its command line, and who may use the proxy is asked of
+// the kernel.
+func (p *process) startOpen(c Config) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	p.proxy = c.Serve(guarded{l, p.pids})
+	p.cmd.Args = append(p.cmd.Args, p.flags(l.Addr().String())...)
+	if os.Geteuid() == 0 {
+		id := uint32(confine.JailUser())
+		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
+	}
+	if err := p.run(); err != nil {
+		return errors.Join(err, p.proxy.Close())
+	}
+	return nil
+}
+
+// run starts the command and waits for its end elsewhere.
+func (p *process) run() error {
 	started := make(chan error, 1)
 	go func() {
 		// The kernel kills the browser when the thread that started it ends.
@@ -131,17 +178,15 @@ func startIn(dir, binary string, args []string) (*process, error) {
 			close(p.done)
 		}
 	}()
-	if err := <-started; err != nil {
-		return nil, errors.Join(err, in.Close(), out.Close())
-	}
-	return p, nil
+	return <-started
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 func (p *process) profile() string { return filepath.Join(p.dir, "profile") }
 
-// kill ends the browser and its children, and waits until none is left. The
+// kill ends the browser and its children, and waits until none is left. In a
+// jail the browser is process 1, whose end is that of all. Outside of one the
 // children are known by their command line: Chromium gives each of them the
 // profile's name.
 func (p *process) kill() {
@@ -149,11 +194,11 @@ func (p *process) kill() {
 		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.done
 		quiet := 0
-		for end := time.Now().Add(3 * time.Second); quiet < 2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(3 * time.Second); !p.jailed && quiet < 2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			quiet++
-			for _, child := range p.children() {
+			for _, pid := range p.pids() {
 				quiet = 0
-				syscall.Kill(child.pid, syscall.SIGKILL)
+				syscall.Kill(pid, syscall.SIGKILL)
 			}
 		}
 	})
@@ -181,6 +226,13 @@ func (p *process) children() []child {
 		args := bytes.FieldsFunc(line, func(r rune) bool { return r == 0 || r == ' ' })
 		renderer := slices.ContainsFunc(args, func(a []byte) bool { return string(a) == "--type=renderer" })
 		out = append(out, child{pid, renderer})
+	}
+	return out
+}
+
+func (p *process) pids() (out []int) {
+	for _, c := range p.children() {
+		out = append(out, c.pid)
 	}
 	return out
 }

@@ -60,7 +60,7 @@ func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.
 		n = runtime.GOMAXPROCS(0)
 	}
 	m.device.Store(&device{kind: "ref", name: cpuName(n)})
-	return ref.New(m.config, w, ref.Options{Threads: n, KV: kv}), nil
+	return ref.New(m.config, w, ref.Options{Threads: n, KV: kv, Watch: o.Watch}), nil
 }
 
 func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads, %s)", threads, ref.Kernels()) }
@@ -116,7 +116,7 @@ func (m *Model) openPlanned(ctx context.Context, d gpu.Device, w *graph.Weights,
 	if err != nil {
 		return nil, err
 	}
-	g := gpu.Options{Profile: profile, KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject,
+	g := gpu.Options{Profile: profile, KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject, Watch: o.Watch,
 		HostEmbedding: !p.DeviceEmbedding, HostLayers: p.Layers - p.DeviceLayers}
 	if !g.HostEmbedding && g.HostLayers == 0 {
 		return gpu.Open(ctx, d, m.config, w, g)

@@ -79,6 +79,11 @@ type Options struct {
 	// have been copied to a device, of how many.
 	Progress func(done, total int64)
 
+	// Watch, unless nil, is told how long each operation of a pass took, with the
+	// kernel that ran it, from one goroutine at a time. A GPU's operations then
+	// wait for each other, and passes take longer.
+	Watch func(section, operation, kernel string, took time.Duration)
+
 	// Rehearse has the GPU fail, to see what becomes of a run: POINT:KIND:N is
 	// the Nth call at a point ([FaultPoints]), with N+ every later one as well.
 	// The kinds are lost, memory and timeout.

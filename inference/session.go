@@ -190,6 +190,36 @@ func (s *Session) extend(ctx context.Context, ids []uint32) error {
 	return err
 }
 
+// Stretch makes the session as long as if the tokens that it has had been said
+// over and over, without computing: for measurements of what a long conversation
+// costs.
+func (s *Session) Stretch(n int) error {
+	if !s.phase.CompareAndSwap(idle, generating) {
+		return errors.New("stretch: the session is generating, or closed")
+	}
+	defer s.phase.Store(idle)
+	have := len(s.tokens)
+	long, ok := s.state.(graph.Stretcher)
+	switch {
+	case !ok:
+		return errors.New("stretch: not on this device")
+	case have == 0 || n < have:
+		return fmt.Errorf("stretch: %d tokens cannot become %d", have, n)
+	case n > s.m.info.Context:
+		return &ContextError{Need: n, Context: s.m.info.Context}
+	}
+	if err := long.Stretch(n); err != nil {
+		return err
+	}
+	for len(s.tokens) < n {
+		s.tokens = append(s.tokens, s.tokens[len(s.tokens)-have])
+	}
+	return nil
+}
+
+// Tokens returns what the session's cache holds; it is not to be changed.
+func (s *Session) Tokens() []uint32 { return s.tokens }
+
 // common returns the length of the longest common prefix.
 func common(a, b []uint32) int {
 	n := min(len(a), len(b))

@@ -101,7 +101,7 @@ tools and the policies run in one process, and nothing leaves the machine.
 	root.SetIn(std.in)
 	root.AddCommand(
 		newRun(std), newApprove(std), newPolicy(std), newTask(std), newEval(std), newSetup(std),
-		newMCP(std), newHarmony(std), newModel(std), newDevice(std), newConfig(std), newVersion(std),
+		newMCP(std), newHarmony(std), newModel(std), newDevice(std), newBench(std), newConfig(std), newVersion(std),
 	)
 	return root
 }

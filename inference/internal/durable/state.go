@@ -135,6 +135,28 @@ func (s *state) Mark(pos int) error {
 	return err
 }
 
+// Stretch implements graph.Stretcher.
+func (s *state) Stretch(pos int) error {
+	err := s.backend.run(context.Background(), func() error {
+		if err := s.catchUp(context.Background(), len(s.tokens)); err != nil {
+			return err
+		}
+		inner, ok := s.inner.(graph.Stretcher)
+		if !ok {
+			return fmt.Errorf("stretch: not on this device")
+		}
+		return inner.Stretch(pos)
+	})
+	if err != nil {
+		return err
+	}
+	for n := len(s.tokens); len(s.tokens) < pos; {
+		s.tokens = append(s.tokens, s.tokens[len(s.tokens)-n])
+	}
+	s.have, s.marks = pos, nil
+	return nil
+}
+
 // Rewind is the device's; one that has the tokens to compute again goes anywhere.
 func (s *state) Rewind(pos int) (to int, err error) {
 	err = s.backend.run(context.Background(), func() error {

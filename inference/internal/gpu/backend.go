@@ -118,10 +118,6 @@ func find(d Device, all []vk.Description) (vk.Description, error) {
 	return all[d.Index], nil
 }
 
-// Live returns how many objects this process has on devices, and the memory of
-// its buffers in bytes.
-func Live() (objects, bytes int64) { return vk.Live() }
-
 // Backend is a model on a device.
 type Backend struct {
 	config   *graph.Config
@@ -133,6 +129,7 @@ type Backend struct {
 	chunk    int
 	model    *model
 	host     Host
+	watch    func(section, operation, kernel string, took time.Duration)
 
 	kv      graph.KVType
 	running sync.Mutex // one pass at a time
@@ -159,7 +156,7 @@ func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Op
 	if c.HeadDim != 64 {
 		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
 	}
-	b := &Backend{config: c, weights: w, patience: o.patience(), kv: o.KV.Or(DefaultKV), host: o.Host, kernels: map[variant]*vk.Kernel{}}
+	b := &Backend{config: c, weights: w, patience: o.patience(), kv: o.KV.Or(DefaultKV), host: o.Host, watch: o.Watch, kernels: map[variant]*vk.Kernel{}}
 	if err := b.openDevice(d, o, adjust); err != nil {
 		b.Close()
 		return nil, err

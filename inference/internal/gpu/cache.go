@@ -133,6 +133,38 @@ func (s *state) Rewind(pos int) (int, error) {
 	return to, nil
 }
 
+// Stretch doubles what each layer holds until it has enough.
+func (s *state) Stretch(pos int) error {
+	s.running.Lock()
+	defer s.running.Unlock()
+	have := s.history.End
+	if pos > s.context {
+		return fmt.Errorf("stretch to %d positions, the context is %d", pos, s.context)
+	}
+	if err := s.reserve(pos); err != nil {
+		return err
+	}
+	if err := s.history.Stretch(pos); err != nil {
+		return err
+	}
+	for l := range s.layers {
+		c := &s.layers[l]
+		for n := min(have, c.slots); n < min(pos, c.slots); n = min(2*n, c.slots) {
+			more := s.headBytes(min(n, c.slots-n))
+			err := s.once(func(k *vk.Commands) {
+				for h := range 2 * s.config.KVHeads {
+					head := h * s.headBytes(c.slots)
+					k.Copy(c.buffer, head+s.headBytes(n), c.buffer, head, more)
+				}
+			})
+			if err != nil {
+				return fmt.Errorf("stretch to %d positions: %w", pos, err)
+			}
+		}
+	}
+	return nil
+}
+
 // markBytes is the size of a mark, [ring][keys and values][KV head][slot][64].
 func (s *state) markBytes() int {
 	n := 0

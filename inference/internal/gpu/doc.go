@@ -69,6 +69,11 @@ type Options struct {
 
 	Profile string // of Device.Profiles; none is the base
 
+	// Watch, unless nil, is told of each dispatch how long the device took for it:
+	// the operation that it belongs to, as graph.Watch names it, and the kernel.
+	// Dispatches then wait for each other, so that a pass takes longer in all.
+	Watch func(section, operation, kernel string, took time.Duration)
+
 	Validate bool                     // let the validation layer watch, for tests
 	Inject   func(point string) error // faults; see vk.Options
 }
@@ -118,3 +123,16 @@ type Heap struct {
 func (d Device) String() string {
 	return fmt.Sprintf("%s (%s, %s)", d.Name, d.Kind, d.Driver)
 }
+
+// Live returns how many objects this process has on devices, and the memory of
+// its buffers in bytes.
+func Live() (objects, bytes int64) { return vk.Live() }
+
+// Peak returns the most memory that its buffers have taken at a time, in bytes.
+func Peak() int64 { return vk.Peak() }
+
+// Work is what this process has had its devices do so far.
+type Work = vk.Work
+
+// Done returns it.
+func Done() Work { return vk.Done() }

@@ -17,11 +17,11 @@ func Free(Device) (int64, error) { return 0, ErrUnsupported }
 // Heaps reports ErrUnsupported.
 func Heaps(Device) ([]Heap, error) { return nil, ErrUnsupported }
 
+// Bandwidth reports ErrUnsupported.
+func Bandwidth(context.Context, Device) (float64, error) { return 0, ErrUnsupported }
+
 // Profiles reports ErrUnsupported.
 func Profiles(Device) ([]string, error) { return nil, ErrUnsupported }
-
-// Live returns zero.
-func Live() (objects, bytes int64) { return 0, 0 }
 
 // Open reports ErrUnsupported.
 func Open(context.Context, Device, *graph.Config, *graph.Weights, Options) (*Backend, error) {

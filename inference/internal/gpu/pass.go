@@ -236,6 +236,7 @@ func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
 	logits := p.logits.Float32s()
 	for _, x := range parts {
 		n := copy(x.Logits, logits[:len(x.Rows)*b.config.Vocab])
+		vk.CountRead(4 * n)
 		logits = logits[n:]
 		x.State.(*state).history.Done(len(x.IDs))
 	}

@@ -20,12 +20,14 @@ type recording struct{ segments []segment }
 // and before the next one may begin: nil for nothing.
 type segment struct {
 	*vk.Commands
-	then func(context.Context) error
+	clock *clock // nil where nobody watches
+	then  func(context.Context) error
 }
 
 func (r *recording) close() {
 	for _, c := range r.segments {
 		c.Close()
+		c.clock.close()
 	}
 	r.segments = nil
 }
@@ -53,6 +55,9 @@ func (r *recording) run(ctx context.Context, patience time.Duration) error {
 		if err := s.Wait(patience); err != nil {
 			return err
 		}
+		if err := s.clock.tell(); err != nil {
+			return err
+		}
 		if s.then != nil && failed == nil {
 			failed = s.then(ctx)
 		}
@@ -71,6 +76,8 @@ type recorder struct {
 	dirty  bool  // something was written since the last barrier
 	err    error
 
+	section, operation string // that is recorded, where somebody watches
+
 	// wrote, where it is set, is called after an operation has been recorded
 	// that writes registers.
 	wrote func(regs ...graph.Reg) error
@@ -80,7 +87,7 @@ type recorder struct {
 func (p *pass) record(key shape) (*recording, error) {
 	o, err := newRecorder(p, key)
 	if err == nil {
-		graph.Forward(o, p.config, p.weights)
+		graph.Forward(o.watched(), p.config, p.weights)
 		err = o.err
 	}
 	if err == nil {
@@ -114,7 +121,7 @@ func (o *recorder) begin() error {
 		return err
 	}
 	c.Barrier() // after the segment before
-	return nil
+	return o.startClock()
 }
 
 func (o *recorder) end() error {
@@ -142,6 +149,7 @@ func dispatch[P any](o *recorder, k *shaders.Kernel, constants []uint32, push P,
 	c.Bind(set)
 	vk.Push(c, push)
 	c.Dispatch(x, y, 1)
+	o.tick(k.Name)
 	o.work += work
 	o.dirty = true
 }

@@ -67,6 +67,15 @@ type State interface {
 	Close() error
 }
 
+// Stretcher is a State that can be made long without computing: for
+// measurements, since what a token costs depends on how many came before it, and
+// not on which.
+type Stretcher interface {
+	// Stretch makes the cache end at pos, by repeating what it holds, which is
+	// at least one position.
+	Stretch(pos int) error
+}
+
 // Check reports what makes a batch unfit for a state of the given context: ids
 // outside the vocabulary, positions outside the context, rows outside the batch.
 // Backends call it first, so they may trust the batch.

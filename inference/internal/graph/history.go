@@ -57,6 +57,19 @@ func (h *History) Begin(pos, n int) error {
 // Done ends a pass: the cache holds its n tokens.
 func (h *History) Done(n int) { h.End += n }
 
+// Stretch says that the cache ends at pos, without a pass. It forgets the marks.
+func (h *History) Stretch(pos int) error {
+	if h.End < 1 || pos < h.End {
+		return fmt.Errorf("stretch a sequence of %d positions to %d", h.End, pos)
+	}
+	h.cut(0)
+	h.End = pos
+	if h.slots > 0 {
+		h.low = max(0, pos-h.slots)
+	}
+	return nil
+}
+
 // cut forgets positions from pos on.
 func (h *History) cut(pos int) {
 	h.End, h.low = pos, min(h.low, pos)

@@ -80,6 +80,16 @@ func (p page) put(v []float32) {
 	}
 }
 
+// copy copies a position to another one.
+func (c *layerCache) copy(to, from int) {
+	for h := range c.heads {
+		dst, i := c.at(to, h)
+		src, j := c.at(from, h)
+		dst.from(i).to(c.dim).copy(src.from(j))
+		dst.from(i + c.half()).to(c.dim).copy(src.from(j + c.half()))
+	}
+}
+
 // keys returns a head's keys from pos on, up to the end of its page or to end,
 // and their number.
 func (c *layerCache) keys(head, pos, end int) (page, int) {

@@ -2,6 +2,7 @@ package ref
 
 import (
 	"context"
+	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/weights"
@@ -40,7 +41,7 @@ func (s *pass) run(ctx context.Context, parts []graph.Part, tap func(graph.Reg, 
 	if err := s.begin(parts); err != nil {
 		return err
 	}
-	graph.Forward(s, s.c, s.w)
+	graph.Forward(s.watched(), s.c, s.w)
 	if s.err != nil {
 		return s.err
 	}
@@ -51,6 +52,17 @@ func (s *pass) run(ctx context.Context, parts []graph.Part, tap func(graph.Reg, 
 		p.State.(*state).history.Done(len(p.IDs))
 	}
 	return nil
+}
+
+// watched returns the pass, or Ops that also tell how long they take.
+func (s *pass) watched() graph.Ops {
+	if s.watch == nil {
+		return s
+	}
+	return graph.Watch(s, s.c, func(section, operation string) func() {
+		start := time.Now()
+		return func() { s.watch(section, operation, s.kernels.Name, time.Since(start)) }
+	})
 }
 
 // begin lays the parts out as rows.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/kernel"
@@ -30,6 +31,10 @@ type Options struct {
 	// KV is the type of the caches, f32 by default: this backend is the oracle.
 	KV graph.KVType
 
+	// Watch, unless nil, is told how long each operation took, as graph.Watch
+	// names it.
+	Watch func(section, operation, kernel string, took time.Duration)
+
 	kernels *kernel.Set // kernel.Best() where it is nil
 }
 
@@ -44,6 +49,7 @@ type Backend struct {
 	pool    *pool
 	kernels *kernel.Set
 	kv      graph.KVType
+	watch   func(section, operation, kernel string, took time.Duration)
 
 	mu   sync.Mutex // one pass at a time
 	pass pass
@@ -57,7 +63,7 @@ func New(c *graph.Config, w *graph.Weights, o Options) *Backend {
 	if o.kernels == nil {
 		o.kernels = kernel.Best()
 	}
-	b := &Backend{c: c, w: w, pool: newPool(o.Threads), kernels: o.kernels, kv: o.KV.Or(graph.KVF32)}
+	b := &Backend{c: c, w: w, pool: newPool(o.Threads), kernels: o.kernels, kv: o.KV.Or(graph.KVF32), watch: o.Watch}
 	b.pass.Backend = b
 	return b
 }

@@ -2,6 +2,7 @@ package ref
 
 import (
 	"context"
+	"fmt"
 
 	"chorale/inference/internal/graph"
 )
@@ -58,6 +59,25 @@ func (s *state) Rewind(pos int) (int, error) {
 		})
 	}
 	return to, nil
+}
+
+// Stretch implements graph.Stretcher.
+func (s *state) Stretch(pos int) error {
+	have := s.history.End
+	if pos > s.context {
+		return fmt.Errorf("stretch to %d positions, the context is %d", pos, s.context)
+	}
+	if err := s.history.Stretch(pos); err != nil {
+		return err
+	}
+	for l := range s.cache.layers {
+		c := &s.cache.layers[l]
+		slots := len(c.pages) * graph.CachePage
+		for p := max(have, pos-slots); p < pos; p++ {
+			c.copy(p, max(0, have-slots)+p%min(have, slots))
+		}
+	}
+	return nil
 }
 
 // eachRing calls f for every layer whose cache is a ring.

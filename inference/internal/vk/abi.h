@@ -25,6 +25,7 @@ enum structure_type {
 	TYPE_SUBMIT_INFO = 4,
 	TYPE_MEMORY_ALLOCATE_INFO = 5,
 	TYPE_FENCE_CREATE_INFO = 8,
+	TYPE_QUERY_POOL_CREATE_INFO = 11,
 	TYPE_BUFFER_CREATE_INFO = 12,
 	TYPE_SHADER_MODULE_CREATE_INFO = 16,
 	TYPE_SHADER_STAGE_CREATE_INFO = 18,
@@ -59,6 +60,7 @@ enum {
 	SHARING_EXCLUSIVE = 0,
 	COMMAND_BUFFER_PRIMARY = 0,
 	BIND_COMPUTE = 1,
+	QUERY_TIMESTAMP = 2,
 	QUEUE_COMPUTE_BIT = 2,
 	STORAGE_BUFFER = 7,
 	SUBGROUP_ARITHMETIC = 4,
@@ -138,6 +140,8 @@ struct device_limits {
 	uint64_t min_texel_buffer_offset_alignment;
 	uint64_t min_uniform_buffer_offset_alignment;
 	uint64_t min_storage_buffer_offset_alignment;
+	uint32_t texels_and_images[22];
+	float timestamp_period;
 	uint8_t rest[256];
 };
 
@@ -229,6 +233,7 @@ struct command_buffer_allocate_info { int32_t type; const void *next; handle poo
 struct command_buffer_begin_info { int32_t type; const void *next; uint32_t flags; const void *inheritance; };
 struct memory_barrier { int32_t type; const void *next; uint32_t source, target; };
 struct buffer_copy { uint64_t source, target, size; };
+struct query_pool_create_info { int32_t type; const void *next; uint32_t flags; int32_t kind; uint32_t count, statistics; };
 struct fence_create_info { int32_t type; const void *next; uint32_t flags; };
 struct submit_info {
 	int32_t type; const void *next; uint32_t waits; const handle *wait; const uint32_t *wait_stages;

@@ -69,10 +69,10 @@ func (d *Device) NewBuffer(size int, place Place) (*Buffer, error) {
 		b.free(d)
 		return nil, err
 	}
-	live.bytes.Add(int64(need))
+	allot(int64(need))
 	d.adopt(&b.object, func() {
 		b.free(d)
-		live.bytes.Add(-int64(need))
+		allot(-int64(need))
 	})
 	return b, nil
 }

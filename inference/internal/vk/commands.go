@@ -25,6 +25,8 @@ type Commands struct {
 	pipeline vulkan.Pipeline
 	pending  bool // submitted, and not seen to end
 	late     bool // pending, and waited for in vain
+
+	dispatches int64 // recorded
 }
 
 // NewCommands makes an empty recording.
@@ -57,7 +59,7 @@ func (c *Commands) Begin() error {
 	if c.pending {
 		return errors.New("vulkan: recording over commands that are running")
 	}
-	c.layout, c.pipeline = nil, nil
+	c.layout, c.pipeline, c.dispatches = nil, nil, 0
 	return check("begin recording", C.vk_begin(raw(c.commands)))
 }
 
@@ -82,6 +84,7 @@ func Push[T any](c *Commands, constants T) {
 // Dispatch runs the bound kernel on x*y*z workgroups.
 func (c *Commands) Dispatch(x, y, z int) {
 	vulkan.CmdDispatch(c.commands, uint32(x), uint32(y), uint32(z))
+	c.dispatches++
 }
 
 // Barrier makes what was written before visible to kernels and copies after.
@@ -103,6 +106,11 @@ func (c *Commands) ToHost() {
 // Copy copies bytes between buffers.
 func (c *Commands) Copy(to *Buffer, toOffset int, from *Buffer, fromOffset, size int) {
 	C.vk_copy(raw(c.commands), raw(from.buffer), raw(to.buffer), C.uint64_t(fromOffset), C.uint64_t(toOffset), C.uint64_t(size))
+}
+
+// Fill sets all of a buffer to a word, over and over.
+func (c *Commands) Fill(b *Buffer, word uint32) {
+	vulkan.CmdFillBuffer(c.commands, b.buffer, 0, vulkan.DeviceSize(vulkan.WholeSize), word)
 }
 
 // End ends the recording.
@@ -133,6 +141,8 @@ func (c *Commands) submit() error {
 		return err
 	}
 	c.pending = true
+	work.submits.Add(1)
+	work.dispatches.Add(c.dispatches)
 	d.running[c] = true
 	return nil
 }

@@ -74,13 +74,6 @@ func (d *Device) note(err error) error {
 	return err
 }
 
-// live counts what is on all devices of the process.
-var live struct{ objects, bytes atomic.Int64 }
-
-// Live returns how many objects this process has on devices, and the memory of
-// its buffers in bytes.
-func Live() (objects, bytes int64) { return live.objects.Load(), live.bytes.Load() }
-
 // adopt makes the device the owner of an object.
 func (d *Device) adopt(o *object, destroy func()) {
 	d.mu.Lock()

@@ -37,6 +37,7 @@ static get_proc proc;
 	X(void, vkDestroyDescriptorPool, (handle, handle, const void *)) \
 	X(result, vkAllocateDescriptorSets, (handle, const struct descriptor_set_allocate_info *, handle *)) \
 	X(void, vkUpdateDescriptorSets, (handle, uint32_t, const struct write_descriptor_set *, uint32_t, const void *)) \
+	X(result, vkCreateQueryPool, (handle, const struct query_pool_create_info *, const void *, handle *)) \
 	X(result, vkCreateFence, (handle, const struct fence_create_info *, const void *, handle *)) \
 	X(result, vkCreateCommandPool, (handle, const struct command_pool_create_info *, const void *, handle *)) \
 	X(void, vkDestroyCommandPool, (handle, handle, const void *)) \
@@ -199,12 +200,15 @@ static void describe_features(handle instance, handle physical, struct extension
 	if (half.float16 && model.model && matrix.matrix) describe_matrices(instance, physical, out);
 }
 
-static int32_t compute_family(handle physical) {
+static int32_t compute_family(handle physical, uint32_t *timestamp_bits) {
 	struct queue_family all[32];
 	uint32_t n = 32;
 	vkGetPhysicalDeviceQueueFamilyProperties(physical, &n, all);
 	for (uint32_t i = 0; i < n; i++)
-		if (all[i].flags & QUEUE_COMPUTE_BIT && all[i].count) return (int32_t)i;
+		if (all[i].flags & QUEUE_COMPUTE_BIT && all[i].count) {
+			*timestamp_bits = all[i].timestamp_bits;
+			return (int32_t)i;
+		}
 	return -1;
 }
 
@@ -238,7 +242,8 @@ void vk_describe(handle instance, handle physical, struct vk_description *out) {
 	memcpy(out->max_groups, l->max_compute_work_group_count, sizeof out->max_groups);
 	out->max_invocations = l->max_compute_work_group_invocations;
 	out->storage_alignment = l->min_storage_buffer_offset_alignment;
-	out->family = compute_family(physical);
+	out->family = compute_family(physical, &out->timestamp_bits);
+	out->timestamp_period = l->timestamp_period;
 	out->portability_subset = extensions && listed(extensions, n, "VK_KHR_portability_subset");
 	free(extensions);
 }
@@ -342,6 +347,11 @@ result vk_create_set(handle device, handle set_layout, const handle *buffers,
 	}
 	vkUpdateDescriptorSets(device, n, write, 0, NULL);
 	return SUCCESS;
+}
+
+result vk_create_timestamps(handle device, uint32_t n, handle *pool) {
+	const struct query_pool_create_info create = {.type = TYPE_QUERY_POOL_CREATE_INFO, .kind = QUERY_TIMESTAMP, .count = n};
+	return vkCreateQueryPool(device, &create, NULL, pool);
 }
 
 result vk_create_fence(handle device, handle *fence) {

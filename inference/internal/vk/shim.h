@@ -34,6 +34,8 @@ struct vk_description {
 	uint32_t max_shared, max_groups[3], max_invocations;
 	uint64_t storage_alignment;
 	int32_t family; // of the first queue family that computes, or -1
+	uint32_t timestamp_bits; // that count, of that family; 0: it has none
+	float timestamp_period;  // nanoseconds per tick
 	uint32_t types, heaps;
 	struct vk_memory_type type[32];
 	struct vk_heap heap[16];
@@ -67,6 +69,7 @@ result vk_create_pipeline(handle device, handle layout, const uint32_t *code, si
 result vk_create_set(handle device, handle set_layout, const handle *buffers,
 	const uint64_t *offsets, const uint64_t *sizes, uint32_t n, handle *pool, handle *set);
 
+result vk_create_timestamps(handle device, uint32_t n, handle *pool);
 result vk_create_fence(handle device, handle *fence);
 result vk_create_commands(handle device, uint32_t family, handle *pool, handle *commands);
 result vk_begin(handle commands);

@@ -1,0 +1,269 @@
+package speed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"chorale/inference"
+	"chorale/inference/internal/gpu"
+)
+
+// stamp is a moment, by the clock and by what the process and its devices have
+// done.
+type stamp struct {
+	wall time.Time
+	cpu  time.Duration
+	work gpu.Work
+}
+
+func now() stamp { return stamp{time.Now(), CPUTime(), gpu.Done()} }
+
+// since returns the time and the work since an earlier moment.
+func (s stamp) since(t stamp) (wall, cpu float64, work gpu.Work) {
+	return s.wall.Sub(t.wall).Seconds(), (s.cpu - t.cpu).Seconds(), gpu.Work{
+		Submits: s.work.Submits - t.work.Submits, Dispatches: s.work.Dispatches - t.work.Dispatches, Read: s.work.Read - t.work.Read}
+}
+
+// perCPU is a rate per CPU second; 0 where CPU time is not known.
+func perCPU(tokens int, cpu float64) float64 {
+	if cpu <= 0 {
+		return 0
+	}
+	return float64(tokens) / cpu
+}
+
+// first runs a prompt up to its first token.
+func first(ctx context.Context, s *inference.Session, prompt []uint32) error {
+	for _, err := range s.Generate(ctx, prompt, nil, nil) {
+		return err
+	}
+	return errors.New("the model said nothing")
+}
+
+// start measures the first pass and the second one.
+func (r *run) start(ctx context.Context) error {
+	r.o.Progress("the first token")
+	s, err := r.session()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, took := range []*float64{&r.result.Start.First, &r.result.Start.Second} {
+		begin := time.Now()
+		if err := first(ctx, s, r.prompt(1)); err != nil {
+			return err
+		}
+		*took = time.Since(begin).Seconds()
+	}
+	return nil
+}
+
+// prefill measures prompts of n tokens, after one that is not counted.
+func (r *run) prefill(ctx context.Context, n int) error {
+	s, err := r.session()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p := Prefill{Tokens: n}
+	if p.Reads, p.Products, err = r.prefillCost(n); err != nil {
+		return err
+	}
+	var seconds, rate, cpuRate []float64
+	for rep := range r.o.Reps + 1 {
+		r.o.Progress(fmt.Sprintf("prefill of %d tokens, %d of %d", n, rep, r.o.Reps))
+		begin := now()
+		if err := first(ctx, s, r.prompt(n)); err != nil {
+			return err
+		}
+		wall, cpu, work := now().since(begin)
+		if rep == 0 {
+			continue
+		}
+		seconds, rate, cpuRate = append(seconds, wall), append(rate, float64(n)/wall), append(cpuRate, perCPU(n, cpu))
+		p.Dispatches, p.Submits = float64(work.Dispatches), float64(work.Submits)
+	}
+	p.Seconds, p.Rate, p.PerCPU = SpreadOf(seconds), SpreadOf(rate), SpreadOf(cpuRate)
+	r.result.Prefill = append(r.result.Prefill, p)
+	return nil
+}
+
+// chunk is how the cost of a long prompt is reckoned: the weights once for each
+// pass of so many tokens.
+const chunk = 512
+
+func (r *run) prefillCost(n int) (reads, products int64, err error) {
+	for pos := 0; pos < n; pos += chunk {
+		tokens, rows := min(chunk, n-pos), 0
+		if pos+tokens == n {
+			rows = 1
+		}
+		steps, err := r.m.Steps(tokens, pos, rows)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, s := range steps {
+			reads, products = reads+s.Reads, products+s.Products
+		}
+	}
+	return reads, products, nil
+}
+
+// decodeReads is what a pass reads in which each of n sessions has a token.
+func (r *run) decodeReads(depth, n int) (reads int64, err error) {
+	together, err := r.m.Steps(n, 0, n)
+	if err != nil {
+		return 0, err
+	}
+	alone, err := r.m.Steps(1, depth, 1)
+	if err != nil {
+		return 0, err
+	}
+	for i, s := range together {
+		if s.Name == "attend" || s.Name == "attend, sliding" {
+			reads += int64(n) * alone[i].Reads
+		} else {
+			reads += s.Reads
+		}
+	}
+	return reads, nil
+}
+
+// shortest is how many tokens a session has at least before it is stretched.
+const shortest = 64
+
+// deep makes a session that has so many tokens.
+func (r *run) deep(ctx context.Context, depth int) (*inference.Session, error) {
+	s, err := r.session()
+	if err != nil {
+		return nil, err
+	}
+	if depth > 0 {
+		if err = first(ctx, s, r.prompt(min(depth, shortest))); err == nil && depth > shortest {
+			err = s.Stretch(depth)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// decode measures n sessions at a depth. Each repetition goes on where the one
+// before ended.
+func (r *run) decode(ctx context.Context, depth, n int) error {
+	what := fmt.Sprintf("decode at %d", depth)
+	if n > 1 {
+		what += fmt.Sprintf(" in %d sessions", n)
+	}
+	r.o.Progress(what)
+	all := make([]*inference.Session, n)
+	defer func() {
+		for _, s := range all {
+			if s != nil {
+				s.Close()
+			}
+		}
+	}()
+	for i := range all {
+		var err error
+		if all[i], err = r.deep(ctx, depth); err != nil {
+			return err
+		}
+	}
+	d := Decode{Depth: depth, Sessions: n}
+	var err error
+	if d.Reads, err = r.decodeReads(depth, n); err != nil {
+		return err
+	}
+	var rate, cpuRate []float64
+	for rep := range r.o.Reps {
+		r.o.Progress(fmt.Sprintf("%s, %d of %d", what, rep+1, r.o.Reps))
+		from, to, err := r.together(ctx, all, depth)
+		if err != nil {
+			return err
+		}
+		wall, cpu, work := to.since(from)
+		tokens := n * r.o.Decode
+		rate, cpuRate = append(rate, float64(tokens)/wall), append(cpuRate, perCPU(tokens, cpu))
+		d.Dispatches, d.Submits, d.Read = float64(work.Dispatches)/float64(tokens), float64(work.Submits)/float64(tokens), float64(work.Read)/float64(tokens)
+	}
+	d.Rate, d.PerCPU = SpreadOf(rate), SpreadOf(cpuRate)
+	passes := d.Rate.Median / float64(n)
+	if r.result.TimedCPU && d.PerCPU.Median > 0 { // as if the machine did nothing else
+		passes = d.PerCPU.Median / float64(n) * float64(r.result.Threads)
+	}
+	d.Speed = passes * float64(d.Reads)
+	if r.result.Bandwidth > 0 {
+		d.Share = d.Speed / r.result.Bandwidth
+	}
+	r.result.Decode = append(r.result.Decode, d)
+	return nil
+}
+
+// together has sessions decode at the same time, and returns when the first token
+// of each was there, and when all had the others. Each goes on at depth.
+func (r *run) together(ctx context.Context, all []*inference.Session, depth int) (from, to stamp, err error) {
+	var ready, finished sync.WaitGroup
+	begin := make(chan struct{})
+	errs := make([]error, len(all))
+	ready.Add(len(all))
+	for i, s := range all {
+		prompt := append(s.Tokens()[:min(depth, len(s.Tokens())):depth], r.prompt(1)...)
+		finished.Go(func() {
+			started, tokens := sync.OnceFunc(ready.Done), 0
+			defer started() // also where nothing came
+			for _, err := range s.Generate(ctx, prompt, nil, nil) {
+				started()
+				<-begin
+				if errs[i] = err; err != nil || tokens == r.o.Decode {
+					return
+				}
+				tokens++
+			}
+		})
+	}
+	ready.Wait()
+	from = now()
+	close(begin)
+	finished.Wait()
+	return from, now(), errors.Join(errs...)
+}
+
+// turn measures what follows a tool's result.
+func (r *run) turn(ctx context.Context) error {
+	if r.o.Turn == 0 {
+		return nil
+	}
+	before := shortest
+	if n := len(r.o.Prefill); n > 0 {
+		before = r.o.Prefill[n-1]
+	}
+	s, err := r.session()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	conversation := r.prompt(before)
+	if err := first(ctx, s, conversation); err != nil {
+		return err
+	}
+	t := &Turn{Before: before, New: r.o.Turn}
+	var seconds []float64
+	for rep := range r.o.Reps {
+		r.o.Progress(fmt.Sprintf("a tool's result of %d tokens, %d of %d", r.o.Turn, rep+1, r.o.Reps))
+		conversation = append(conversation, r.prompt(r.o.Turn)...)
+		stats, begin := s.Stats(), time.Now()
+		if err := first(ctx, s, conversation); err != nil {
+			return err
+		}
+		seconds = append(seconds, time.Since(begin).Seconds())
+		t.Reused, t.Prefilled = s.Stats().Reused-stats.Reused, s.Stats().Prefilled-stats.Prefilled
+	}
+	t.Seconds = SpreadOf(seconds)
+	r.result.Turn = t
+	return nil
+}

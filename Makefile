@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt bench-harmony build setup setup-test shaders clean
+.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt soak bench-harmony build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -60,8 +60,8 @@ fuzz: ## the properties of Harmony's codec and grammar on random input, one core
 corrupt: ## damage small checkpoints in every format 120,000 times
 	AGENT_CORRUPTIONS=120000 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run TestCorrupted ./inference
 
-soak: ## five million tokens on the CPU and a quarter of a million on lavapipe, under GC storms; every way to fail
-	AGENT_SOAK=5000000 $(GO) test -buildvcs=false -timeout 120m -v -run 'TestSoak|TestRecovery' ./inference
+soak: ## five million tokens on the CPU and as many on lavapipe, under GC storms; every way to fail
+	AGENT_SOAK=5000000 $(GO) test -buildvcs=false -timeout 240m -v -run 'TestSoak|TestRecovery' ./inference
 
 test-python-full: setup-test ## the sandbox's tests on the full interpreter: fetches 98 MB, compiles for a minute
 	@bin/agent setup python

@@ -83,10 +83,19 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 			}
 			constants := []uint32{uint32(local), uint32(rows), uint32(tile), uint32(p.format)}
 			dispatch(o, o.profile.linear, constants, push, ceil(p.count, outputs), ceil(count, tile),
-				int64(count)*int64(p.count)*int64(m.width), from.part(lo, count), p.data, bias, to.part(lo, count))
+				int64(count)*int64(p.count)*int64(m.width), o.bound(from, lo, count), p.data, bias, o.bound(to, lo, count))
 		}
 	}
 	o.done(dst)
+}
+
+// bound is what is bound of a register for n rows from one on: all of it where
+// that may be, so that batches of any size share a descriptor set.
+func (o *recorder) bound(r register, row, n int) vk.Range {
+	if row == 0 && r.Size <= o.profile.window {
+		return r.Range
+	}
+	return r.part(row, n)
 }
 
 // mostRows is how many rows of a register the device can bind at once, whole

@@ -33,6 +33,7 @@ setup: build
 setup-test: build
 	@scripts/system.sh test
 	@scripts/mcp-tests.sh
+	@scripts/shader-tools.sh
 	@bin/agent setup python --runtime basic
 
 check: ## formatting, vet, and the builds that CI does not run
@@ -71,6 +72,7 @@ bench-harmony: ## the codec beside its peers, built from their packages; rewrite
 	$(GO) run -buildvcs=false ./internal/bench/harmony
 
 shaders: ## recompile the SPIR-V (needs the pinned glslc)
+	@scripts/shader-tools.sh
 	$(GO) generate ./shaders
 
 clean:

@@ -32,28 +32,41 @@ var written = map[graph.Reg]string{
 	graph.LastN: "last RMSNorm", graph.Logits: "logits",
 }
 
+// DeviceReport is what became of all of them.
+type DeviceReport struct {
+	Device string       `json:"device"`
+	Passed bool         `json:"passed"`
+	Tests  []DeviceTest `json:"tests"`
+	NotRun []string     `json:"not_run"` // profiles that the device lacks the features for
+}
+
 // TestDevice runs every operation of a small model in every kernel profile of a
 // GPU, one token at a time and many, and compares all that is written with the
 // CPU's plain kernels. It takes seconds. The error says that the device is not
 // there, or broke.
-func TestDevice(ctx context.Context, name string) (string, []DeviceTest, error) {
+func TestDevice(ctx context.Context, name string) (*DeviceReport, error) {
 	d, err := pick(name)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	profiles, err := gpu.Profiles(d)
 	if err != nil {
-		return d.String(), nil, err
+		return nil, err
 	}
-	var tests []DeviceTest
-	for _, profile := range profiles {
+	r := &DeviceReport{Device: d.String(), Passed: true}
+	for _, profile := range gpu.AllProfiles {
+		if !slices.Contains(profiles, profile) {
+			r.NotRun = append(r.NotRun, profile)
+			continue
+		}
 		rows, err := testProfile(ctx, d, profile)
 		if err != nil {
-			return d.String(), tests, fmt.Errorf("profile %s: %w", profile, err)
+			return nil, fmt.Errorf("profile %s: %w", profile, err)
 		}
-		tests = append(tests, rows...)
+		r.Tests = append(r.Tests, rows...)
+		r.Passed = r.Passed && !slices.ContainsFunc(rows, func(t DeviceTest) bool { return !t.Passed })
 	}
-	return d.String(), tests, nil
+	return r, nil
 }
 
 // testModel has something of everything, and sizes that no workgroup divides.

@@ -3,7 +3,7 @@
 #
 #   scripts/system.sh run    what `agent run` needs: a Vulkan loader and driver,
 #                            and pip, which knows where Python packages live
-#   scripts/system.sh test   also the validation layer, the SPIR-V tools,
+#   scripts/system.sh test   also the validation layer, the shader compiler,
 #                            Chromium (which carries the SwiftShader driver), and
 #                            Node for the MCP servers that tests talk to
 #
@@ -44,7 +44,6 @@ have uv || python3 -m pip --version >/dev/null 2>&1 || need python3-pip
 if [ "$goal" = test ]; then
 	have_file /usr/share/vulkan/icd.d/lvp_icd*.json || need mesa-vulkan-drivers
 	have_file /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json || need vulkan-validationlayers
-	have spirv-val || need spirv-tools
 	have glslc || need glslc
 	have chromium || need chromium
 	have node || need nodejs
@@ -60,7 +59,7 @@ Install their counterparts, for example:
   Fedora:  sudo dnf install vulkan-loader mesa-vulkan-drivers python3-pip
   Arch:    sudo pacman -S vulkan-icd-loader vulkan-swrast python-pip
   macOS:   brew install molten-vk vulkan-loader python
-  (for the tests also the Vulkan validation layers, spirv-tools, Chromium, Node and npm)
+  (for the tests also the Vulkan validation layers, Chromium, Node and npm)
 Without a Vulkan driver everything still runs, on the CPU backend.
 EOF
 	give_up

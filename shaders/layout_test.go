@@ -17,13 +17,14 @@ func TestLayout(t *testing.T) {
 		&Embed: EmbedPush{}, &Norm: NormPush{}, &Linear: LinearPush{}, &Rope: RopePush{}, &Attend: AttendPush{},
 		&TopK: TopKPush{}, &Group: GroupPush{}, &ExpertUp: ExpertUpPush{}, &ExpertDown: ExpertDownPush{},
 		&Combine: CombinePush{}, &Pick: PickPush{},
+		&MatrixLinear: LinearPush{}, &MatrixExpertUp: ExpertUpPush{}, &MatrixExpertDown: ExpertDownPush{},
 	}
 	for _, k := range All {
 		m := parse(t, k)
 		name, variant, _ := strings.Cut(k.Name, ".")
 		var push reflect.Type
 		for base, p := range pushes {
-			if base.Name == name {
+			if kernel, _, _ := strings.Cut(base.Name, "."); kernel == name {
 				push = reflect.TypeOf(p)
 			}
 		}

@@ -8,8 +8,9 @@
 // layout are in the comment that its source begins with.
 //
 // The SPIR-V is committed, so that neither a build nor a user needs a shader
-// compiler. After a change to a source run go generate ./shaders, which needs
-// the pinned glslc. A test holds spv/MANIFEST against the sources.
+// compiler. After a change to a source run make shaders, which needs the pinned
+// glslc and fetches a newer compiler for cooperative matrices. A test holds
+// spv/MANIFEST against the sources.
 package shaders
 
 import (
@@ -36,7 +37,9 @@ type Kernel struct {
 // Variants are the ways to compile a kernel beyond the base, by the part of its
 // name behind the dot: what the preprocessor is told, and the capabilities of
 // SPIR-V that the device must have (61 and 63 are subgroups and sums over them,
-// 9 is f16, 6018 and 6019 are dot products of packed bytes).
+// 9 is f16, 6018 and 6019 are dot products of packed bytes, 6022 is cooperative
+// matrices, 5345 the memory model that they need). Those without COOPERATIVE of
+// the kernels matrix_*.comp are for tests alone (matrix.glsl).
 var Variants = map[string]struct {
 	Defines      []string
 	Capabilities []uint32
@@ -45,11 +48,15 @@ var Variants = map[string]struct {
 	"subgroup": {[]string{"-DSUBGROUP"}, []uint32{61, 63}},
 	"half":     {[]string{"-DSUBGROUP", "-DHALF"}, []uint32{61, 63, 9}},
 	"dot":      {[]string{"-DSUBGROUP", "-DDOT"}, []uint32{61, 63, 6018, 6019}},
+
+	"cooperative": {[]string{"-DCOOPERATIVE"}, []uint32{9, 61, 5345, 6022}},
+	"emulated":    {nil, []uint32{9, 61}},
 }
 
 // All lists the kernels.
 var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick,
-	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot}
+	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot,
+	&MatrixLinear, &MatrixExpertUp, &MatrixExpertDown}
 
 // Digest is one hash of all kernels as compiled.
 func Digest() string {
@@ -82,6 +89,11 @@ var (
 	ExpertDownHalf     = Kernel{"expert_down.half", expertDownHalfSPV, 6, 16, ExpertDown.Constants}
 	ExpertUpDot        = Kernel{"expert_up.dot", expertUpDotSPV, 7, 28, ExpertUp.Constants}
 	ExpertDownDot      = Kernel{"expert_down.dot", expertDownDotSPV, 6, 16, ExpertDown.Constants}
+
+	// The products on matrix units, for batches.
+	MatrixLinear     = Kernel{"matrix_linear.cooperative", matrixLinearSPV, 4, 28, []string{"SUBGROUPS", "DOWN", "ACROSS", "FORMAT"}}
+	MatrixExpertUp   = Kernel{"matrix_expert_up.cooperative", matrixExpertUpSPV, 7, 28, MatrixLinear.Constants[:3]}
+	MatrixExpertDown = Kernel{"matrix_expert_down.cooperative", matrixExpertDownSPV, 6, 16, MatrixLinear.Constants[:3]}
 
 	Combine = Kernel{"combine", combineSPV, 4, 12, nil}
 	Pick    = Kernel{"pick", pickSPV, 3, 4, nil}
@@ -124,4 +136,10 @@ var (
 	expertDownHalfSPV []byte
 	//go:embed spv/expert_down.dot.spv
 	expertDownDotSPV []byte
+	//go:embed spv/matrix_linear.cooperative.spv
+	matrixLinearSPV []byte
+	//go:embed spv/matrix_expert_up.cooperative.spv
+	matrixExpertUpSPV []byte
+	//go:embed spv/matrix_expert_down.cooperative.spv
+	matrixExpertDownSPV []byte
 )

@@ -211,7 +211,7 @@ func (b *Backend) Chunk() int { return b.chunk }
 // count: they are made for the rows that are wanted.
 func (b *Backend) largestChunk() int {
 	n := graph.MaxChunk
-	for n > 1 && uint64(newWorkspace(b.config, n, b.profile.tile).widest) > b.device.MaxBuffer {
+	for n > 1 && uint64(newWorkspace(b.config, n, b.profile.tileOf(b.config, n)).widest) > b.device.MaxBuffer {
 		n /= 2
 	}
 	return n

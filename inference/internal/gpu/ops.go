@@ -58,14 +58,7 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 		o.done(dst)
 		return
 	}
-	rows, tile := o.profile.rows1, 1
-	if n > 1 {
-		rows = o.profile.rowsN
-		for tile < min(n, o.profile.tile) {
-			tile *= 2
-		}
-	}
-	local, outputs := o.profile.group(rows)
+	cut := o.profile.cutLinear(dst, n)
 	from, to := o.register(src), o.register(dst)
 	push := shaders.LinearPush{Width: uint32(m.width), Stride: uint32(to.stride), Add: add}
 	bias := m.bias
@@ -81,8 +74,7 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 			if bias.Buffer == nil {
 				bias = p.data // not read
 			}
-			constants := []uint32{uint32(local), uint32(rows), uint32(tile), uint32(p.format)}
-			dispatch(o, o.profile.linear, constants, push, ceil(p.count, outputs), ceil(count, tile),
+			dispatch(o, cut.kernel, append(cut.constants, uint32(p.format)), push, ceil(p.count, cut.outputs), ceil(count, cut.tile),
 				int64(count)*int64(p.count)*int64(m.width), o.bound(from, lo, count), p.data, bias, o.bound(to, lo, count))
 		}
 	}
@@ -226,7 +218,7 @@ func (o *recorder) Experts(up, down *graph.Affine) {
 	experts, tokens, n, tile := o.register(graph.Choice).Range, o.register(graph.Choice).Range, c.TopK, 1
 	if o.tokens > 1 {
 		combine.Grouped = 1
-		tile = tileOf(c, o.tokens, o.profile.tile)
+		tile = o.profile.tileOf(c, o.tokens)
 		n = tiles(c, o.tokens, tile)
 		experts, tokens = o.in(o.tiles), o.in(o.slotTokens)
 		group := shaders.GroupPush{Choices: uint32(o.tokens * c.TopK), Top: uint32(c.TopK), Tiles: uint32(n)}
@@ -246,19 +238,14 @@ func (o *recorder) Experts(up, down *graph.Affine) {
 
 // up records the first matrix on the given tiles.
 func (o *recorder) up(a *graph.Affine, experts, tokens vk.Range, n, tile int) {
-	m, rows := o.model.matrices[a.W], o.profile.up1
+	m, cut := o.model.matrices[a.W], o.profile.cutUp(tile)
 	push := shaders.ExpertUpPush{Rows: uint32(m.rows), Width: uint32(m.width), Limit: o.config.Limit, Alpha: graph.Alpha}
 	if o.tokens > 1 {
 		push.Grouped = 1
 	}
-	if tile > 1 {
-		rows = o.profile.upN
-	}
-	local, outputs := o.profile.group(rows)
-	constants := []uint32{uint32(local), uint32(rows), uint32(tile)}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
-		dispatch(o, o.profile.up, constants, push, ceil(m.rows, outputs), n, o.expertWork(m),
+		dispatch(o, cut.kernel, cut.constants, push, ceil(m.rows, cut.outputs), n, o.expertWork(m),
 			o.register(graph.Norm).Range, p.data, p.scales, m.bias, experts, tokens, o.in(o.inner))
 	}
 	o.barrier()
@@ -266,16 +253,11 @@ func (o *recorder) up(a *graph.Affine, experts, tokens vk.Range, n, tile int) {
 
 // down records the second matrix.
 func (o *recorder) down(a *graph.Affine, experts vk.Range, n, tile int) {
-	m, rows := o.model.matrices[a.W], o.profile.down1
+	m, cut := o.model.matrices[a.W], o.profile.cutDown(tile)
 	push := shaders.ExpertDownPush{Rows: uint32(m.rows), Width: uint32(m.width)}
-	if tile > 1 {
-		rows = o.profile.downN
-	}
-	local, outputs := o.profile.group(rows)
-	constants := []uint32{uint32(local), uint32(rows), uint32(tile)}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
-		dispatch(o, o.profile.down, constants, push, ceil(m.rows, outputs), n, o.expertWork(m),
+		dispatch(o, cut.kernel, cut.constants, push, ceil(m.rows, cut.outputs), n, o.expertWork(m),
 			o.in(o.inner), p.data, p.scales, m.bias, experts, o.in(o.outer))
 	}
 	o.barrier()

@@ -49,7 +49,7 @@ type share struct {
 const keep = 64
 
 func newPass(b *Backend) (*pass, error) {
-	p := &pass{Backend: b, workspace: newWorkspace(b.config, b.chunk, b.profile.tile), sets: map[binding]*vk.Set{}, recorded: map[shape]*recording{}}
+	p := &pass{Backend: b, workspace: newWorkspace(b.config, b.chunk, b.profile.tileOf(b.config, b.chunk)), sets: map[binding]*vk.Set{}, recorded: map[shape]*recording{}}
 	var batch workspace
 	p.inputs = newInputs(&batch, b.chunk)
 	var err error

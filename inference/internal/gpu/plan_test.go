@@ -29,7 +29,7 @@ func TestHeavyPlannedMemory(t *testing.T) {
 	for _, limit := range []int64{1e9, 110e6, 90e6} {
 		r := plan.Request{
 			Config: c, Weights: plan.Measure(w), Context: context, Sessions: 2, KV: graph.KVF16,
-			Device: &plan.Device{Name: "lavapipe", Limit: limit, Work: PassBytes(c)},
+			Device: &plan.Device{Name: "lavapipe", Limit: limit, Work: PassBytes(c, Base)},
 			Host:   plan.Host{Work: CrossingBytes(c)},
 		}
 		p, err := plan.New(r)

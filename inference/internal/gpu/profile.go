@@ -45,6 +45,7 @@ type products struct {
 	name             string
 	linear, up, down *shaders.Kernel
 	lanes            int // invocations that share an output, a subgroup; 0 is one
+	matrices         *matrices
 }
 
 // base is what every device runs.
@@ -56,18 +57,31 @@ func profilesOf(d *vk.Description) []products {
 	if !f.SubgroupArithmetic || f.Subgroup < 1 || f.Subgroup > d.MaxInvocations {
 		return all
 	}
-	all = append(all, products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, f.Subgroup})
+	all = append(all, subgroupProducts(f.Subgroup))
 	if f.Float16 {
-		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup})
+		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup, nil})
 	}
 	if f.DotAccelerated { // emulated, it is slower than the others, and takes SwiftShader minutes to compile
 		all = append(all, dotProducts(f.Subgroup))
 	}
+	if m := matricesOf(d); m != nil {
+		all = append(all, matrixProducts(m))
+	}
 	return all
 }
 
+func subgroupProducts(lanes int) products {
+	return products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, lanes, nil}
+}
+
 func dotProducts(lanes int) products {
-	return products{Dot, &shaders.LinearSubgroup, &shaders.ExpertUpDot, &shaders.ExpertDownDot, lanes}
+	return products{Dot, &shaders.LinearSubgroup, &shaders.ExpertUpDot, &shaders.ExpertDownDot, lanes, nil}
+}
+
+func matrixProducts(m *matrices) products {
+	p := subgroupProducts(m.lanes)
+	p.name, p.matrices = Matrix, m
+	return p
 }
 
 // use chooses the products of a device by their name; none is the base.

@@ -4,13 +4,16 @@ package gpu
 
 import (
 	"math"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"chorale/inference/internal/drivers"
 	"chorale/inference/internal/golden"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
+	"chorale/shaders"
 )
 
 // TestProfiles compares every register after every operation with the plain Go
@@ -26,18 +29,51 @@ func TestProfiles(t *testing.T) {
 			if driver.Name == drivers.Lavapipe.Name {
 				all = append(all, dotProducts(d.Features.Subgroup)) // emulated
 			}
-			for _, name := range []string{Base, Subgroup, Half, Dot} {
+			for _, name := range AllProfiles {
 				i := slices.IndexFunc(all, func(p products) bool { return p.name == name })
 				if i < 0 {
 					t.Logf("%s was not run: %s lacks its features or emulates them", name, d.Name)
 					continue
 				}
 				ran++
-				t.Run(name, func(t *testing.T) { compareProfile(t, all[i], c, w) })
+				t.Run(name, func(t *testing.T) { compareProfile(t, c, w, name, func(p *profile) { p.products = all[i] }) })
 			}
 			t.Logf("%d profiles ran", ran)
 		})
 	}
+}
+
+// TestMatrices runs the kernels of matrix units with their fragments computed by
+// hand: what differs on a device that has such units is the multiplication of two
+// fragments alone. Lavapipe has f16, SwiftShader has not.
+func TestMatrices(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	d := description(t)
+	kernels := matrixProducts(&matrices{
+		emulated(t, &shaders.MatrixLinear), emulated(t, &shaders.MatrixExpertUp), emulated(t, &shaders.MatrixExpertDown), d.Features.Subgroup})
+	for _, shape := range []string{"tails", "plain", "128 experts"} {
+		t.Run(shape, func(t *testing.T) {
+			c, w := golden.Synth(t, shapes[shape])
+			compareProfile(t, c, w, Matrix, func(p *profile) {
+				p.products = kernels
+				if shape == "plain" {
+					p.window = 2 * c.Width * c.Hidden // a few experts
+				}
+			})
+		})
+	}
+}
+
+// emulated returns a kernel without cooperative matrices.
+func emulated(t *testing.T, k *shaders.Kernel) *shaders.Kernel {
+	t.Helper()
+	twin := *k
+	twin.Name = strings.TrimSuffix(k.Name, "cooperative") + "emulated"
+	var err error
+	if twin.SPIRV, err = os.ReadFile("../../../shaders/spv/" + twin.Name + ".spv"); err != nil {
+		t.Fatal(err)
+	}
+	return &twin
 }
 
 func description(t *testing.T) vk.Description {
@@ -54,17 +90,17 @@ func description(t *testing.T) vk.Description {
 	return all[0]
 }
 
-func compareProfile(t *testing.T, kernels products, c *graph.Config, w *graph.Weights) {
+func compareProfile(t *testing.T, c *graph.Config, w *graph.Weights, name string, adjust func(*profile)) {
 	t.Helper()
-	s, want := beside(t, c, w, func(p *profile) { p.products = kernels })
-	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 40}, {44, 1}} {
+	s, want := beside(t, c, w, adjust)
+	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 40}, {44, 1}, {45, 17}} {
 		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
 		for i := range x.n {
 			batch.IDs = append(batch.IDs, uint32((x.pos+i)*37%c.Vocab))
 		}
 		got, wanted := trace(t, s, batch), trace(t, want, batch)
 		for i, r := range wanted {
-			if e := relative(got[i].values, r.values); !(e <= Tolerances[kernels.name]) {
+			if e := relative(got[i].values, r.values); !(e <= Tolerances[name]) {
 				t.Errorf("%d tokens at %d: write %d, register %d: off by %.2g of its size", x.n, x.pos, i, r.reg, e)
 			}
 		}

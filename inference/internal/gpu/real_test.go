@@ -84,7 +84,7 @@ func compareReal(t *testing.T, spec string, adjust func(*profile)) {
 	}
 	t.Logf("%s: %d registers compared", spec, registers)
 	r := plan.Request{Config: c, Weights: plan.Measure(w), Context: 150, Sessions: 1, KV: b.kv,
-		Device: &plan.Device{Name: "lavapipe", Limit: 1 << 40, Work: PassBytes(c)}}
+		Device: &plan.Device{Name: "lavapipe", Limit: 1 << 40, Work: PassBytes(c, Base)}}
 	p, err := plan.New(r)
 	if err != nil {
 		t.Fatal(err)

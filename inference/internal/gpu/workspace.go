@@ -6,6 +6,9 @@ const (
 	align   = 256      // of every range: no device asks for more
 	staging = 16 << 20 // bytes of weights copied at a time
 	tile    = 8        // slots that share a look at an expert's weights, at most
+
+	fragment   = 16 // numbers on a side of what matrix units multiply at once
+	matrixTile = 32 // as tile, on them
 )
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -30,8 +33,9 @@ type workspace struct {
 	size, widest int
 }
 
-// newWorkspace lays the registers out. most is the most slots of a tile.
-func newWorkspace(c *graph.Config, chunk, most int) workspace {
+// newWorkspace lays the registers out. A pass of chunk tokens has tiles of that
+// many slots.
+func newWorkspace(c *graph.Config, chunk, tile int) workspace {
 	var w workspace
 	qkv := w.words(chunk * (c.QWidth() + 2*c.KVWidth()))
 	for r := range graph.Reg(graph.NumRegs) {
@@ -46,7 +50,6 @@ func newWorkspace(c *graph.Config, chunk, most int) workspace {
 	choices := chunk * c.TopK
 	slots := choices
 	if chunk > 1 {
-		tile := tileOf(c, chunk, most)
 		slots = tiles(c, chunk, tile) * tile
 	}
 	w.tiles, w.slotTokens, w.slotOf = w.words(2*choices), w.words(slots), w.words(choices)
@@ -64,11 +67,15 @@ func (w *workspace) words(n int) span {
 }
 
 // tileOf is how many slots share a look at an expert's weights in a pass over n
-// tokens: more than its share of the choices would only be padding. It is a
-// power of two, at most the given one.
-func tileOf(c *graph.Config, n, most int) int {
-	tile := 1
-	for tile < most && tile*c.Experts < 2*n*c.TopK {
+// tokens, at most so many: more than its share of the choices would only be padding.
+// It is a power of two. On matrix units it is whole fragments of them, where a
+// fragment's share is filled on average.
+func tileOf(c *graph.Config, n, most int, matrices bool) int {
+	tile, share := 1, 2*n*c.TopK
+	if matrices && n >= fragment {
+		tile, most, share = fragment, matrixTile, n*c.TopK
+	}
+	for tile < most && tile*c.Experts < share {
 		tile *= 2
 	}
 	return min(tile, most)
@@ -82,8 +89,10 @@ func tiles(c *graph.Config, n, tile int) int {
 }
 
 // PassBytes returns the device memory that a backend takes beside the weights
-// and the caches: registers for a full chunk, and logits on the host's side.
-func PassBytes(c *graph.Config) int64 {
+// and the caches in a kernel profile: registers for a full chunk, and logits on the
+// host's side.
+func PassBytes(c *graph.Config, profile string) int64 {
+	tile := tileOf(c, graph.MaxChunk, tile, profile == Matrix)
 	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(graph.MaxParts)*int64(c.Vocab)
 }
 

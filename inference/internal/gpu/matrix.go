@@ -1,0 +1,103 @@
+//go:build cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"slices"
+
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/vk"
+	"chorale/shaders"
+)
+
+// matrices are the products of batches on a device's matrix units; a few tokens
+// are left to the other kernels of their profile.
+type matrices struct {
+	linear, up, down *shaders.Kernel
+	lanes            int // invocations of a subgroup
+}
+
+// How the kernels matrix_*.comp are cut: see shaders/include/matrix.glsl. Nothing
+// of it was measured on hardware.
+const (
+	matrixSubgroups = 4
+	matrixDown      = 2 // fragments of outputs of a subgroup
+	matrixAcross    = 4 // fragments of tokens, of dense matrices at most
+
+	matrixOutputs = matrixSubgroups * matrixDown * fragment
+	matrixShared  = (matrixOutputs+matrixAcross*fragment)*80 + matrixSubgroups*fragment*fragment*4 // bytes
+)
+
+// matricesOf returns the products on matrix units, if the device has what they are
+// made for.
+func matricesOf(d *vk.Description) *matrices {
+	f := d.Features
+	local := matrixSubgroups * f.Subgroup
+	if !f.Float16 || !slices.Contains(f.Matrices, vk.MatrixShape{M: fragment, N: fragment, K: fragment}) ||
+		local > d.MaxInvocations || matrixShared > d.MaxShared || fragment*fragment%f.Subgroup != 0 {
+		return nil
+	}
+	return &matrices{&shaders.MatrixLinear, &shaders.MatrixExpertUp, &shaders.MatrixExpertDown, f.Subgroup}
+}
+
+// cut is how a product is shared out.
+type cut struct {
+	kernel        *shaders.Kernel
+	constants     []uint32
+	outputs, tile int // of a workgroup: outputs, and tokens
+}
+
+func (m *matrices) cut(k *shaders.Kernel, across int) cut {
+	constants := []uint32{uint32(matrixSubgroups * m.lanes), matrixSubgroups, matrixDown, uint32(across)}
+	return cut{k, constants, matrixOutputs, across * fragment}
+}
+
+// cutLinear shares a dense matrix out over n tokens. The router stays in f32: on
+// equal terms, rounding would choose among experts.
+func (p *profile) cutLinear(dst graph.Reg, n int) cut {
+	if p.matrices != nil && n >= fragment && dst != graph.Router {
+		across := 1
+		for across < matrixAcross && across*fragment < n {
+			across *= 2
+		}
+		return p.matrices.cut(p.matrices.linear, across)
+	}
+	rows, tile := p.rows1, 1
+	if n > 1 {
+		rows = p.rowsN
+		for tile < min(n, p.tile) {
+			tile *= 2
+		}
+	}
+	return p.cut(p.linear, rows, tile)
+}
+
+// cutUp and cutDown share the experts' matrices out over tiles of slots.
+func (p *profile) cutUp(tile int) cut {
+	if p.matrices != nil && tile >= fragment {
+		return p.matrices.cut(p.matrices.up, tile/fragment)
+	}
+	if tile > 1 {
+		return p.cut(p.up, p.upN, tile)
+	}
+	return p.cut(p.up, p.up1, tile)
+}
+
+func (p *profile) cutDown(tile int) cut {
+	if p.matrices != nil && tile >= fragment {
+		return p.matrices.cut(p.matrices.down, tile/fragment)
+	}
+	if tile > 1 {
+		return p.cut(p.down, p.downN, tile)
+	}
+	return p.cut(p.down, p.down1, tile)
+}
+
+func (p *profile) cut(k *shaders.Kernel, rows, tile int) cut {
+	local, outputs := p.group(rows)
+	return cut{k, []uint32{uint32(local), uint32(rows), uint32(tile)}, outputs, tile}
+}
+
+// tileOf is how many slots share a look at an expert's weights in a pass over n
+// tokens.
+func (p *profile) tileOf(c *graph.Config, n int) int { return tileOf(c, n, p.tile, p.matrices != nil) }

@@ -2,6 +2,7 @@ package chrome
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -77,6 +78,15 @@ func testProcess(t *testing.T, nojail bool) {
 	if d.Title != "T" || d.Status != 200 || d.Type != "text/html" || d.URL != url+"/" || !strings.Contains(d.HTML, "by script") || d.Note != "" {
 		t.Errorf("got %+v", d)
 	}
+	if nojail {
+		stranger(t, b.process.proxy.(*wall.Proxy).Addr(), url)
+	} else {
+		for _, address := range []string{"file:///etc/passwd", "file:///", "view-source:" + url, "chrome://version/", "devtools://devtools/bundled/inspector.html"} {
+			if d, err := b.Load(t.Context(), address, testLimits); err == nil || !strings.Contains(err.Error(), "does not open that address") {
+				t.Errorf("opened %s: %+v, %v", address, d, err)
+			}
+		}
+	}
 	children := b.process.children()
 	renderers := 0
 	for _, c := range children {
@@ -122,6 +132,20 @@ func testProcess(t *testing.T, nojail bool) {
 	}
 	if _, err := b.Load(context.Background(), url, testLimits); err == nil {
 		t.Error("loaded without a browser")
+	}
+}
+
+// stranger tries to use a browser's proxy, as another program of this machine.
+func stranger(t *testing.T, proxy, url string) {
+	t.Helper()
+	c, err := net.Dial("tcp", proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "GET %s/ HTTP/1.1\r\nHost: x\r\n\r\n", url)
+	if answer, _ := io.ReadAll(c); len(answer) > 0 {
+		t.Errorf("the proxy answered a stranger: %q", answer)
 	}
 }
 

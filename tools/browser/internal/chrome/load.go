@@ -395,6 +395,7 @@ var netErrors = map[string]string{
 	"ERR_INCOMPLETE_CHUNKED_ENCODING":   "the answer broke off",
 	"ERR_UNSAFE_PORT":                   "browsers do not open that port",
 	"ERR_BLOCKED_BY_CLIENT":             "the browser does not open that address",
+	"ERR_BLOCKED_BY_ADMINISTRATOR":      "the browser does not open that address",
 	"ERR_UNKNOWN_URL_SCHEME":            "the address has an unknown scheme",
 	"ERR_DISALLOWED_URL_SCHEME":         "the browser does not open that scheme",
 	"ERR_HTTP2_PROTOCOL_ERROR":          "the server's answer makes no sense",

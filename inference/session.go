@@ -25,6 +25,11 @@ type Stats struct {
 	Forced    int // tokens that a constraint left no choice about, so that none was sampled
 	Passes    int // runs of the model
 
+	// What came back from a GPU to choose tokens, in bytes, and how many times it
+	// was all logits of a token, because the GPU's summary left doubt.
+	Readback int64
+	Doubts   int
+
 	PrefillTime time.Duration
 	DecodeTime  time.Duration // passes and sampling after the first token
 }
@@ -65,8 +70,8 @@ type Session struct {
 	state   graph.State
 	passes  *schedule.Sequence
 	sampler *sample.Sampler
-	tokens  []uint32  // those whose keys and values are in the cache
-	logits  []float32 // after the last of them
+	draws   uint64   // made so far
+	tokens  []uint32 // those whose keys and values are in the cache
 	stats   Stats
 	phase   atomic.Int32
 }
@@ -80,7 +85,7 @@ const (
 
 // NewSession makes a session with an empty cache.
 func (m *Model) NewSession(p Sampling) (*Session, error) {
-	sampler, err := sample.New(p)
+	sampler, err := sample.New(p, m.info.Vocab)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +98,7 @@ func (m *Model) NewSession(p Sampling) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new session: %w", err)
 	}
-	s := &Session{m: m, state: state, passes: m.scheduler.Add(state), sampler: sampler, logits: make([]float32, m.info.Vocab)}
+	s := &Session{m: m, state: state, passes: m.scheduler.Add(state), sampler: sampler}
 	m.sessions[s] = true
 	return s, nil
 }
@@ -151,43 +156,50 @@ func (s *Session) Generate(ctx context.Context, prompt, stop []uint32, c Constra
 }
 
 // prefill brings the cache to hold the prompt, and forced tokens behind it, and
-// computes the logits after them. The last token is computed anew even if it is
+// chooses the token after them. The last token is computed anew even if it is
 // there: its logits are not kept.
 //
 // Where the new text begins and where the prompt ends are marked: a turn that is
 // edited, or said again without what was thought in it, comes back to one of
 // them.
-func (s *Session) prefill(ctx context.Context, prompt, forced []uint32) error {
+func (s *Session) prefill(ctx context.Context, prompt, forced []uint32, mask []uint64) (token uint32, err error) {
 	start := time.Now()
 	defer func() { s.stats.PrefillTime += time.Since(start) }()
 	all := slices.Concat(prompt, forced)
 	n, err := s.state.Rewind(min(common(s.tokens, all), len(all)-1))
 	if err != nil {
 		s.tokens = nil
-		return err
+		return 0, err
 	}
 	s.tokens = s.tokens[:n]
 	s.stats.Reused += n
 	if err := s.state.Mark(n); err != nil {
-		return err
+		return 0, err
 	}
-	if err := s.extend(ctx, all[n:]); err != nil {
-		return err
+	if token, err = s.extend(ctx, all[n:], mask); err != nil {
+		return 0, err
 	}
 	s.stats.Prefilled += len(all) - n
-	return s.state.Mark(len(prompt) - 1)
+	return token, s.state.Mark(len(prompt) - 1)
 }
 
-// extend runs tokens that follow the cache, and computes the logits after the
-// last one.
-func (s *Session) extend(ctx context.Context, ids []uint32) error {
+// extend runs tokens that follow the cache, and chooses the one after them.
+func (s *Session) extend(ctx context.Context, ids []uint32, mask []uint64) (token uint32, err error) {
 	if need := len(s.tokens) + len(ids); need > s.m.info.Context {
-		return &ContextError{Need: need, Context: s.m.info.Context}
+		return 0, &ContextError{Need: need, Context: s.m.info.Context}
 	}
-	ran, passes, err := s.passes.Run(ctx, ids, len(s.tokens), s.logits)
-	s.tokens = append(s.tokens, ids[:ran]...)
-	s.stats.Passes += passes
-	return err
+	w := &schedule.Work{
+		Batch:  graph.Batch{IDs: ids, Pos: len(s.tokens), Rows: []int{len(ids) - 1}},
+		Draws:  []sample.Draw{s.sampler.Draw(s.draws, mask)},
+		Tokens: make([]uint32, 1),
+	}
+	err = s.passes.Run(ctx, w)
+	s.tokens = append(s.tokens, ids[:w.Ran]...)
+	s.stats.Passes += w.Passes
+	s.stats.Readback += w.Read.Bytes
+	s.stats.Doubts += w.Read.Whole
+	s.draws++
+	return w.Tokens[0], err
 }
 
 // Stretch makes the session as long as if the tokens that it has had been said

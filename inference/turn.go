@@ -29,37 +29,21 @@ func (t *turn) generate(ctx context.Context, prompt []uint32) error {
 	if err != nil || t.over {
 		return err
 	}
-	if err := t.prefill(ctx, prompt, forced); err != nil {
-		return err
-	}
-	for {
-		token, err := t.choose()
-		if err != nil || t.over {
+	token, err := t.prefill(ctx, prompt, forced, t.constraint.Mask())
+	for err == nil {
+		t.stats.Decoded++
+		if err = t.emit(token); err != nil || t.over {
 			return err
 		}
-		forced, err := t.force(ctx)
-		if err != nil || t.over {
+		if forced, err = t.force(ctx); err != nil || t.over {
 			return err
 		}
 		start := time.Now()
-		if err := t.extend(ctx, append([]uint32{token}, forced...)); err != nil {
-			return err
-		}
+		token, err = t.extend(ctx, append([]uint32{token}, forced...), t.constraint.Mask())
 		t.stats.DecodeTime += time.Since(start)
 		t.stats.Prefilled += len(forced)
 	}
-}
-
-// choose samples a token under the mask.
-func (t *turn) choose() (uint32, error) {
-	start := time.Now()
-	token, err := t.sampler.Next(t.logits, t.constraint.Mask())
-	if err != nil {
-		return 0, err
-	}
-	t.stats.Decoded++
-	t.stats.DecodeTime += time.Since(start)
-	return token, t.emit(token)
+	return err
 }
 
 // force emits what the constraint leaves no choice about, and returns it.

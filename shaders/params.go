@@ -34,6 +34,8 @@ type (
 	CombinePush struct{ Width, Top, Grouped uint32 }
 
 	PickPush struct{ Width uint32 }
+
+	DrawPush struct{ Vocab, Words uint32 } // of Above too
 )
 
 // Format is how a dense matrix is packed, as include/dense.glsl numbers it.

@@ -54,7 +54,7 @@ var Variants = map[string]struct {
 }
 
 // All lists the kernels.
-var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick,
+var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick, &Draw, &Above,
 	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot,
 	&MatrixLinear, &MatrixExpertUp, &MatrixExpertDown}
 
@@ -97,6 +97,8 @@ var (
 
 	Combine = Kernel{"combine", combineSPV, 4, 12, nil}
 	Pick    = Kernel{"pick", pickSPV, 3, 4, nil}
+	Draw    = Kernel{"draw", drawSPV, 4, 8, nil}
+	Above   = Kernel{"above", aboveSPV, 4, 8, nil}
 )
 
 var (
@@ -122,6 +124,10 @@ var (
 	combineSPV []byte
 	//go:embed spv/pick.spv
 	pickSPV []byte
+	//go:embed spv/draw.spv
+	drawSPV []byte
+	//go:embed spv/above.spv
+	aboveSPV []byte
 	//go:embed spv/linear.subgroup.spv
 	linearSubgroupSPV []byte
 	//go:embed spv/expert_up.subgroup.spv

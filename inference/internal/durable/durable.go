@@ -117,8 +117,9 @@ func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
 		return nil
 	})
 	if err == nil {
-		for _, p := range parts {
+		for i, p := range parts {
 			p.State.(*state).done(p.Batch)
+			parts[i].Read = inner[i].Read
 		}
 	}
 	return err
@@ -126,13 +127,19 @@ func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
 
 // alone runs passes for one part.
 func (b *Backend) alone(ctx context.Context, p graph.Part) error {
-	n := 0
+	row := 0
 	for _, piece := range split(p.Batch, b.inner.Chunk()) {
-		logits, err := p.State.Forward(ctx, piece)
-		if err != nil {
+		part, n := graph.Part{State: p.State, Batch: piece}, len(piece.Rows)
+		if p.Draws != nil {
+			part.Draws, part.Tokens = p.Draws[row:][:n], p.Tokens[row:][:n]
+		} else {
+			vocab := len(p.Logits) / max(len(p.Rows), 1)
+			part.Logits = p.Logits[row*vocab:][:n*vocab]
+		}
+		if err := b.inner.Forward(ctx, []graph.Part{part}); err != nil {
 			return err
 		}
-		n += copy(p.Logits[n:], logits)
+		row += n
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ func (q Sequences) Run(t *testing.T) {
 			b := q.backend(t, c, w, kv)
 			t.Run("together", func(t *testing.T) { together(t, b, c) })
 			t.Run("refused", func(t *testing.T) { refused(t, b, c) })
+			t.Run("draws", func(t *testing.T) { Draws(t, b, c) })
 			if Race {
 				return
 			}

@@ -18,9 +18,15 @@ type pass struct {
 	inputs
 	registers *vk.Buffer
 	batch     *vk.Buffer // as inputs says
-	logits    *vk.Buffer // on the host's side
-	exchange  *vk.Buffer // as crossing says; nil where the host computes nothing
+	logits    *vk.Buffer // on the device
+
+	// What hosts are told of logits, where they do not see the device's well; nil
+	// where they do, or nobody asked yet.
+	hostLogits *vk.Buffer
+
+	exchange *vk.Buffer // as crossing says; nil where the host computes nothing
 	crossing
+	drawing
 
 	sets     map[binding]*vk.Set
 	recorded map[shape]*recording
@@ -33,10 +39,15 @@ type binding struct {
 }
 
 // shape is what a recording depends on: the sequences, since their caches are
-// bound, and how many tokens of each there are and how many wanted rows in all.
+// bound, how many tokens of each there are and how many wanted rows in all, and
+// what becomes of these.
 type shape struct {
 	parts [graph.MaxParts]share
 	rows  int
+
+	told     bool // some logits are handed out
+	drawn    bool // some tokens are chosen
+	filtered bool // some of them with filters
 }
 
 type share struct {
@@ -66,19 +77,35 @@ func newPass(b *Backend) (*pass, error) {
 			return nil, err
 		}
 	}
-	return p, p.allocateLogits(graph.MaxParts)
+	if p.drawing, err = newDrawing(b); err != nil {
+		return nil, err
+	}
+	return p, p.allocateLogits(graph.MaxParts, false)
 }
 
-// allocateLogits makes room for the logits of that many rows.
-func (p *pass) allocateLogits(rows int) error {
+// allocateLogits makes room for the logits of that many rows, and for telling the
+// host of them.
+func (p *pass) allocateLogits(rows int, told bool) error {
+	place := vk.Local
+	if p.device.Kind == vk.Software {
+		place, told = vk.Readback, false // all memory is the same there
+	}
 	need := max(rows, 1) * p.config.Vocab * 4
-	if p.logits != nil && p.logits.Size >= need {
+	err := p.grow(&p.logits, need, place)
+	if told && err == nil {
+		err = p.grow(&p.hostLogits, need, vk.Readback)
+	}
+	return err
+}
+
+// grow replaces a buffer by one of at least so many bytes.
+func (p *pass) grow(b **vk.Buffer, need int, place vk.Place) (err error) {
+	if *b != nil && (*b).Size >= need {
 		return nil
 	}
-	p.forget(p.logits, nil)
-	closeBuffer(p.logits)
-	logits, err := p.device.NewBuffer(need, vk.Readback)
-	p.logits = logits
+	p.forget(*b, nil)
+	closeBuffer(*b)
+	*b, err = p.device.NewBuffer(need, place)
 	return err
 }
 
@@ -159,9 +186,17 @@ func (p *pass) prepare(parts []graph.Part) (shape, error) {
 		}
 		key.parts[i] = share{s, len(x.IDs)}
 		key.rows += len(x.Rows)
+		key.told = key.told || x.Draws == nil && len(x.Rows) > 0
 	}
-	if err := p.allocateLogits(key.rows); err != nil {
+	if err := p.allocateLogits(key.rows, key.told); err != nil {
 		return key, err
+	}
+	wanted := 0
+	for _, x := range parts {
+		if x.Draws != nil {
+			p.ask(&key, wanted, x.Draws)
+		}
+		wanted += len(x.Rows)
 	}
 	words := func(s span) []uint32 { return p.batch.Uint32s()[s.offset/4:] }
 	tables := p.batch.Float32s()[p.tables.offset/4:]
@@ -188,6 +223,10 @@ func (p *pass) prepare(parts []graph.Part) (shape, error) {
 	return key, nil
 }
 
+// guessed is the most tokens of a sequence in a pass that decodes: one, and what
+// is guessed to follow it.
+const guessed = 16
+
 // recurs reports whether a shape will come again: decoding, and full chunks of
 // a prompt.
 func (p *pass) recurs(key shape) bool {
@@ -196,7 +235,7 @@ func (p *pass) recurs(key shape) bool {
 	}
 	n := 0
 	for _, x := range key.parts {
-		if x.tokens > 1 {
+		if x.tokens > guessed {
 			return false
 		}
 		n += x.tokens
@@ -233,11 +272,10 @@ func (b *Backend) Forward(ctx context.Context, parts []graph.Part) error {
 	if err := b.device.Reach(vk.AtReadback); err != nil {
 		return err
 	}
-	logits := p.logits.Float32s()
+	if err := p.handOut(parts); err != nil {
+		return err
+	}
 	for _, x := range parts {
-		n := copy(x.Logits, logits[:len(x.Rows)*b.config.Vocab])
-		vk.CountRead(4 * n)
-		logits = logits[n:]
 		x.State.(*state).history.Done(len(x.IDs))
 	}
 	return nil

@@ -88,6 +88,7 @@ func (p *pass) record(key shape) (*recording, error) {
 	o, err := newRecorder(p, key)
 	if err == nil {
 		graph.Forward(o.watched(), p.config, p.weights)
+		o.draw()
 		err = o.err
 	}
 	if err == nil {

@@ -59,7 +59,9 @@ func sameStory(t testing.TB, got, want [][]float32) {
 }
 
 // alone is the shape of one sequence's decoding.
-func alone(s *state) shape { return shape{[graph.MaxParts]share{{s, 1}}, 1} }
+func alone(s *state) shape {
+	return shape{parts: [graph.MaxParts]share{{s, 1}}, rows: 1, told: true}
+}
 
 // TestReplay holds decoding to one recording, submitted again for each token.
 func TestReplay(t *testing.T) {

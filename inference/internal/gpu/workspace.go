@@ -1,6 +1,9 @@
 package gpu
 
-import "chorale/inference/internal/graph"
+import (
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/sample"
+)
 
 const (
 	align   = 256      // of every range: no device asks for more
@@ -89,12 +92,22 @@ func tiles(c *graph.Config, n, tile int) int {
 }
 
 // PassBytes returns the device memory that a backend takes beside the weights
-// and the caches in a kernel profile: registers for a full chunk, and logits on the
-// host's side.
+// and the caches in a kernel profile: registers for a full chunk, logits, and what
+// choosing tokens needs.
 func PassBytes(c *graph.Config, profile string) int64 {
 	tile := tileOf(c, graph.MaxChunk, tile, profile == Matrix)
-	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(graph.MaxParts)*int64(c.Vocab)
+	words := graph.MaxParts*c.Vocab + (graph.MaxDraws+stayingMasks)*maskWords(c.Vocab) + graph.MaxDraws*(howWords+2*summaryWords)
+	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(words)
 }
+
+const (
+	howWords     = 8                                    // how a token is chosen, as include/draw.glsl has it
+	summaryWords = 4 + 2*sample.Slices + 2*sample.Above // of a row
+	stayingMasks = 2 * graph.MaxParts                   // masks that are kept beside those of a pass
+)
+
+// maskWords is the size of a mask in words of 32 bits: whole ones of 64.
+func maskWords(vocab int) int { return ceil(vocab, 64) * 2 }
 
 // batchBytes is the size of what differs between two passes.
 func batchBytes(chunk int) int {

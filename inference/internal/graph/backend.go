@@ -3,6 +3,8 @@ package graph
 import (
 	"context"
 	"fmt"
+
+	"chorale/inference/internal/sample"
 )
 
 // Batch is what one sequence brings to a pass: consecutive tokens. Keys and
@@ -12,15 +14,30 @@ import (
 type Batch struct {
 	IDs  []uint32 // at least one
 	Pos  int      // position of IDs[0], from 0
-	Rows []int    // tokens (index into IDs, ascending) whose logits are wanted; may be empty
+	Rows []int    // tokens (index into IDs, ascending) of whose logits something is wanted; may be empty
 }
 
-// Part is the share of one sequence in a pass.
+// Part is the share of one sequence in a pass. Of the wanted rows it asks for a
+// token each, by Draws, or for the logits.
 type Part struct {
 	State State
 	Batch
-	Logits []float32 // receives those of the wanted rows, [len(Rows), Vocab]
+	Logits []float32 // receives those of the wanted rows, [len(Rows), Vocab]; nil where Draws are given
+
+	Draws  []sample.Draw // how to choose a token of each wanted row
+	Tokens []uint32      // receives the tokens
+
+	Read Readback // is set: what choosing took
 }
+
+// Readback is what came from a device to the host for the choice of tokens.
+type Readback struct {
+	Bytes int64
+	Whole int // rows whose logits were needed whole, since a summary left doubt
+}
+
+// MaxDraws is the most wanted rows of a pass in which tokens are chosen.
+const MaxDraws = 64
 
 // Backend is a loaded model on one device. It serves several States at once. Its
 // methods and those of its States may be called concurrently, but for two calls
@@ -103,17 +120,25 @@ func (b Batch) Check(c *Config, chunk, context int) error {
 
 // CheckParts reports what makes parts unfit for one pass.
 func CheckParts(parts []Part, c *Config, chunk int) error {
-	tokens := 0
+	tokens, rows, drawn := 0, 0, false
 	for i, p := range parts {
 		tokens += len(p.IDs)
-		if n := len(p.Rows) * c.Vocab; len(p.Logits) < n {
-			return fmt.Errorf("part %d of the pass: room for %d logits, want %d", i, len(p.Logits), n)
+		rows += len(p.Rows)
+		drawn = drawn || p.Draws != nil
+		switch n := len(p.Rows); {
+		case p.Draws == nil && len(p.Logits) < n*c.Vocab:
+			return fmt.Errorf("part %d of the pass: room for %d logits, want %d", i, len(p.Logits), n*c.Vocab)
+		case p.Draws != nil && (len(p.Draws) != n || len(p.Tokens) != n):
+			return fmt.Errorf("part %d of the pass: %d draws and room for %d tokens, want %d", i, len(p.Draws), len(p.Tokens), n)
 		}
 		for _, q := range parts[:i] {
 			if q.State == p.State {
 				return fmt.Errorf("part %d of the pass: its sequence has another part", i)
 			}
 		}
+	}
+	if drawn && rows > MaxDraws {
+		return fmt.Errorf("a pass that draws from %d rows, want at most %d", rows, MaxDraws)
 	}
 	if n := len(parts); n < 1 || n > MaxParts || tokens > chunk {
 		return fmt.Errorf("a pass of %d parts and %d tokens, want 1 to %d and at most %d", n, tokens, MaxParts, chunk)

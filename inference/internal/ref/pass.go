@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/sample"
 	"chorale/inference/internal/weights"
 )
 
@@ -19,6 +20,7 @@ type pass struct {
 	gain     []float32 // an unpacked vector
 	cos, sin []float32 // of the rows' positions, [rows, HeadDim/2]
 	scratch  scratch
+	chooser  sample.Chooser
 
 	// Of the pass that runs.
 	ctx    context.Context
@@ -45,10 +47,10 @@ func (s *pass) run(ctx context.Context, parts []graph.Part, tap func(graph.Reg, 
 	if s.err != nil {
 		return s.err
 	}
-	logits := s.regs[graph.Logits]
+	if err := s.handOut(parts); err != nil {
+		return err
+	}
 	for _, p := range parts {
-		n := copy(p.Logits, logits[:len(p.Rows)*s.c.Vocab])
-		logits = logits[n:]
 		p.State.(*state).history.Done(len(p.IDs))
 	}
 	return nil
@@ -63,6 +65,24 @@ func (s *pass) watched() graph.Ops {
 		start := time.Now()
 		return func() { s.watch(section, operation, s.kernels.Name, time.Since(start)) }
 	})
+}
+
+// handOut gives each part the logits that it wants, or the tokens.
+func (s *pass) handOut(parts []graph.Part) (err error) {
+	row := 0
+	for _, p := range parts {
+		if p.Draws == nil {
+			n := len(p.Rows) * s.c.Vocab
+			copy(p.Logits, s.regs[graph.Logits][row*s.c.Vocab:][:n])
+		}
+		for i := range p.Draws {
+			if p.Tokens[i], err = s.chooser.Choose(&p.Draws[i], s.row(graph.Logits, row+i)); err != nil {
+				return err
+			}
+		}
+		row += len(p.Rows)
+	}
+	return nil
 }
 
 // begin lays the parts out as rows.

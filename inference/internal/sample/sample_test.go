@@ -8,16 +8,35 @@ import (
 	"testing"
 )
 
-// frequencies draws n times and counts.
-func frequencies(t *testing.T, p Params, logits []float32, n int) map[uint32]float64 {
+// stream makes one draw after the other.
+type stream struct {
+	Sampler
+	Chooser
+	number uint64
+}
+
+func newStream(t *testing.T, p Params, n int) *stream {
 	t.Helper()
-	s, err := New(p)
+	s, err := New(p, n)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &stream{Sampler: *s}
+}
+
+func (s *stream) next(logits []float32, mask []uint64) (uint32, error) {
+	d := s.Draw(s.number, mask)
+	s.number++
+	return s.Choose(&d, logits)
+}
+
+// frequencies draws n times and counts.
+func frequencies(t *testing.T, p Params, logits []float32, n int) map[uint32]float64 {
+	t.Helper()
+	s := newStream(t, p, len(logits))
 	f := map[uint32]float64{}
 	for range n {
-		id, err := s.Next(logits, nil)
+		id, err := s.next(logits, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,12 +125,9 @@ func TestDistribution(t *testing.T) {
 }
 
 func TestGreedyTakesLowestAmongEquals(t *testing.T) {
-	s, err := New(Params{Forbid: []uint32{1, math.MaxUint32}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newStream(t, Params{Forbid: []uint32{1, math.MaxUint32}}, 5)
 	for range 3 {
-		if id, err := s.Next([]float32{1, 9, 5, 5, 2}, nil); err != nil || id != 2 {
+		if id, err := s.next([]float32{1, 9, 5, 5, 2}, nil); err != nil || id != 2 {
 			t.Fatalf("token %d, %v; want 2", id, err)
 		}
 	}
@@ -136,14 +152,10 @@ func TestMask(t *testing.T) {
 				forbidding.Forbid = append(forbidding.Forbid, uint32(i))
 			}
 		}
-		masked, err1 := New(p)
-		forbids, err2 := New(forbidding)
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
-		}
+		masked, forbids := newStream(t, p, len(logits)), newStream(t, forbidding, len(logits))
 		for range 20 {
-			got, err1 := masked.Next(logits, mask)
-			want, err2 := forbids.Next(logits, nil)
+			got, err1 := masked.next(logits, mask)
+			want, err2 := forbids.next(logits, nil)
 			if got != want || err1 != err2 {
 				t.Fatalf("%+v: under the mask %d, %v; with the rest forbidden %d, %v", p, got, err1, want, err2)
 			}
@@ -154,12 +166,9 @@ func TestMask(t *testing.T) {
 func TestSeed(t *testing.T) {
 	logits := make([]float32, 100)
 	draw := func(seed uint64) (ids []uint32) {
-		s, err := New(Params{Temperature: 1, Seed: seed})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := newStream(t, Params{Temperature: 1, Seed: seed}, len(logits))
 		for range 50 {
-			id, err := s.Next(logits, nil)
+			id, err := s.next(logits, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,17 +188,14 @@ func TestRefusals(t *testing.T) {
 	for _, p := range []Params{
 		{Temperature: -1}, {Temperature: math.NaN()}, {TopK: -1}, {TopP: 1.1}, {TopP: math.NaN()}, {MinP: -0.1},
 	} {
-		if _, err := New(p); err == nil {
+		if _, err := New(p, 10); err == nil {
 			t.Errorf("%+v was accepted", p)
 		}
 	}
-	s, err := New(Params{Forbid: []uint32{0, 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, logits := range [][]float32{{1, 2}, {1, 2, nan}, {inf, 1, 2}, {}} {
-		if id, err := s.Next(logits, nil); err == nil {
+		s := newStream(t, Params{Forbid: []uint32{0, 1}}, len(logits))
+		if id, err := s.next(logits, nil); err == nil {
 			t.Errorf("logits %v gave token %d", logits, id)
 		}
 	}

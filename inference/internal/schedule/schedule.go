@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/sample"
 )
 
 const (
@@ -79,26 +80,49 @@ func (s *Scheduler) Add(state graph.State) *Sequence {
 	return &Sequence{scheduler: s, state: state, number: s.made}
 }
 
-// request is what a sequence waits for.
+// Work is tokens to run, and what to choose behind some of them.
+type Work struct {
+	graph.Batch
+	Draws  []sample.Draw // one for each of the batch's rows
+	Tokens []uint32      // receives what is chosen
+
+	// What has been done, also where an error ended it.
+	Ran    int // tokens
+	Passes int
+	Read   graph.Readback
+}
+
+// request is work that a sequence waits for.
 type request struct {
 	*Sequence
+	*Work
 	ctx    context.Context
-	ids    []uint32 // still to run
-	pos    int      // of the first
-	logits []float32
-	passes int
 	result chan error
 }
 
-// Run runs tokens from a position on, in as many passes as they need, and fills
-// in the logits after the last. It returns how many it has run, all of them
-// unless there is an error, and in how many passes.
-func (q *Sequence) Run(ctx context.Context, ids []uint32, pos int, logits []float32) (ran, passes int, err error) {
+// left is how many tokens are still to be run.
+func (r *request) left() int { return len(r.IDs) - r.Ran }
+
+// part is the request's share in a pass that takes its next n tokens.
+func (r *request) part(n int) graph.Part {
+	p := graph.Part{State: r.state, Batch: graph.Batch{IDs: r.IDs[r.Ran:][:n], Pos: r.Pos + r.Ran}}
+	first, _ := slices.BinarySearch(r.Rows, r.Ran)
+	for i := first; i < len(r.Rows) && r.Rows[i] < r.Ran+n; i++ {
+		p.Rows = append(p.Rows, r.Rows[i]-r.Ran)
+	}
+	if n := len(p.Rows); n > 0 {
+		p.Draws, p.Tokens = r.Draws[first:][:n], r.Tokens[first:][:n]
+	}
+	return p
+}
+
+// Run does some work, in as many passes as it needs.
+func (q *Sequence) Run(ctx context.Context, w *Work) (err error) {
 	if err := ctx.Err(); err != nil {
-		return 0, 0, err
+		return err
 	}
 	s := q.scheduler
-	r := &request{Sequence: q, ctx: ctx, ids: ids, pos: pos, logits: logits, result: make(chan error, 1)}
+	r := &request{Sequence: q, Work: w, ctx: ctx, result: make(chan error, 1)}
 	s.mu.Lock()
 	s.queue = append(s.queue, r)
 	delete(s.expected, q)
@@ -111,7 +135,7 @@ func (q *Sequence) Run(ctx context.Context, ids []uint32, pos int, logits []floa
 			err = <-r.result // a pass has it
 		}
 	}
-	return r.pos - pos, r.passes, err
+	return err
 }
 
 // Rest says that the sequence has nothing to run for now.
@@ -198,23 +222,23 @@ func (s *Scheduler) take() []piece {
 	defer s.mu.Unlock()
 	var pass []piece
 	room := s.backend.Chunk()
-	prompts := slices.ContainsFunc(s.queue, func(r *request) bool { return len(r.ids) > step })
+	prompts := slices.ContainsFunc(s.queue, func(r *request) bool { return r.left() > step })
 	places := graph.MaxParts
 	if prompts {
 		places--
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(r *request) bool {
-		if len(r.ids) > step || len(r.ids) > room || len(pass) == places {
+		if r.left() > step || r.left() > room || len(pass) == places {
 			return false
 		}
-		pass, room = append(pass, piece{r, len(r.ids)}), room-len(r.ids)
+		pass, room = append(pass, piece{r, r.left()}), room-r.left()
 		return true
 	})
 	if len(pass) > 0 {
 		room = min(room, beside)
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(r *request) bool {
-		n := min(len(r.ids), room)
+		n := min(r.left(), room)
 		if n == 0 || len(pass) == graph.MaxParts {
 			return false
 		}
@@ -247,27 +271,30 @@ func (s *Scheduler) run(pass []piece) {
 func (s *Scheduler) forward(ctx context.Context, pass []piece) error {
 	parts := make([]graph.Part, len(pass))
 	for i, p := range pass {
-		parts[i] = graph.Part{State: p.state, Batch: graph.Batch{IDs: p.ids[:p.n], Pos: p.pos}}
-		if p.n == len(p.ids) {
-			parts[i].Rows, parts[i].Logits = []int{p.n - 1}, p.logits
-		}
+		parts[i] = p.part(p.n)
 	}
-	return s.backend.Forward(ctx, parts)
+	err := s.backend.Forward(ctx, parts)
+	for i, p := range pass {
+		p.Read.Bytes += parts[i].Read.Bytes
+		p.Read.Whole += parts[i].Read.Whole
+	}
+	return err
 }
 
 // finish answers a request, or puts what is left of it back.
 func (s *Scheduler) finish(p piece, err error) {
 	r := p.request
 	if err == nil {
-		r.ids, r.pos, r.passes = r.ids[p.n:], r.pos+p.n, r.passes+1
+		r.Ran += p.n
+		r.Passes++
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case err == nil && len(r.ids) > 0 && r.ctx.Err() == nil:
+	case err == nil && r.left() > 0 && r.ctx.Err() == nil:
 		s.queue = append(s.queue, r)
 		return
-	case err == nil && len(r.ids) > 0:
+	case err == nil && r.left() > 0:
 		err = r.ctx.Err()
 	case err == nil:
 		s.expected[r.Sequence] = true

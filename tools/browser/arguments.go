@@ -35,7 +35,7 @@ func parseArguments(content string) (arguments, bool) {
 func (a arguments) check(function string, required, optional []string) error {
 	for _, name := range required {
 		if _, ok := a[name]; !ok {
-			return usage("browser.%s needs the argument `%s`.", function, name)
+			return usage("%s needs the argument `%s`.", function, name)
 		}
 	}
 	var unknown []string
@@ -48,13 +48,16 @@ func (a arguments) check(function string, required, optional []string) error {
 		return nil
 	}
 	slices.Sort(unknown)
-	return usage("browser.%s has no argument %s. It takes: %s.", function, strings.Join(unknown, ", "),
+	return usage("%s has no argument %s. It takes: %s.", function, strings.Join(unknown, ", "),
 		strings.Join(slices.Concat(required, optional), ", "))
 }
 
 // text returns a string argument. A number or a boolean is taken as written.
 func (a arguments) text(name string) (string, error) {
 	v := a[name]
+	if len(v) == 0 {
+		return "", nil
+	}
 	var s string
 	if json.Unmarshal(v, &s) == nil {
 		return s, nil
@@ -80,6 +83,33 @@ func (a arguments) number(name string, missing int) (int, error) {
 		if v[0] == '-' {
 			n = -n
 		}
+	}
+	return n, nil
+}
+
+// texts returns an argument that is a list of strings; one string is a list of
+// one.
+func (a arguments) texts(name string) ([]string, error) {
+	var list []string
+	if err := json.Unmarshal(a[name], &list); err == nil {
+		return list, nil
+	}
+	var one string
+	if err := json.Unmarshal(a[name], &one); err != nil {
+		return nil, usage("`%s` should be a list of strings", name)
+	}
+	return []string{one}, nil
+}
+
+// decimal returns a number, or what stands for a missing one.
+func (a arguments) decimal(name string, missing float64) (float64, error) {
+	v, ok := a[name]
+	if !ok {
+		return missing, nil
+	}
+	var n float64
+	if err := json.Unmarshal(v, &n); err != nil {
+		return 0, usage("`%s` should be a number, not `%s`", name, kindOf(v))
 	}
 	return n, nil
 }

@@ -74,7 +74,7 @@ func (s *session) call(ctx context.Context, function, content string, limit int)
 }
 
 func (s *session) search(ctx context.Context, args arguments, limit int) (string, error) {
-	if err := args.check("search", []string{"query"}, []string{"topn", "top_n", "source"}); err != nil {
+	if err := args.check("browser.search", []string{"query"}, []string{"topn", "top_n", "source"}); err != nil {
 		return "", err
 	}
 	query, err := args.text("query")
@@ -95,7 +95,7 @@ func (s *session) search(ctx context.Context, args arguments, limit int) (string
 }
 
 func (s *session) open(ctx context.Context, args arguments, limit int) (string, error) {
-	err := args.check("open", nil, []string{"id", "cursor", "loc", "num_lines", "view_source", "source"})
+	err := args.check("browser.open", nil, []string{"id", "cursor", "loc", "num_lines", "view_source", "source"})
 	if err != nil {
 		return "", err
 	}
@@ -252,7 +252,7 @@ func (s *session) show(p *page, loc, count, limit int) (string, error) {
 }
 
 func (s *session) find(args arguments, limit int) (string, error) {
-	if err := args.check("find", []string{"pattern"}, []string{"cursor"}); err != nil {
+	if err := args.check("browser.find", []string{"pattern"}, []string{"cursor"}); err != nil {
 		return "", err
 	}
 	pattern, err := args.text("pattern")

@@ -34,6 +34,13 @@ type Options struct {
 	Tokens Tokenizer
 	// Search finds pages. Without it, search fails and says so.
 	Search Searcher
+	// Pages allows the functions of PageFunctions. One page can then stay open,
+	// and all pages share their cookies and storage.
+	Pages bool
+	// Dir is the folder for screenshots and saved pages; empty: none are made.
+	Dir string
+	// Uploads are the folders whose files may be given to pages.
+	Uploads []string
 }
 
 const defaultMaxPages = 200
@@ -42,6 +49,7 @@ const defaultMaxPages = 200
 type Browser struct {
 	session *session
 	web     *web
+	options Options
 
 	closing context.Context
 	close   context.CancelFunc
@@ -75,6 +83,9 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 		}
 		rule = rule.Meet(also)
 	}
+	if o.Pages && !o.JavaScript {
+		return nil, errors.New("open browser: pages can only be acted on in Chromium: set JavaScript as well")
+	}
 	if o.JavaScript && o.Binary == "" {
 		if o.Binary, err = chrome.Find(); err != nil {
 			return nil, fmt.Errorf("open browser: %w", err)
@@ -84,6 +95,7 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 	w.nojail = o.JavaScript && chrome.CanJail(o.Binary) != nil
 	b := &Browser{
 		web:     w,
+		options: o,
 		session: &session{backend: w, tokens: o.Tokens, viewTokens: viewTokens, maxPages: o.MaxPages},
 	}
 	b.closing, b.close = context.WithCancel(context.Background())
@@ -98,8 +110,17 @@ var errClosed = errors.New("browser: the tool is closed")
 
 // Call runs search, open or find. Args is a JSON object.
 func (b *Browser) Call(ctx context.Context, c tools.Call) (tools.Result, error) {
-	if c.Limits.Time <= 0 || c.Limits.Output <= 0 || c.Limits.Memory <= 0 {
-		return tools.Result{}, fmt.Errorf("browser: refused a call without limits (%+v)", c.Limits)
+	return b.serve(ctx, c.Limits, func(ctx context.Context) (tools.Result, error) {
+		text, err := b.session.call(ctx, c.Function, c.Args, c.Limits.Output)
+		return tools.Result{Text: text}, err
+	})
+}
+
+// serve runs one call within its limits. What its error tells the model to mend
+// becomes a result.
+func (b *Browser) serve(ctx context.Context, l tools.Limits, call func(context.Context) (tools.Result, error)) (tools.Result, error) {
+	if l.Time <= 0 || l.Output <= 0 || l.Memory <= 0 {
+		return tools.Result{}, fmt.Errorf("browser: refused a call without limits (%+v)", l)
 	}
 	b.calls.Lock()
 	defer b.calls.Unlock()
@@ -109,24 +130,25 @@ func (b *Browser) Call(ctx context.Context, c tools.Call) (tools.Result, error) 
 	if b.closing.Err() != nil {
 		return tools.Result{}, errClosed
 	}
-	limited, cancel := context.WithTimeout(ctx, c.Limits.Time)
+	limited, cancel := context.WithTimeout(ctx, l.Time)
 	defer cancel()
 	defer context.AfterFunc(b.closing, cancel)()
-	b.web.memory = c.Limits.Memory
-	text, err := b.session.call(limited, c.Function, c.Args, c.Limits.Output)
+	b.web.memory = l.Memory
+	r, err := call(limited)
 	var told usageError
 	switch {
 	case err == nil:
-		return tools.Result{Text: clip(text, c.Limits.Output)}, nil
+		r.Text = clip(r.Text, l.Output)
+		return r, nil
 	case ctx.Err() != nil:
 		return tools.Result{}, ctx.Err()
 	case b.closing.Err() != nil:
 		return tools.Result{}, errClosed
 	case errors.As(err, &told):
-		return tools.Result{Text: clip(string(told), c.Limits.Output), Failed: true}, nil
+		return tools.Result{Text: clip(string(told), l.Output), Failed: true}, nil
 	case limited.Err() != nil:
-		why := fmt.Sprintf("The call did not end within its time limit of %v.", c.Limits.Time)
-		return tools.Result{Text: clip(why, c.Limits.Output), Failed: true}, nil
+		why := fmt.Sprintf("The call did not end within its time limit of %v.", l.Time)
+		return tools.Result{Text: clip(why, l.Output), Failed: true}, nil
 	}
 	return tools.Result{}, fmt.Errorf("browser: %w", err)
 }

@@ -42,12 +42,15 @@ type web struct {
 	loadTime time.Duration
 	proxy    *wall.Proxy // of this Chromium
 	chromium *chrome.Browser
+
+	pages bool // may stay open
+	live  live
 }
 
 func newWeb(rule wall.Rule, o Options) *web {
 	d := &wall.Dialer{Rule: rule}
 	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), scripts: o.JavaScript, binary: o.Binary,
-		searcher: o.Search, loadTime: loadTime}
+		searcher: o.Search, loadTime: loadTime, pages: o.Pages, live: live{next: 1}}
 }
 
 func (w *web) close() error {
@@ -165,6 +168,7 @@ func (w *web) start(ctx context.Context) error {
 		case <-w.chromium.Done():
 			w.chromium.Close()
 			w.chromium = nil
+			w.live.page = nil
 		default:
 			return nil
 		}
@@ -173,7 +177,7 @@ func (w *web) start(ctx context.Context) error {
 		w.proxy = wall.NewProxyOn(l, w.dialer, bodyCap)
 		return w.proxy
 	}
-	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail})
+	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail, Keep: w.pages})
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

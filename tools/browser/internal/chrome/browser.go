@@ -22,6 +22,7 @@ type Config struct {
 	// NoJail runs the browser in the host's namespaces, for systems where it can
 	// not have its own (CanJail). Its own sandbox is on in any case.
 	NoJail bool
+	Keep   bool   // all pages share one context: its cookies and storage last as long as the browser
 }
 
 // Limits bound what one page may take.
@@ -40,8 +41,10 @@ const (
 type Browser struct {
 	process *process
 	conn    *conn
+	keep    bool
 
 	loading sync.Mutex
+	kept    string // the shared context; guarded by loading
 
 	mu      sync.Mutex
 	crashed map[string]func() // by target: what to do when its renderer dies
@@ -63,7 +66,7 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Chromium: %w", err)
 	}
-	b := &Browser{process: p, conn: newConn(p.out, p.in), crashed: map[string]func(){}, dropped: map[string]func(Download){}}
+	b := &Browser{process: p, conn: newConn(p.out, p.in), keep: c.Keep, crashed: map[string]func(){}, dropped: map[string]func(Download){}}
 	b.conn.on("", b.event)
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()

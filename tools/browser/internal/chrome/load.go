@@ -93,8 +93,11 @@ type tab struct {
 	loaded      bool
 	navigations int
 	dialogs     int
+	said        []Dialog // the first of them
+	accept      bool     // dialogs, while an action wants that
 	crashed     bool
 	hog         bool
+	stuck       bool // it stays, and does not answer
 	closed      bool
 	download    *Download
 }
@@ -117,17 +120,12 @@ func (b *Browser) newTab(ctx context.Context, limits Limits) (*tab, error) {
 func (t *tab) open(ctx context.Context) error {
 	c := t.b.conn
 	var made struct {
-		BrowserContextID string
-		TargetID         string
-		SessionID        target.SessionID
-		FrameTree        struct{ Frame struct{ ID string } }
+		TargetID  string
+		SessionID target.SessionID
+		FrameTree struct{ Frame struct{ ID string } }
 	}
-	if err := c.call(ctx, "", "Target.createBrowserContext", map[string]any{"disposeOnDetach": true}, &made); err != nil {
-		return err
-	}
-	t.contextID = made.BrowserContextID
-	downloads := map[string]any{"behavior": "deny", "browserContextId": t.contextID, "eventsEnabled": true}
-	if err := c.call(ctx, "", "Browser.setDownloadBehavior", downloads, nil); err != nil {
+	var err error
+	if t.contextID, err = t.b.context(ctx); err != nil {
 		return err
 	}
 	blank := map[string]any{"url": "about:blank", "browserContextId": t.contextID}
@@ -166,8 +164,7 @@ func (t *tab) dispose() {
 	if t.contextID != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), callTime)
 		defer cancel()
-		err := t.b.conn.call(ctx, "", "Target.disposeBrowserContext", map[string]any{"browserContextId": t.contextID}, nil)
-		if ctx.Err() != nil && err != nil {
+		if err := t.b.leave(ctx, t); err != nil && ctx.Err() != nil {
 			t.b.process.kill() // it does not even do that: a new one is started for the next page
 		}
 	}
@@ -215,15 +212,20 @@ func (t *tab) event(method string, params []byte) {
 			t.change(func() { t.loaded = true })
 		}
 	case "Page.frameNavigated":
-		var p struct{ Frame struct{ ID, ParentID string } }
+		var p struct {
+			Frame struct{ ID, ParentID string }
+			Type  string
+		}
 		if json.Unmarshal(params, &p) == nil && p.Frame.ParentID == "" {
-			t.change(func() { t.navigations++; t.loaded = false })
+			t.change(func() { t.navigations++; t.loaded = p.Type == "BackForwardCacheRestore" })
 		}
 	case "Page.javascriptDialogOpening":
-		var p struct{ Type string }
+		var p struct{ Type, Message string }
 		json.Unmarshal(params, &p)
 		t.change(func() {
-			t.dialogs++
+			if t.dialogs++; len(t.said) < maxSaid {
+				t.said = append(t.said, Dialog{p.Type, p.Message})
+			}
 			if !t.closed {
 				t.work.Go(func() { t.answer(p.Type) })
 			}
@@ -231,11 +233,15 @@ func (t *tab) event(method string, params []byte) {
 	}
 }
 
-// answer dismisses a dialog, but lets the page be left.
+// answer dismisses a dialog unless it is to be accepted, and lets the page be
+// left.
 func (t *tab) answer(kind string) {
 	ctx, cancel := context.WithTimeout(t.alive, callTime)
 	defer cancel()
-	t.call(ctx, "Page.handleJavaScriptDialog", map[string]any{"accept": kind == "beforeunload"}, nil)
+	t.mu.Lock()
+	accept := t.accept || kind == "beforeunload"
+	t.mu.Unlock()
+	t.call(ctx, "Page.handleJavaScriptDialog", map[string]any{"accept": accept}, nil)
 }
 
 func (t *tab) change(f func()) {
@@ -252,26 +258,35 @@ func (t *tab) call(ctx context.Context, method string, params map[string]any, re
 	return t.b.conn.call(ctx, t.session, method, params, result)
 }
 
-// load waits until one of these is true: the page rests, the time is up, or
-// there will be no page.
+// load opens an address and takes its text.
 func (t *tab) load(ctx context.Context, address string) (*Document, error) {
+	note, err := t.await(ctx, t.navigate(address))
+	if err != nil {
+		return nil, err
+	}
+	return t.take(ctx, note)
+}
+
+// await waits until one of these is true: the page rests, the time is up, of
+// which the note tells, or there will be no page. navigated is nil where the
+// page is there already.
+func (t *tab) await(ctx context.Context, navigated chan error) (note string, err error) {
 	timeout := time.NewTimer(t.limits.Time)
 	defer timeout.Stop()
 	watch := time.NewTicker(watchInterval)
 	defer watch.Stop()
-	navigated := t.navigate(address)
 	rest := time.NewTimer(time.Hour)
 	defer rest.Stop()
-	arrived, wasResting := false, false
+	arrived, wasResting := navigated == nil, false
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return "", ctx.Err()
 		case <-t.b.Done():
-			return nil, errGone
+			return "", errGone
 		case err := <-navigated:
 			if err != nil {
-				return nil, t.because(err)
+				return "", t.because(err)
 			}
 			arrived, navigated = true, nil
 		case <-watch.C:
@@ -282,19 +297,19 @@ func (t *tab) load(ctx context.Context, address string) (*Document, error) {
 		case <-timeout.C:
 			limit := t.limits.Time.Round(time.Second / 10)
 			if !arrived {
-				return nil, fmt.Errorf("the page did not answer within %v", limit)
+				return "", fmt.Errorf("the page did not answer within %v", limit)
 			}
-			return t.take(ctx, fmt.Sprintf("The page was still loading after %v; loading was cut short, this is what was there.", limit))
+			return fmt.Sprintf("The page was still loading after %v; loading was cut short, this is what was there.", limit), nil
 		case <-rest.C:
-			return t.take(ctx, "")
+			return "", nil
 		case <-t.changed:
 		}
 		done, resting, err := t.judge()
 		switch {
 		case err != nil:
-			return nil, err
+			return "", err
 		case done:
-			return t.take(ctx, "The page keeps navigating to itself; it was stopped.")
+			return "The page keeps navigating to itself; it was stopped.", nil
 		case !arrived || !resting:
 			rest.Stop()
 		case !wasResting && t.hasScripts(ctx):
@@ -315,6 +330,8 @@ func (t *tab) judge() (done, resting bool, err error) {
 		err = fmt.Errorf("the page used too much memory (over %d MiB) and was stopped", t.limits.Memory>>20)
 	case t.crashed:
 		err = errors.New("the page crashed")
+	case t.stuck:
+		err = errBusy
 	case t.dialogs > maxDialogs:
 		err = errors.New("the page keeps opening dialogs and was stopped")
 	}

@@ -196,3 +196,6 @@ func squeeze(text string) string {
 		text = rest
 	}
 }
+
+// Plain is a text of the page's without what could forge a marker.
+func Plain(s string) string { return clean(s) }

@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"html"
+	"net/url"
 	"strings"
 
 	"chorale/tools/browser/internal/pagetext"
@@ -15,6 +16,24 @@ type Searcher interface {
 	// Search returns at most n results, best first. An error's text is told to
 	// the model.
 	Search(ctx context.Context, query string, n int) ([]Found, error)
+}
+
+// A PageSearcher is a Searcher that reads pages to search: it is given the
+// browser that it works for.
+type PageSearcher interface {
+	Searcher
+	By(Loader)
+}
+
+// A Loader reads a page within the browser's walls and returns its HTML and the
+// status of HTTP.
+type Loader func(ctx context.Context, u *url.URL) (html string, status int, err error)
+
+// A Library is a Searcher that has the documents that it finds, at least some of
+// them: what it has is read from it and not from the network.
+type Library interface {
+	Searcher
+	Document(ctx context.Context, u *url.URL) (mediaType string, content []byte, ok bool)
 }
 
 // Found is one result of a search.

@@ -93,6 +93,9 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 	}
 	w := newWeb(rule, o)
 	w.nojail = o.JavaScript && chrome.CanJail(o.Binary) != nil
+	if s, ok := o.Search.(PageSearcher); ok {
+		s.By(w.html)
+	}
 	b := &Browser{
 		web:     w,
 		options: o,

@@ -12,7 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/net/html"
 	"golang.org/x/net/html/charset"
 
 	"chorale/internal/wall"
@@ -78,18 +77,62 @@ func (w *web) fetch(ctx context.Context, address string, source bool) (pagetext.
 	if err != nil {
 		return pagetext.Page{}, err
 	}
+	if p, ok, err := w.shelved(ctx, u, source); ok {
+		return p, err
+	}
 	if err := w.rule.CheckURL(u); err != nil {
 		return pagetext.Page{}, err
 	}
 	if source || !w.scripts {
 		return w.read(ctx, u, source)
 	}
-	p, err := w.render(ctx, u)
+	d, err := w.render(ctx, u)
 	var file chrome.Download
-	if errors.As(err, &file) || errors.Is(err, errNoHTML) || errors.Is(err, chrome.ErrLogin) {
+	switch {
+	case errors.As(err, &file), errors.Is(err, errNoHTML), errors.Is(err, chrome.ErrLogin):
 		return w.read(ctx, u, false)
+	case err != nil:
+		return pagetext.Page{}, err
 	}
-	return p, err
+	p := pagetext.FromHTML(d.HTML, d.URL, pagetext.Options{Title: d.Title, Base: d.Base})
+	return annotate(p, d.Status, d.Cut, d.Note), nil
+}
+
+// shelved is a document that the searcher has.
+func (w *web) shelved(ctx context.Context, u *url.URL, source bool) (p pagetext.Page, ok bool, err error) {
+	shelf, ok := w.searcher.(Library)
+	if !ok {
+		return p, false, nil
+	}
+	mediaType, content, ok := shelf.Document(ctx, u)
+	if !ok {
+		return p, false, nil
+	}
+	d := &wall.Document{URL: u.String(), Type: mediaType, Size: int64(len(content)), Body: content}
+	if len(content) > bodyCap {
+		d.Body, d.Cut = content[:bodyCap], true
+	}
+	p, err = pageOf(d, source)
+	return p, true, err
+}
+
+// html reads a page for a searcher.
+func (w *web) html(ctx context.Context, u *url.URL) (string, int, error) {
+	if err := w.rule.CheckURL(u); err != nil {
+		return "", 0, err
+	}
+	if !w.scripts {
+		d, err := w.client.Get(ctx, u, func(d *wall.Document) bool { return isHTML(d.Type) })
+		if err != nil {
+			return "", 0, err
+		}
+		return toUTF8(d), d.Status, nil
+	}
+	d, err := w.render(ctx, u)
+	if err != nil {
+		return "", 0, err
+	}
+	return d.HTML, d.Status, nil
 }
 
 // parseAddress reads what a model gives as an address.
@@ -110,9 +153,9 @@ func parseAddress(s string) (*url.URL, error) {
 var errNoHTML = errors.New("not HTML")
 
 // render loads a page in Chromium.
-func (w *web) render(ctx context.Context, u *url.URL) (pagetext.Page, error) {
+func (w *web) render(ctx context.Context, u *url.URL) (*chrome.Document, error) {
 	if err := w.start(ctx); err != nil {
-		return pagetext.Page{}, err
+		return nil, err
 	}
 	w.proxy.Allow(loadCap)
 	d, err := w.chromium.Load(ctx, u.String(), chrome.Limits{Time: w.loadTime, Memory: w.memory})
@@ -121,26 +164,26 @@ func (w *web) render(ctx context.Context, u *url.URL) (pagetext.Page, error) {
 		if why := failure(seen, u); why != "" && ctx.Err() == nil {
 			err = errors.New(why)
 		}
-		return pagetext.Page{}, err
+		return nil, err
 	}
 	at, err := url.Parse(d.URL)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" {
 		if len(seen.Refused) > 0 {
-			return pagetext.Page{}, errors.New("the page went on to another address, which can not be opened: " + seen.Refused[len(seen.Refused)-1])
+			return nil, errors.New("the page went on to another address, which can not be opened: " + seen.Refused[len(seen.Refused)-1])
 		}
-		return pagetext.Page{}, errors.New("the page went on to another address, which can not be opened")
+		return nil, errors.New("the page went on to another address, which can not be opened")
 	}
 	if why := failure(seen, at); why != "" {
-		return pagetext.Page{}, errors.New(why)
+		return nil, errors.New(why)
 	}
 	if !isHTML(d.Type) {
-		return pagetext.Page{}, errNoHTML
+		return nil, errNoHTML
 	}
-	p := pagetext.FromHTML(d.HTML, d.URL, pagetext.Options{Title: d.Title, Base: d.Base})
 	if strings.TrimSpace(d.HTML) == "" {
-		return pagetext.Page{}, errors.New("the document is empty")
+		return nil, errors.New("the document is empty")
 	}
-	return annotate(p, d.Status, d.Cut || seen.Cut, d.Note), nil
+	d.Cut = d.Cut || seen.Cut
+	return d, nil
 }
 
 // failure is why the proxy did not get a document, if it did not. A name that
@@ -199,6 +242,11 @@ func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page,
 	if err != nil {
 		return pagetext.Page{}, err
 	}
+	return pageOf(d, source)
+}
+
+// pageOf is the page of a document that was read as it is.
+func pageOf(d *wall.Document, source bool) (pagetext.Page, error) {
 	if !isHTML(d.Type) && !isText(d.Type) {
 		return pagetext.Page{}, errors.New(describeFile(d))
 	}
@@ -212,7 +260,7 @@ func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page,
 	if source || !isHTML(d.Type) {
 		return annotate(pagetext.FromText(text, d.URL, ""), d.Status, d.Cut, ""), nil
 	}
-	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Base: baseOf(text, d.URL)})
+	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Base: pagetext.BaseOf(text, d.URL)})
 	return annotate(p, d.Status, d.Cut, ""), nil
 }
 
@@ -259,36 +307,6 @@ func toUTF8(d *wall.Document) string {
 		return string(d.Body)
 	}
 	return string(b)
-}
-
-// baseOf is what the document says its links are relative to.
-func baseOf(src, address string) string {
-	z := html.NewTokenizer(strings.NewReader(src))
-	for {
-		switch z.Next() {
-		case html.ErrorToken:
-			return ""
-		case html.StartTagToken, html.SelfClosingTagToken:
-			name, more := z.TagName()
-			if string(name) == "body" {
-				return ""
-			}
-			if string(name) != "base" {
-				continue
-			}
-			for more {
-				var k, v []byte
-				k, v, more = z.TagAttr()
-				from, err := url.Parse(address)
-				if string(k) != "href" || err != nil {
-					continue
-				}
-				if to, err := from.Parse(string(v)); err == nil && (to.Scheme == "http" || to.Scheme == "https") {
-					return to.String()
-				}
-			}
-		}
-	}
 }
 
 // annotate says below the address what the reader has to know of how the page

@@ -22,7 +22,7 @@ type Config struct {
 	// NoJail runs the browser in the host's namespaces, for systems where it can
 	// not have its own (CanJail). Its own sandbox is on in any case.
 	NoJail bool
-	Keep   bool   // all pages share one context: its cookies and storage last as long as the browser
+	Keep   bool // all pages share one context: its cookies and storage last as long as the browser
 }
 
 // Limits bound what one page may take.

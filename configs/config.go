@@ -48,6 +48,24 @@ type Config struct {
 	Policies    []Policy
 	PythonIndex string
 	Models      Models
+	Search      Search
+}
+
+// Search says what the browser searches with where a task does not. Keys are no
+// part of it: Brave and the like are the variable or the file that holds one.
+type Search struct {
+	Provider string `yaml:"provider"` // empty: the first that is set up
+	Folder   string `yaml:"folder"`   // to index
+	SearXNG  string `yaml:"searxng"`  // address of an instance
+	Brave    string `yaml:"brave"`
+	Exa      string `yaml:"exa"`
+	Tavily   string `yaml:"tavily"`
+	You      string `yaml:"you"`
+}
+
+// Key is where the key of a service is: the name of a variable, or a file.
+func (s Search) Key(service string) string {
+	return map[string]string{"brave": s.Brave, "exa": s.Exa, "tavily": s.Tavily, "you": s.You}[service]
 }
 
 // Models says where models are pulled from and kept.
@@ -86,6 +104,7 @@ type file struct {
 	Policies    []string `yaml:"policies"`
 	PythonIndex string   `yaml:"pythonIndex"`
 	Models      Models   `yaml:"models"`
+	Search      Search   `yaml:"search"`
 }
 
 // Check refuses values that no command could use.
@@ -139,6 +158,7 @@ const ApproveSecret = "AGENT_APPROVE_SECRET"
 var Keys = []string{
 	"model", "device", "kv", "memory", "kernels", "patience", "runs", "approve", "policies", "pythonIndex",
 	"models.hub", "models.dir", "models.proxy", "models.tokenEnv", "models.tokenFile",
+	"search.provider", "search.folder", "search.searxng", "search.brave", "search.exa", "search.tavily", "search.you",
 }
 
 // flagNames are the flags that do not bear their key's name.
@@ -170,6 +190,9 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	if s.project.values.IsSet("models") {
 		return Config{}, nil, fmt.Errorf("read configuration %s: models: a project cannot say where models and tokens go; set it in %s, or as AGENT_MODELS_HUB and so on", s.project.path, strings.Join(userFile(), ""))
 	}
+	if s.project.values.IsSet("search") {
+		return Config{}, nil, fmt.Errorf("read configuration %s: search: a project cannot say where questions and keys go; set it in %s, or as AGENT_SEARCH_PROVIDER and so on", s.project.path, strings.Join(userFile(), ""))
+	}
 	if s.user, err = readLayer(userFile()...); err != nil {
 		return Config{}, nil, err
 	}
@@ -197,6 +220,10 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 		Models: Models{
 			Hub: s.merged.GetString("models.hub"), Dir: s.merged.GetString("models.dir"), Proxy: s.merged.GetString("models.proxy"),
 			TokenEnv: s.merged.GetString("models.tokenEnv"), TokenFile: s.merged.GetString("models.tokenFile"),
+		},
+		Search: Search{
+			Provider: s.merged.GetString("search.provider"), Folder: s.merged.GetString("search.folder"), SearXNG: s.merged.GetString("search.searxng"),
+			Brave: s.merged.GetString("search.brave"), Exa: s.merged.GetString("search.exa"), Tavily: s.merged.GetString("search.tavily"), You: s.merged.GetString("search.you"),
 		},
 	}
 	if err := c.Models.Check(); err != nil {

@@ -85,9 +85,24 @@ type ToolSpec struct {
 
 // BrowserSpec grants the browser tool.
 type BrowserSpec struct {
-	Allow      []string `yaml:"allow,required"`       // hosts that may be reached, and nothing else
-	MaxPages   int      `yaml:"maxPages,omitempty"`   // that the run may open
-	JavaScript bool     `yaml:"javascript,omitempty"` // load pages in Chromium; else as the server sends them
+	Allow      []string    `yaml:"allow,omitempty"`      // hosts that may be reached, and nothing else
+	MaxPages   int         `yaml:"maxPages,omitempty"`   // that the run may open
+	JavaScript bool        `yaml:"javascript,omitempty"` // load pages in Chromium; else as the server sends them
+	Search     *SearchSpec `yaml:"search,omitempty"`     // what it searches with; nil: what is configured
+	Functions  []string    `yaml:"functions,omitempty"`  // by which pages may be acted on: page_click
+	Uploads    []string    `yaml:"uploads,omitempty"`    // folders whose files may be given to pages, besides the run's own
+	Profile    string      `yaml:"profile,omitempty"`    // whose cookies and storage last; empty: none
+	HAR        bool        `yaml:"har,omitempty"`        // keep what was requested, as artifact network.har
+}
+
+// SearchSpec says what the browser searches with.
+type SearchSpec struct {
+	Provider string   `yaml:"provider,omitempty"` // auto, index, searxng, brave, exa, tavily, you, duckduckgo, none
+	Folder   string   `yaml:"folder,omitempty"`   // to index
+	Base     string   `yaml:"base,omitempty"`     // address under which the folder's files are shown
+	Sites    []string `yaml:"sites,omitempty"`    // to crawl and index
+	MaxPages int      `yaml:"maxPages,omitempty"` // that are crawled
+	Address  string   `yaml:"address,omitempty"`  // of an instance of SearXNG
 }
 
 // PythonSpec grants the Python tool.

@@ -117,16 +117,77 @@ func (m *ModelSpec) Check() error {
 	return nil
 }
 
+var profilePattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
 // Check refuses a browser that can reach nothing. What the entries of allow
-// mean is the tool's to say.
+// mean, and which functions there are, is the tool's to say.
 func (b *BrowserSpec) Check() error {
-	if len(b.Allow) == 0 {
+	if len(b.Allow) == 0 && (b.Search == nil || b.Search.Folder == "") {
 		return strictyaml.At("allow", errors.New("names no host; a browser that can reach nothing need not be granted"))
 	}
 	if b.MaxPages < 0 {
 		return strictyaml.At("maxPages", errors.New("must be positive"))
 	}
+	if !b.JavaScript {
+		for key, set := range map[string]bool{"functions": len(b.Functions) > 0, "profile": b.Profile != ""} {
+			if set {
+				return strictyaml.At(key, errors.New("needs a browser with scripts: set javascript: true"))
+			}
+		}
+	}
+	if b.Profile != "" && !profilePattern.MatchString(b.Profile) {
+		return strictyaml.At("profile", fmt.Errorf("%q must be 1 to 32 of a-z, 0-9 and -", b.Profile))
+	}
+	for _, p := range b.Uploads {
+		if err := localPath(cmp.Or(p, ".")); err != nil {
+			return strictyaml.At("uploads", err)
+		}
+	}
 	return nil
+}
+
+// The providers of searches.
+const (
+	SearchAuto  = "auto" // index, searxng, then the first service whose key is set
+	SearchNone  = "none"
+	SearchIndex = "index"
+	SearXNG     = "searxng"
+	DuckDuckGo  = "duckduckgo"
+)
+
+// SearchServices are the providers that need a key, in the order in which auto
+// looks for one.
+var SearchServices = []string{"brave", "exa", "tavily", "you"}
+
+// Check refuses what a provider does not take.
+func (s *SearchSpec) Check() error {
+	providers := append([]string{SearchAuto, SearchNone, SearchIndex, SearXNG, DuckDuckGo}, SearchServices...)
+	if err := oneOf(s.Provider, providers...); err != nil {
+		return strictyaml.At("provider", err)
+	}
+	auto := s.Provider == "" || s.Provider == SearchAuto
+	for _, k := range []struct {
+		key, provider string
+		set           bool
+	}{
+		{"folder", SearchIndex, s.Folder != ""}, {"base", SearchIndex, s.Base != ""}, {"sites", SearchIndex, len(s.Sites) > 0},
+		{"maxPages", SearchIndex, s.MaxPages != 0}, {"address", SearXNG, s.Address != ""},
+	} {
+		if k.set && !auto && s.Provider != k.provider {
+			return strictyaml.At(k.key, fmt.Errorf("is for %s, and the provider is %s", k.provider, s.Provider))
+		}
+	}
+	switch {
+	case s.Address != "" && (s.Folder != "" || len(s.Sites) > 0):
+		return strictyaml.At("address", errors.New("a folder or sites to index are given as well; keep one of them"))
+	case s.Base != "" && s.Folder == "":
+		return strictyaml.At("base", errors.New("is the address of a folder's files, and no folder is given"))
+	case s.MaxPages < 0:
+		return strictyaml.At("maxPages", errors.New("must be positive"))
+	case s.MaxPages > 0 && len(s.Sites) == 0:
+		return strictyaml.At("maxPages", errors.New("bounds what is crawled, and no sites are given"))
+	}
+	return atPath("folder", s.Folder)
 }
 
 // Check refuses a grant from outside the task's folder.

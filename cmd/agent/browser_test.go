@@ -128,8 +128,15 @@ func TestBrowserWithinPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant := browserGrant(&runtime.BrowserSpec{Allow: []string{host(open), host(shut)}, MaxPages: 10, JavaScript: true}, policies.Default().Narrow(policy).Hosts())
-	tool, err := grant.Open(t.Context(), runtime.Place{Encoding: harmony.O200kHarmony()})
+	job, err := runtime.Parse("task.yaml", fmt.Appendf(nil, "apiVersion: agent/v1\nkind: Task\nname: page\nprompt: Go.\ntools: {browser: {allow: [%q, %q], maxPages: 10, javascript: true}}\n", host(open), host(shut)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBrowse(job, policies.Default().Narrow(policy).Hosts(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool, err := b.grant().Open(t.Context(), runtime.Place{Encoding: harmony.O200kHarmony()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"chorale/configs"
 	"chorale/harmony"
 	"chorale/internal/fence"
 	"chorale/internal/mount"
@@ -20,8 +21,9 @@ import (
 
 // grants turns the tools that a task names into what the run may open. More are
 // functions from elsewhere; sets that are nil do not count. What the hosts of the
-// gate's policies leave out, the tools cannot reach.
-func grants(job *runtime.Job, gate *policies.Policy, more ...*functions.Set) ([]runtime.Grant, error) {
+// gate's policies leave out, the tools cannot reach. config is nil where a task is
+// only looked at.
+func grants(job *runtime.Job, gate *policies.Policy, config *configs.Search, more ...*functions.Set) ([]runtime.Grant, error) {
 	var out []runtime.Grant
 	within, err := fenceOf(job, gate)
 	if err != nil {
@@ -36,11 +38,19 @@ func grants(job *runtime.Job, gate *policies.Policy, more ...*functions.Set) ([]
 		}
 	}
 	more = slices.DeleteFunc(more, func(s *functions.Set) bool { return s == nil })
-	if b := job.Task.Tools.Browser; b != nil {
-		if err := browser.CheckAllow(b.Allow); err != nil {
-			return nil, fmt.Errorf("%s: tools.browser: %w", job.Path(job.Files[0].Path), err)
+	if job.Task.Tools.Browser != nil {
+		b, err := newBrowse(job, gate.Hosts(), within, config)
+		if err != nil {
+			return nil, err
 		}
-		out = append(out, browserGrant(b, gate.Hosts()))
+		acts, err := b.actions()
+		if err != nil {
+			return nil, err
+		}
+		if acts != nil {
+			more = append(more, acts)
+		}
+		out = append(out, b.grant())
 	}
 	if p := job.Task.Tools.Python; p != nil {
 		out = append(out, pythonGrant(p, nil))
@@ -59,25 +69,6 @@ func grants(job *runtime.Job, gate *policies.Policy, more ...*functions.Set) ([]
 // paths in policies start from the task's folder.
 func fenceOf(job *runtime.Job, gate *policies.Policy) (*fence.Fence, error) {
 	return fence.New(gate.Hosts(), gate.Mounts(), job.Path("."))
-}
-
-// browserGrant grants the browser. It only reads, and only from the hosts that
-// the task names and policies leave.
-func browserGrant(b *runtime.BrowserSpec, within [][]string) runtime.Grant {
-	return runtime.Grant{
-		Namespace: harmony.Browser(),
-		BuiltIn:   true,
-		Effect:    func(string) policies.Effect { return policies.Read },
-		Manifest: &provenance.Manifest{
-			Boundary: provenance.Boundary{Hosts: b.Allow},
-			Tools:    map[string]provenance.Tool{"browser.open": {Args: map[string]provenance.Class{"id": provenance.URL}}},
-		},
-		Open: func(ctx context.Context, p runtime.Place) (tools.Tool, error) {
-			return browser.Open(ctx, browser.Options{
-				Allow: b.Allow, Within: within, MaxPages: b.MaxPages, JavaScript: b.JavaScript, Tokens: pieces(p.Encoding),
-			})
-		},
-	}
 }
 
 // pieces cuts a text into the model's tokens, each decoded by itself.

@@ -75,7 +75,7 @@ func serveMCP(cmd *cobra.Command, std streams, args []string) error {
 		return &exitError{code: runtime.ExitCode(statusOf(err)), err: err}
 	}
 	defer servers.Close()
-	granted, err := grants(job, gate, servers.set)
+	granted, err := grants(job, gate, &cfg.Search, servers.set)
 	if err != nil {
 		return err
 	}

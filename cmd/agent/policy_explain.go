@@ -195,7 +195,7 @@ func (f *explainFlags) request(cmd *cobra.Command, call tools.Call) (*policies.P
 		return fail(err)
 	}
 	if f.task != "" {
-		if granted, err = grants(job, policies.Default()); err != nil { // without the policies, which are explained
+		if granted, err = grants(job, policies.Default(), nil); err != nil { // without the policies, which are explained
 			return fail(err)
 		}
 	}

@@ -131,7 +131,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 		return broken(ctx, job, statusOf(err), err), err
 	}
 	defer servers.Close()
-	granted, err := grants(job, gate, servers.set)
+	granted, err := grants(job, gate, &cfg.Search, servers.set)
 	if err != nil {
 		return runtime.Result{}, err
 	}

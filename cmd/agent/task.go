@@ -73,7 +73,7 @@ func validate(path string, values map[string]string) (notices []string, err erro
 	if err != nil {
 		return nil, err
 	}
-	granted, err := grants(job, gate)
+	granted, err := grants(job, gate, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"unicode/utf8"
 
@@ -39,6 +40,12 @@ type Options struct {
 	Pages bool
 	// Dir is the folder for screenshots and saved pages; empty: none are made.
 	Dir string
+	// Profile is the folder of a profile: its cookies and storage are there when
+	// the browser starts, and are kept. It is made, and used by one browser at a
+	// time. Empty: nothing lasts. It needs JavaScript.
+	Profile string
+	// HAR is a file for what was requested, without bodies; empty: none is made.
+	HAR string
 	// Uploads are the folders whose files may be given to pages.
 	Uploads []string
 }
@@ -211,7 +218,8 @@ func Missing() []string {
 	return nil
 }
 
-// Close ends a call under way, Chromium and the proxy.
+// Close ends a call under way, Chromium and the proxy, and the searcher if it can
+// be closed.
 func (b *Browser) Close() error {
 	var err error
 	b.closed.Do(func() {
@@ -219,6 +227,9 @@ func (b *Browser) Close() error {
 		b.calls.Lock()
 		defer b.calls.Unlock()
 		err = b.web.close()
+		if c, ok := b.options.Search.(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
 	})
 	return err
 }

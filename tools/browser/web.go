@@ -63,7 +63,9 @@ func (w *web) search(ctx context.Context, query string, n int) (pagetext.Page, e
 	if w.searcher == nil {
 		return pagetext.Page{}, errors.New("no search provider is set up for this task. What works without one: " +
 			"`browser.open` with a full address (https://…) as `id`, links of open pages, and `browser.find`. " +
-			"If the answer needs a search, say that the user has to set up a provider.")
+			"If the answer needs a search, say that the user has to set up one of these: a folder to index (search.folder in the task), " +
+			"the address of a SearXNG instance (search.searxng in the configuration), or the key of Brave, Exa, Tavily or You.com " +
+			"(as BRAVE_API_KEY, EXA_API_KEY, TAVILY_API_KEY or YDC_API_KEY).")
 	}
 	found, err := w.searcher.Search(ctx, query, n)
 	if err != nil {

@@ -111,6 +111,9 @@ func (b *Browser) act(ctx context.Context, f PageFunction, content string, l too
 	}
 	a := &actions{Browser: b, ctx: ctx, args: args, limit: l.Output}
 	text, err := f.call(a)
+	if page := b.web.live.page; page != nil && page.Ended() == nil && b.web.profile != nil {
+		err = errors.Join(err, b.web.remember(ctx, page.Storage(ctx)))
+	}
 	return tools.Result{Text: strings.TrimPrefix(text, "\n"), Artifacts: a.artifacts}, err
 }
 

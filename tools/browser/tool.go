@@ -90,8 +90,8 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 		}
 		rule = rule.Meet(also)
 	}
-	if o.Pages && !o.JavaScript {
-		return nil, errors.New("open browser: pages can only be acted on in Chromium: set JavaScript as well")
+	if (o.Pages || o.Profile != "") && !o.JavaScript {
+		return nil, errors.New("open browser: pages can be acted on, and profiles used, in Chromium only: set JavaScript as well")
 	}
 	if o.JavaScript && o.Binary == "" {
 		if o.Binary, err = chrome.Find(); err != nil {
@@ -102,6 +102,14 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 	w.nojail = o.JavaScript && chrome.CanJail(o.Binary) != nil
 	if s, ok := o.Search.(PageSearcher); ok {
 		s.By(w.html)
+	}
+	if o.Profile != "" {
+		if w.profile, err = openProfile(o.Profile); err != nil {
+			return nil, fmt.Errorf("open browser: %w", err)
+		}
+	}
+	if o.HAR != "" {
+		w.har = newHAR(o.HAR)
 	}
 	b := &Browser{
 		web:     w,

@@ -42,8 +42,10 @@ type web struct {
 	proxy    *wall.Proxy // of this Chromium
 	chromium *chrome.Browser
 
-	pages bool // may stay open
-	live  live
+	pages   bool // may stay open
+	live    live
+	profile *profile // nil: nothing lasts
+	har     *har     // nil: nothing is recorded
 }
 
 func newWeb(rule wall.Rule, o Options) *web {
@@ -53,10 +55,17 @@ func newWeb(rule wall.Rule, o Options) *web {
 }
 
 func (w *web) close() error {
-	if w.chromium == nil {
-		return nil
+	var errs []error
+	if w.chromium != nil {
+		errs = append(errs, w.chromium.Close())
 	}
-	return w.chromium.Close()
+	if w.profile != nil {
+		errs = append(errs, w.profile.lock.Close())
+	}
+	if w.har != nil {
+		errs = append(errs, w.har.write())
+	}
+	return errors.Join(errs...)
 }
 
 func (w *web) search(ctx context.Context, query string, n int) (pagetext.Page, error) {
@@ -168,6 +177,9 @@ func (w *web) render(ctx context.Context, u *url.URL) (*chrome.Document, error) 
 		}
 		return nil, err
 	}
+	if err := w.remember(ctx, d.Storage); err != nil {
+		return nil, err
+	}
 	at, err := url.Parse(d.URL)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" {
 		if len(seen.Refused) > 0 {
@@ -213,7 +225,7 @@ func (w *web) start(ctx context.Context) error {
 		case <-w.chromium.Done():
 			w.chromium.Close()
 			w.chromium = nil
-			w.live.page = nil
+			w.live = live{next: w.live.next}
 		default:
 			return nil
 		}
@@ -222,7 +234,12 @@ func (w *web) start(ctx context.Context) error {
 		w.proxy = wall.NewProxyOn(l, w.dialer, bodyCap)
 		return w.proxy
 	}
-	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail, Keep: w.pages})
+	var network func(string, []byte)
+	if w.har != nil {
+		network = w.har.event
+	}
+	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail,
+		Keep: w.pages || w.profile != nil, Network: network})
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -230,6 +247,9 @@ func (w *web) start(ctx context.Context) error {
 		return fatalError{err}
 	}
 	w.chromium = b
+	if err := w.restore(ctx); err != nil {
+		return fatalError{err}
+	}
 	return nil
 }
 
@@ -240,7 +260,9 @@ func (e fatalError) Unwrap() error { return e.error }
 
 // read fetches a document with our own client.
 func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page, error) {
+	began := time.Now()
 	d, err := w.client.Get(ctx, u, func(d *wall.Document) bool { return isHTML(d.Type) || isText(d.Type) })
+	w.har.fetched(u, began, d, err)
 	if err != nil {
 		return pagetext.Page{}, err
 	}

@@ -22,7 +22,11 @@ type Config struct {
 	// NoJail runs the browser in the host's namespaces, for systems where it can
 	// not have its own (CanJail). Its own sandbox is on in any case.
 	NoJail bool
-	Keep   bool // all pages share one context: its cookies and storage last as long as the browser
+	// Keep has all pages share one context: its cookies and storage last as long
+	// as the browser.
+	Keep bool
+	// Network is told the events of DevTools' Network domain. It must not block.
+	Network func(method string, params []byte)
 }
 
 // Limits bound what one page may take.
@@ -42,6 +46,7 @@ type Browser struct {
 	process *process
 	conn    *conn
 	keep    bool
+	network func(method string, params []byte)
 
 	loading sync.Mutex
 	kept    string // the shared context; guarded by loading
@@ -66,7 +71,7 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Chromium: %w", err)
 	}
-	b := &Browser{process: p, conn: newConn(p.out, p.in), keep: c.Keep, crashed: map[string]func(){}, dropped: map[string]func(Download){}}
+	b := &Browser{process: p, conn: newConn(p.out, p.in), keep: c.Keep, network: c.Network, crashed: map[string]func(){}, dropped: map[string]func(Download){}}
 	b.conn.on("", b.event)
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 )
 
 // context makes the browser context that a new tab lives in, or returns the
@@ -94,8 +96,33 @@ func (b *Browser) SetCookies(ctx context.Context, cookies []Cookie) error {
 	if err != nil {
 		return err
 	}
-	if err := b.conn.call(ctx, "", "Storage.setCookies", map[string]any{"browserContextId": id, "cookies": cookies}, nil); err != nil {
+	var list []Cookie
+	for _, c := range cookies {
+		list = append(list, c.settable())
+	}
+	if err := b.conn.call(ctx, "", "Storage.setCookies", map[string]any{"browserContextId": id, "cookies": list}, nil); err != nil {
 		return fmt.Errorf("set cookies: %w", err)
 	}
 	return nil
+}
+
+// settable is a cookie as it can be set: one of a single host by an address of
+// that host, or it would be sent to all below it.
+func (c Cookie) settable() Cookie {
+	out := maps.Clone(c)
+	domain, _ := c["domain"].(string)
+	if domain == "" || strings.HasPrefix(domain, ".") {
+		return out
+	}
+	scheme := "http"
+	if c["sourceScheme"] == "Secure" || c["secure"] == true {
+		scheme = "https"
+	}
+	path, _ := c["path"].(string)
+	if strings.Contains(domain, ":") {
+		domain = "[" + strings.Trim(domain, "[]") + "]"
+	}
+	out["url"] = scheme + "://" + domain + path
+	delete(out, "domain")
+	return out
 }

@@ -283,7 +283,5 @@ globalThis.live ??= (() => {
     return html.toLowerCase().includes(escape(text).toLowerCase());
   }
 
-  const storage = () => ({ origin: location.origin, items: Object.entries(localStorage) });
-
-  return { look, spot, edit, focus, select, upload, rest, shows, storage };
+  return { look, spot, edit, focus, select, upload, rest, shows };
 })();

@@ -23,7 +23,8 @@ type Document struct {
 	HTML   string // with the content of its own frames and open shadow roots
 	Cut    bool   // HTML is longer
 	// Note says why the page may not be complete; empty otherwise.
-	Note string
+	Note    string
+	Storage Storage // of its origin, in a shared context
 }
 
 // A Download is why an address gives no page: the server sends a file.
@@ -98,6 +99,7 @@ type tab struct {
 	crashed     bool
 	hog         bool
 	stuck       bool // it stays, and does not answer
+	empty       bool // all that it requests is answered with an empty page
 	closed      bool
 	download    *Download
 }
@@ -145,6 +147,12 @@ func (t *tab) open(ctx context.Context) error {
 	c.on(t.session, t.event)
 	if err := c.call(ctx, t.session, "Page.enable", nil, nil); err != nil {
 		return err
+	}
+	if t.b.network != nil {
+		none := map[string]any{"maxTotalBufferSize": 0, "maxResourceBufferSize": 0}
+		if err := c.call(ctx, t.session, "Network.enable", none, nil); err != nil {
+			return err
+		}
 	}
 	guard := map[string]any{"source": guardScript, "worldName": "guard"}
 	return c.call(ctx, t.session, "Page.addScriptToEvaluateOnNewDocument", guard, nil)
@@ -197,7 +205,19 @@ func (b *Browser) event(method string, params []byte) {
 
 // event handles the events of the page.
 func (t *tab) event(method string, params []byte) {
+	if t.b.network != nil && strings.HasPrefix(method, "Network.") {
+		t.b.network(method, params)
+		return
+	}
 	switch method {
+	case "Fetch.requestPaused":
+		var p struct{ RequestID string }
+		json.Unmarshal(params, &p)
+		t.change(func() {
+			if t.empty && !t.closed {
+				t.work.Go(func() { t.fulfil(p.RequestID) })
+			}
+		})
 	case "Page.loadEventFired":
 		t.change(func() { t.loaded = true })
 	case "Page.frameStartedNavigating":
@@ -264,7 +284,11 @@ func (t *tab) load(ctx context.Context, address string) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.take(ctx, note)
+	d, err := t.take(ctx, note)
+	if err == nil && t.b.keep {
+		d.Storage = t.storage(ctx)
+	}
+	return d, err
 }
 
 // await waits until one of these is true: the page rests, the time is up, of

@@ -24,7 +24,9 @@ func (f *runFlags) presenter(std streams) presenter {
 	case f.json:
 		return &stream{out: std.out, log: std.log}
 	case std.terminal && !f.quiet:
-		return newView(std.out, std.width)
+		v := newView(std.out, std.width)
+		v.links = std.links
+		return v
 	}
 	return answerOnly{out: std.out, log: std.log, quiet: f.quiet}
 }

@@ -25,11 +25,13 @@ type streams struct {
 	answers  bool        // in is one as well: a person can be asked
 	log      *log.Logger // writes to err
 	width    int         // columns of the terminal
+	links    bool        // the terminal shows hyperlinks
 }
 
 func standardStreams() streams {
 	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, width: 80, log: newLogger(os.Stderr)}
 	s.terminal = term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("TERM") != "dumb"
+	s.links = s.terminal && showsLinks(os.Getenv)
 	s.answers = s.terminal && term.IsTerminal(int(os.Stdin.Fd()))
 	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
 		s.width = w

@@ -17,6 +17,7 @@ import (
 type view struct {
 	out   io.Writer
 	width int
+	links bool // addresses are written as hyperlinks
 	style styles
 
 	text  *wrapper // what is being streamed
@@ -156,7 +157,11 @@ func (v *view) source(c tools.Citation) {
 	if c.Lines != "" {
 		mark += " " + c.Lines
 	}
-	fmt.Fprintln(v.out, mark+v.style.dim.Render(" · "+show(firstLine(c.Title))+" · "+show(c.URL)))
+	address := v.style.dim.Render(show(c.URL))
+	if v.links {
+		address = hyperlink(c.URL, address)
+	}
+	fmt.Fprintln(v.out, mark+v.style.dim.Render(" · "+show(firstLine(c.Title))+" · ")+address)
 }
 
 // finish says how the run ended.

@@ -33,7 +33,14 @@ type Loader func(ctx context.Context, u *url.URL) (html string, status int, err 
 // them: what it has is read from it and not from the network.
 type Library interface {
 	Searcher
-	Document(ctx context.Context, u *url.URL) (mediaType string, content []byte, ok bool)
+	Document(ctx context.Context, u *url.URL) (Document, bool)
+}
+
+// Document is one of a Library.
+type Document struct {
+	Title   string // empty: its own, or its host
+	Type    string // media type
+	Content []byte
 }
 
 // Found is one result of a search.

@@ -115,15 +115,15 @@ func (w *web) shelved(ctx context.Context, u *url.URL, source bool) (p pagetext.
 	if !ok {
 		return p, false, nil
 	}
-	mediaType, content, ok := shelf.Document(ctx, u)
+	own, ok := shelf.Document(ctx, u)
 	if !ok {
 		return p, false, nil
 	}
-	d := &wall.Document{URL: u.String(), Type: mediaType, Size: int64(len(content)), Body: content}
-	if len(content) > bodyCap {
-		d.Body, d.Cut = content[:bodyCap], true
+	d := &wall.Document{URL: u.String(), Type: own.Type, Size: int64(len(own.Content)), Body: own.Content}
+	if len(own.Content) > bodyCap {
+		d.Body, d.Cut = own.Content[:bodyCap], true
 	}
-	p, err = pageOf(d, source)
+	p, err = pageOf(d, source, own.Title)
 	return p, true, err
 }
 
@@ -266,11 +266,11 @@ func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page,
 	if err != nil {
 		return pagetext.Page{}, err
 	}
-	return pageOf(d, source)
+	return pageOf(d, source, "")
 }
 
 // pageOf is the page of a document that was read as it is.
-func pageOf(d *wall.Document, source bool) (pagetext.Page, error) {
+func pageOf(d *wall.Document, source bool, title string) (pagetext.Page, error) {
 	if !isHTML(d.Type) && !isText(d.Type) {
 		return pagetext.Page{}, errors.New(describeFile(d))
 	}
@@ -282,9 +282,9 @@ func pageOf(d *wall.Document, source bool) (pagetext.Page, error) {
 	}
 	text := toUTF8(d)
 	if source || !isHTML(d.Type) {
-		return annotate(pagetext.FromText(text, d.URL, ""), d.Status, d.Cut, ""), nil
+		return annotate(pagetext.FromText(text, d.URL, title), d.Status, d.Cut, ""), nil
 	}
-	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Base: pagetext.BaseOf(text, d.URL)})
+	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Title: title, Base: pagetext.BaseOf(text, d.URL)})
 	return annotate(p, d.Status, d.Cut, ""), nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/net/html/charset"
 
+	"chorale/tools/browser"
 	"chorale/tools/browser/internal/pagetext"
 )
 
@@ -107,9 +108,9 @@ func (x *Index) address(name string) string {
 }
 
 // Document implements browser.Library: the files of the folder.
-func (x *Index) Document(_ context.Context, u *url.URL) (mediaType string, content []byte, ok bool) {
+func (x *Index) Document(_ context.Context, u *url.URL) (browser.Document, bool) {
 	if x.root == nil || u.Scheme != x.base.Scheme || u.Host != x.base.Host || !strings.HasPrefix(u.Path, x.base.Path) {
-		return "", nil, false
+		return browser.Document{}, false
 	}
 	name := path.Clean(strings.TrimPrefix(u.Path, x.base.Path))
 	x.mu.Lock()
@@ -119,10 +120,14 @@ func (x *Index) Document(_ context.Context, u *url.URL) (mediaType string, conte
 			continue
 		}
 		if kind, content, err := x.read(at); err == nil {
-			return kind, content, true
+			d := browser.Document{Type: kind, Content: content}
+			if kind != "text/html" {
+				d.Title = title(u.String(), string(content))
+			}
+			return d, true
 		}
 	}
-	return "", nil, false
+	return browser.Document{}, false
 }
 
 // pageOf is the text of a document.

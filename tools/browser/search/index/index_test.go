@@ -96,8 +96,8 @@ func TestFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if kind, _, ok := x.Document(t.Context(), u); kind != want || ok != (want != "") {
-			t.Errorf("%s: %q, %v; want %q", address, kind, ok, want)
+		if d, ok := x.Document(t.Context(), u); d.Type != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", address, d.Type, ok, want)
 		}
 	}
 }

@@ -78,11 +78,11 @@ func (b *browse) check() error {
 		b.options.Allow = append(slices.Clone(s.Allow), "https://html.duckduckgo.com")
 	}
 	searcher, err := b.searcher()
-	if c, ok := searcher.(io.Closer); ok {
-		err = errors.Join(err, c.Close())
-	}
 	if err != nil {
 		return fmt.Errorf("search: %w", err)
+	}
+	if c, ok := searcher.(io.Closer); ok {
+		return c.Close()
 	}
 	return nil
 }
@@ -227,7 +227,11 @@ func (b *browse) index(s *runtime.SearchSpec) (browser.Searcher, error) {
 		rule = rule.Meet(also)
 	}
 	o.Dialer = &wall.Dialer{Rule: rule}
-	return index.Open(o)
+	x, err := index.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
 }
 
 // grant grants the trained functions. They only read, and only from the hosts

@@ -8,5 +8,9 @@
 // data: it can neither forge a link marker nor a control token. Pages are kept
 // by cursor as they were shown, so that they outlive the browser.
 //
-// It refuses to click, type, upload and save: the trained functions only read.
+// The trained functions only read. Where the options say so, pages can be acted
+// on as well, by functions of their own (PageFunctions): one page stays open then,
+// and its elements have refs.
+//
+// It refuses downloads.
 package browser

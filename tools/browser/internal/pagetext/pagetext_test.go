@@ -210,14 +210,3 @@ func FuzzFromHTML(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkFromHTML(b *testing.B) {
-	src, err := vectors.Read(testdata + "/browser/pages/09-huge/dom.html")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(src)))
-	for b.Loop() {
-		FromHTML(string(src), "https://h.example/", Options{})
-	}
-}

@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt soak bench-harmony build setup setup-test shaders clean
+.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-browser build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -64,12 +64,19 @@ corrupt: ## damage small checkpoints in every format 120,000 times
 soak: ## five million tokens on the CPU and as many on lavapipe, under GC storms; every way to fail
 	AGENT_SOAK=5000000 $(GO) test -buildvcs=false -timeout 240m -v -run 'TestSoak|TestRecovery' ./inference
 
+soak-browser: ## a hundred tasks with the browser, and a hundred pages in one: nothing is left
+	AGENT_BROWSER_TASKS=100 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run 'TestSoak|TestManyPages' ./tools/browser/...
+
 test-python-full: setup-test ## the sandbox's tests on the full interpreter: fetches 98 MB, compiles for a minute
 	@bin/agent setup python
 	AGENT_PYTHON_RUNTIME=full $(GO) test -buildvcs=false -timeout 15m ./tools/python/
 
 bench-harmony: ## the codec beside its peers, built from their packages; rewrites docs/benchmarks.md
 	$(GO) run -buildvcs=false ./internal/bench/harmony
+
+bench-browser: ## starting Chromium, opening tabs and small pages, and turning pages into text
+	$(GO) test -buildvcs=false -run '^$$' -bench 'Start|Load' -benchtime 20x ./tools/browser/internal/chrome
+	$(GO) test -buildvcs=false -run '^$$' -bench FromHTML ./tools/browser/internal/pagetext
 
 shaders: ## recompile the SPIR-V (needs the pinned glslc)
 	@scripts/shader-tools.sh

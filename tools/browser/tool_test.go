@@ -9,12 +9,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"chorale/tools"
+	"chorale/tools/browser/internal/chrome"
 	"chorale/tools/tooltest"
 )
 
@@ -225,4 +228,46 @@ func TestSearchAndCite(t *testing.T) {
 	if r := call(t, b, "open", `{"cursor": 1, "loc": 2}`); r.Failed {
 		t.Errorf("scrolling is free: %+v", r)
 	}
+}
+
+func needChromium(t *testing.T) {
+	t.Helper()
+	if _, err := chrome.Find(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+}
+
+// openFor is a tool that may reach one server.
+func openFor(t *testing.T, srv *httptest.Server, scripts bool) *Browser {
+	t.Helper()
+	b, err := Open(t.Context(), Options{Allow: []string{srv.Listener.Addr().String()}, JavaScript: scripts, Tokens: o200k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+var testLimits = tools.Limits{Time: 34 * time.Second, Output: 64 << 10, Memory: 1 << 30}
+
+func open(t *testing.T, b *Browser, address string) tools.Result {
+	t.Helper()
+	return openWithin(t, b, address, testLimits)
+}
+
+func openWithin(t *testing.T, b *Browser, address string, limits tools.Limits) tools.Result {
+	t.Helper()
+	args, _ := json.Marshal(map[string]string{"id": address})
+	r, err := b.Call(t.Context(), tools.Call{Tool: "browser", Function: "open", Args: string(args), Limits: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

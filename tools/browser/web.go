@@ -194,7 +194,7 @@ func (w *web) render(ctx context.Context, u *url.URL) (*chrome.Document, error) 
 		return nil, errNoHTML
 	}
 	if strings.TrimSpace(d.HTML) == "" {
-		return nil, errors.New("the document is empty")
+		return nil, errors.New(strings.TrimSpace("the document is empty. " + d.Note))
 	}
 	d.Cut = d.Cut || seen.Cut
 	return d, nil

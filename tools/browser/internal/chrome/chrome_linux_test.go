@@ -19,7 +19,14 @@ import (
 var testLimits = Limits{Time: 10 * time.Second, Memory: 1 << 30}
 
 // start runs Chromium behind a proxy that reaches the server only.
-func start(t *testing.T, h http.Handler, nojail bool) (*Browser, string) {
+func start(t testing.TB, h http.Handler, nojail bool) (*Browser, string) {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return startFor(t, []string{srv.Listener.Addr().String()}, nojail), srv.URL
+}
+
+func startFor(t testing.TB, allow []string, nojail bool) *Browser {
 	t.Helper()
 	if _, err := Find(); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -27,9 +34,7 @@ func start(t *testing.T, h http.Handler, nojail bool) (*Browser, string) {
 		}
 		t.Skip(err)
 	}
-	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
-	rule, err := wall.ParseRule([]string{srv.Listener.Addr().String()})
+	rule, err := wall.ParseRule(allow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,14 +43,12 @@ func start(t *testing.T, h http.Handler, nojail bool) (*Browser, string) {
 		proxy.Allow(64 << 20)
 		return proxy
 	}
-	began := time.Now()
 	b, err := Start(t.Context(), Config{Serve: serve, NoJail: nojail})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("started in %v", time.Since(began))
 	t.Cleanup(func() { b.Close() })
-	return b, srv.URL
+	return b
 }
 
 func page(html string) http.Handler {
@@ -132,6 +135,47 @@ func testProcess(t *testing.T, nojail bool) {
 	}
 	if _, err := b.Load(context.Background(), url, testLimits); err == nil {
 		t.Error("loaded without a browser")
+	}
+}
+
+// TestManyPages loads page after page in one browser, which open windows and
+// start workers: no tab and no process is left of any, and the browser does not
+// grow. AGENT_BROWSER_TASKS says how many (8).
+func TestManyPages(t *testing.T) {
+	n := 8
+	if s := os.Getenv("AGENT_BROWSER_TASKS"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	b, url := start(t, page(`<p>text</p><script>open("about:blank"); new Worker(URL.createObjectURL(new Blob(["postMessage(1)"])));
+		localStorage.x = "x".repeat(1 << 20); document.body.append("by script")</script>`), false)
+	var tabs, processes int
+	var size int64
+	for i := range n + 4 {
+		d, err := b.Load(t.Context(), url+"/", testLimits)
+		if err != nil || !strings.Contains(d.HTML, "by script") {
+			t.Fatalf("page %d: %+v, %v", i, d, err)
+		}
+		if i < 3 && n > i { // the first ones fill caches
+			continue
+		}
+		var got struct{ TargetInfos []struct{ TargetID string } }
+		if err := b.conn.call(t.Context(), "", "Target.getTargets", nil, &got); err != nil {
+			t.Fatal(err)
+		}
+		nowSize := int64(0)
+		children := b.process.children()
+		for _, c := range children {
+			nowSize += resident(c.pid)
+		}
+		if size == 0 {
+			tabs, processes, size = len(got.TargetInfos), len(children), nowSize
+		}
+		if i == n+3 {
+			t.Logf("after %d pages: %d tabs, %d processes, %d MiB; at first %d, %d, %d", n, len(got.TargetInfos), len(children), nowSize>>20, tabs, processes, size>>20)
+			if len(got.TargetInfos) > tabs || len(children) > processes+2 || nowSize-size > 64<<20 { // a spare renderer, and one that is ending
+				t.Error("something was left")
+			}
+		}
 	}
 }
 

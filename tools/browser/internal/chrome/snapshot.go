@@ -13,12 +13,22 @@ import (
 //go:embed snapshot.js
 var snapshotScript string
 
-const takeTime = 10 * time.Second
+// How long the text of a page may take: of one that was cut short, since it may
+// never hold still, and of one at rest, which may be as large as it likes. What
+// the call has left is the limit in any case.
+const (
+	takeTime     = 10 * time.Second
+	takeRestTime = time.Minute
+)
 
 // take stops the page and reads it. A page that moves on meanwhile is read
 // again.
 func (t *tab) take(ctx context.Context, note string) (*Document, error) {
-	ctx, cancel := context.WithTimeout(ctx, takeTime)
+	limit := takeRestTime
+	if note != "" {
+		limit = takeTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// These reach also a page whose scripts do not rest. After them it holds
 	// still.
@@ -90,7 +100,7 @@ func (t *tab) evaluate(ctx context.Context, expression string) (json.RawMessage,
 		"expression":    expression,
 		"contextId":     world.ExecutionContextID,
 		"returnByValue": true,
-		"timeout":       takeTime.Milliseconds(),
+		"timeout":       takeRestTime.Milliseconds(),
 	}, &r)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-browser build setup setup-test shaders clean
+.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-peer bench-browser build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -77,6 +77,9 @@ bench-harmony: ## the codec beside its peers, built from their packages; rewrite
 bench-browser: ## starting Chromium, opening tabs and small pages, and turning pages into text
 	$(GO) test -buildvcs=false -run '^$$' -bench 'Start|Load' -benchtime 20x ./tools/browser/internal/chrome
 	$(GO) test -buildvcs=false -run '^$$' -bench FromHTML ./tools/browser/internal/pagetext
+
+bench-peer: ## the engine beside llama.cpp, installed from packages; rewrites docs/benchmarks.md; CASES=cpu,lavapipe-cut,... for some
+	$(GO) run -buildvcs=false ./internal/bench/llama -cases '$(CASES)'
 
 shaders: ## recompile the SPIR-V (needs the pinned glslc)
 	@scripts/shader-tools.sh

@@ -93,14 +93,16 @@ func readBandwidth(ctx context.Context, threads int) (best float64, err error) {
 	return best, nil
 }
 
-// sum adds in several chains, so that it waits for the memory and not for itself.
+// sum reads a word of every line of a cache, in several places at once, so that it
+// waits for the memory and not for itself.
 //
 //go:noinline
-func sum(w []uint64) uint64 {
-	var a, b, c, d, e, f, g, h uint64
-	for ; len(w) >= 8; w = w[8:] {
-		a, b, c, d = a+w[0], b+w[1], c+w[2], d+w[3]
-		e, f, g, h = e+w[4], f+w[5], g+w[6], h+w[7]
+func sum(w []uint64) (total uint64) {
+	const streams, line = 4, 8
+	n := len(w) / streams
+	a, b, c, d := w[:n], w[n:2*n], w[2*n:3*n], w[3*n:4*n]
+	for i := 0; i < n; i += line {
+		total += a[i] + b[i] + c[i] + d[i]
 	}
-	return a + b + c + d + e + f + g + h
+	return total
 }

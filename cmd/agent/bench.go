@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -45,6 +46,8 @@ type benchFlags struct {
 	synth string
 	o     speed.Options
 	json  bool
+
+	profile, plot string // where to draw
 }
 
 func newBench(std streams) *cobra.Command {
@@ -70,13 +73,15 @@ func newBench(std streams) *cobra.Command {
 	flags.IntSliceVar(&f.o.Sessions, "sessions", []int{1, 4}, "how many decode at the same `time`, at the first depth")
 	flags.IntVar(&f.o.Turn, "turn", 64, "tokens of a tool's result, whose time to the next token is measured (0: no)")
 	flags.IntVar(&f.o.Reps, "reps", 3, "repetitions")
-	flags.BoolVar(&f.o.Profile, "profile", false, "also say where the time goes, kernel by kernel")
+	flags.StringVar(&f.profile, "profile", "", "also say where the time goes, kernel by kernel, and draw it in this HTML `file`")
+	flags.Lookup("profile").NoOptDefVal = "profile.html"
+	flags.StringVar(&f.plot, "plot", "", "draw the cost by depth and by length of prompt into this `folder`, as SVG")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object")
 	return cmd
 }
 
 func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
-	if err := f.check(); err != nil {
+	if err := f.check(cmd); err != nil {
 		return err
 	}
 	cfg, _, err := configs.Load(".", cmd.Flags())
@@ -105,6 +110,9 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	if strings.HasPrefix(ref, inference.Synthetic) {
 		result.Model = ref
 	}
+	if err := f.draw(result); err != nil {
+		return err
+	}
 	if f.json {
 		enc := json.NewEncoder(std.out)
 		enc.SetIndent("", "  ")
@@ -114,7 +122,7 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 }
 
 // check refuses numbers that mean nothing.
-func (f *benchFlags) check() error {
+func (f *benchFlags) check(cmd *cobra.Command) error {
 	for name, list := range map[string][]int{"prefill": f.o.Prefill, "depth": f.o.Depth, "sessions": f.o.Sessions} {
 		least := 1
 		if name == "depth" {
@@ -124,6 +132,15 @@ func (f *benchFlags) check() error {
 			if n < least {
 				return fmt.Errorf("--%s %d: want at least %d", name, n, least)
 			}
+		}
+	}
+	f.o.Profile = f.profile != ""
+	if f.plot != "" {
+		if !cmd.Flags().Changed("prefill") {
+			f.o.Prefill = []int{32, 64, 128, 256, 512, 1024, 2048, 4096}
+		}
+		if !cmd.Flags().Changed("depth") {
+			f.o.Depth = []int{0, 2048, 4096, 8192, 16384, 24576, 32768}
 		}
 	}
 	if f.o.Decode < 0 || f.o.Turn < 0 || f.o.Reps < 1 {
@@ -179,4 +196,23 @@ func benchProgress(std streams) func(string) {
 			std.log.Info(what)
 		}
 	}
+}
+
+// draw writes the pictures that were asked for.
+func (f *benchFlags) draw(r *speed.Result) error {
+	if f.profile != "" {
+		page, err := flamePage(r)
+		if err == nil {
+			err = os.WriteFile(f.profile, page, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("draw the profile: %w", err)
+		}
+	}
+	if f.plot != "" {
+		if err := plotBench(f.plot, r); err != nil {
+			return fmt.Errorf("draw the cost: %w", err)
+		}
+	}
+	return nil
 }

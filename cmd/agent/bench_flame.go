@@ -67,7 +67,7 @@ func flame(p speed.Profile) block {
 	for _, x := range p.Places {
 		operation := x.Operation
 		if speed := operationSpeed(p, x); speed != "" {
-			operation += ", " + speed + " GB/s"
+			operation += ", " + speed
 		}
 		all.add(x.Seconds, x.Section, operation, fmt.Sprintf("%s × %d", x.Kernel, x.Runs))
 	}

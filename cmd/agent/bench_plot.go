@@ -28,7 +28,7 @@ func timeOf(r *speed.Result, tokens int, rate, perCPU speed.Spread) (median, lea
 	per := float64(tokens)
 	unit = "s"
 	if r.TimedCPU && perCPU.Min > 0 {
-		rate, per, unit = perCPU, per/float64(r.Threads), "CPU s / threads"
+		rate, per, unit = perCPU, per/float64(r.Threads), "s, in CPU time of all threads"
 	}
 	return per / rate.Median, per / rate.Max, per / rate.Min, unit
 }

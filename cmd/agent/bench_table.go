@@ -66,7 +66,7 @@ func writeProfiles(out io.Writer, all []speed.Profile) error {
 		}
 		fmt.Fprintf(out, "\n%s of %d tokens, %s in kernels\n", p.Work, p.Tokens, seconds(total))
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "SECTION\tOPERATION\tKERNEL\tRUNS\tms/token\tSHARE\tGB/s of the operation")
+		fmt.Fprintln(w, "SECTION\tOPERATION\tKERNEL\tRUNS\tms/token\tSHARE\tOPERATION IN ALL")
 		for _, x := range p.Places {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.3f\t%.1f %%\t%s\n", x.Section, x.Operation, x.Kernel, x.Runs,
 				1e3*x.Seconds/float64(p.Tokens), 100*x.Seconds/total, operationSpeed(p, x))
@@ -78,8 +78,8 @@ func writeProfiles(out io.Writer, all []speed.Profile) error {
 	return nil
 }
 
-// operationSpeed is what an operation reads a second, in all its kernels; nothing
-// where that is next to nothing.
+// operationSpeed is what an operation reads, or in a prefill multiplies and adds, a
+// second, in all its kernels; nothing where that is next to nothing.
 func operationSpeed(p speed.Profile, of speed.Place) string {
 	took := 0.0
 	for _, x := range p.Places {
@@ -87,10 +87,13 @@ func operationSpeed(p speed.Profile, of speed.Place) string {
 			took += x.Seconds
 		}
 	}
-	if of.Reads < 1e4 || took == 0 {
+	switch {
+	case took == 0 || of.Products == 0:
 		return ""
+	case p.Work == "prefill":
+		return figure(2*float64(of.Products)/took/1e9) + " GFLOP/s"
 	}
-	return figure(float64(of.Reads) / took / 1e9)
+	return figure(float64(of.Reads)/took/1e9) + " GB/s"
 }
 
 // figure writes a number with three digits that count.

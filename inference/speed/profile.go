@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chorale/inference"
@@ -21,9 +22,10 @@ type Place struct {
 	Section   string  `json:"section"`
 	Operation string  `json:"operation"`
 	Kernel    string  `json:"kernel"`
-	Seconds   float64 `json:"seconds"` // in all
-	Runs      int     `json:"runs"`    // of the kernel, or of the operation on the CPU
-	Reads     int64   `json:"reads"`   // bytes of the operation in all, all its kernels together
+	Seconds   float64 `json:"seconds"`  // in all
+	Runs      int     `json:"runs"`     // of the kernel, or of the operation on the CPU
+	Reads     int64   `json:"reads"`    // bytes of the operation in all, all its kernels together
+	Products  int64   `json:"products"` // multiplications of the operation in all, too
 }
 
 // observer adds up what a watched model tells.
@@ -109,16 +111,16 @@ func (r *run) observed(ctx context.Context, o *observer, work string, depth, n i
 			return err
 		}
 	}
-	p.Places = o.places
+	p.Places = slices.Clone(o.places) // the observer goes on
 	for i := range p.Places {
 		place := &p.Places[i]
 		for _, s := range steps {
 			if s.Section == place.Section && s.Name == place.Operation {
-				place.Reads += s.Reads
+				place.Reads, place.Products = place.Reads+s.Reads, place.Products+s.Products
 			}
 		}
 		if work == "decode" {
-			place.Reads *= int64(n)
+			place.Reads, place.Products = place.Reads*int64(n), place.Products*int64(n)
 		}
 	}
 	r.result.Profile = append(r.result.Profile, p)

@@ -67,15 +67,20 @@ type prover struct {
 
 // chooseKernels returns the kernel profile that a model is to run in on a GPU.
 func chooseKernels(ctx context.Context, d gpu.Device, o Options) (string, error) {
-	have, err := gpu.Profiles(d)
+	all, err := gpu.Profiles(d)
 	if err != nil {
 		return "", err
 	}
-	if d.Software && o.Kernels == "" {
+	have := all
+	want := o.Kernels
+	if d.Software && want == "" {
 		have = []string{gpu.Base} // such drivers are for tests, and emulate the rest
+		if slices.Contains(all, gpu.Texel) {
+			have, want = append(have, gpu.Texel), gpu.Texel // made for them
+		}
 	}
 	p := prover{dir: o.Cache, notice: o.Notice, test: profileAgrees, time: timeProfiles}
-	return p.choose(ctx, d, have, o.Kernels)
+	return p.choose(ctx, d, have, want)
 }
 
 func profileAgrees(ctx context.Context, d gpu.Device, profile string) (bool, error) {

@@ -41,6 +41,9 @@ func TestLayout(t *testing.T) {
 		if m.bindings != 1<<k.Bindings-1 {
 			t.Errorf("%s: bindings in SPIR-V are %b, Go says %d", k.Name, m.bindings, k.Bindings)
 		}
+		if want := Texels[k].Words | Texels[k].Quads; m.texels() != want {
+			t.Errorf("%s: texel buffers in SPIR-V are bindings %b, Go says %b", k.Name, m.texels(), want)
+		}
 		if want := 1<<(len(k.Constants)+1) - 1; m.constants&^want != 0 {
 			t.Errorf("%s: specialisation constants in SPIR-V are %b, Go says %d", k.Name, m.constants, len(k.Constants)+1)
 		}
@@ -64,8 +67,10 @@ func describeStruct(s reflect.Type) string {
 // module is the little of a SPIR-V module that the test looks at.
 type module struct {
 	capabilities []uint32
-	bindings     int // bit set
-	constants    int // bit set of specialisation constants
+	bindings     int               // bit set
+	binding      map[uint32]uint32 // of variables
+	opaque       []uint32          // variables that are no blocks of memory
+	constants    int               // bit set of specialisation constants
 	scalar       map[uint32]string
 	members      map[uint32][]uint32 // of struct types
 	offsets      map[[2]uint32]uint32
@@ -79,7 +84,7 @@ const (
 	opCapability, opTypeInt, opTypeFloat, opTypeStruct, opTypePointer = 17, 21, 22, 30, 32
 	opVariable, opDecorate, opMemberDecorate                          = 59, 71, 72
 	decorationSpecID, decorationBinding, decorationOffset             = 1, 33, 35
-	storagePushConstant                                               = 9
+	storageUniformConstant, storagePushConstant                       = 0, 9
 	capabilityShader                                                  = 1
 )
 
@@ -92,7 +97,7 @@ func parse(t *testing.T, k *Kernel) *module {
 	for i := range words {
 		words[i] = binary.LittleEndian.Uint32(k.SPIRV[4*i:])
 	}
-	m := &module{scalar: map[uint32]string{}, members: map[uint32][]uint32{}, offsets: map[[2]uint32]uint32{}, pointee: map[uint32]uint32{}}
+	m := &module{binding: map[uint32]uint32{}, scalar: map[uint32]string{}, members: map[uint32][]uint32{}, offsets: map[[2]uint32]uint32{}, pointee: map[uint32]uint32{}}
 	for i := 5; i < len(words); {
 		n := int(words[i] >> 16)
 		if n == 0 || i+n > len(words) {
@@ -117,13 +122,17 @@ func (m *module) instruction(op uint32, args []uint32) {
 	case opTypePointer:
 		m.pointee[args[0]] = args[2]
 	case opVariable:
-		if args[2] == storagePushConstant {
+		switch args[2] {
+		case storagePushConstant:
 			m.pushType = m.pointee[args[0]]
+		case storageUniformConstant:
+			m.opaque = append(m.opaque, args[1])
 		}
 	case opDecorate:
 		switch args[1] {
 		case decorationBinding:
 			m.bindings |= 1 << args[2]
+			m.binding[args[0]] = args[2]
 		case decorationSpecID:
 			m.constants |= 1 << args[2]
 		}
@@ -132,6 +141,14 @@ func (m *module) instruction(op uint32, args []uint32) {
 			m.offsets[[2]uint32{args[0], args[1]}] = args[3]
 		}
 	}
+}
+
+// texels returns the bindings that are texel buffers, a bit each.
+func (m *module) texels() (bits uint32) {
+	for _, v := range m.opaque {
+		bits |= 1 << m.binding[v]
+	}
+	return bits
 }
 
 // push describes the push constants as describeStruct does.

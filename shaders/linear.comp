@@ -13,7 +13,7 @@ layout(constant_id = 2) const uint TILE = 1;
 layout(constant_id = 3) const uint FORMAT = 0;
 #include "dense.glsl"
 
-layout(binding = 0) readonly buffer Src { vec4 src[]; };
+QUAD_BUFFER(0, src)
 layout(binding = 2) readonly buffer Bias { float bias[]; };
 layout(binding = 3) buffer Dst { float dst[]; };
 
@@ -43,7 +43,7 @@ void main() {
 		vec4 a[ROWS], b[ROWS];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r], width, k, a[r], b[r]);
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
-			vec4 x = src[s_at[t] + 2 * k], y = src[s_at[t] + 2 * k + 1];
+			vec4 x = uintBitsToFloat(src(s_at[t] + 2 * k)), y = uintBitsToFloat(src(s_at[t] + 2 * k + 1));
 			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(x, a[r]) + dot(y, b[r]);
 		}
 	}

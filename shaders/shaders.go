@@ -37,7 +37,7 @@ type Kernel struct {
 // Variants are the ways to compile a kernel beyond the base, by the part of its
 // name behind the dot: what the preprocessor is told, and the capabilities of
 // SPIR-V that the device must have (61 and 63 are subgroups and sums over them,
-// 9 is f16, 6018 and 6019 are dot products of packed bytes, 6022 is cooperative
+// 46 is texel buffers, 9 is f16, 6018 and 6019 are dot products of packed bytes, 6022 is cooperative
 // matrices, 5345 the memory model that they need). Those without COOPERATIVE of
 // the kernels matrix_*.comp are for tests alone (matrix.glsl).
 var Variants = map[string]struct {
@@ -46,6 +46,7 @@ var Variants = map[string]struct {
 }{
 	"":         {},
 	"subgroup": {[]string{"-DSUBGROUP"}, []uint32{61, 63}},
+	"texel":    {[]string{"-DSUBGROUP", "-DTEXEL"}, []uint32{61, 63, 46}},
 	"half":     {[]string{"-DSUBGROUP", "-DHALF"}, []uint32{61, 63, 9}},
 	"dot":      {[]string{"-DSUBGROUP", "-DDOT"}, []uint32{61, 63, 6018, 6019}},
 
@@ -55,8 +56,17 @@ var Variants = map[string]struct {
 
 // All lists the kernels.
 var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick, &Draw, &Above,
+	&LinearTexel, &ExpertUpTexel, &ExpertDownTexel,
 	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot,
 	&MatrixLinear, &MatrixExpertUp, &MatrixExpertDown}
+
+// Texels are the bindings, a bit each, that are texel buffers of one word or of
+// four instead of storage buffers.
+var Texels = map[*Kernel]struct{ Words, Quads uint32 }{
+	&LinearTexel:     {Quads: 1<<0 | 1<<1},
+	&ExpertUpTexel:   {Words: 1 << 2, Quads: 1<<0 | 1<<1},
+	&ExpertDownTexel: {Words: 1 << 2, Quads: 1<<0 | 1<<1},
+}
 
 // Digest is one hash of all kernels as compiled.
 func Digest() string {
@@ -85,6 +95,9 @@ var (
 	LinearSubgroup     = Kernel{"linear.subgroup", linearSubgroupSPV, 4, 28, Linear.Constants}
 	ExpertUpSubgroup   = Kernel{"expert_up.subgroup", expertUpSubgroupSPV, 7, 28, ExpertUp.Constants}
 	ExpertDownSubgroup = Kernel{"expert_down.subgroup", expertDownSubgroupSPV, 6, 16, ExpertDown.Constants}
+	LinearTexel        = Kernel{"linear.texel", linearTexelSPV, 4, 28, Linear.Constants}
+	ExpertUpTexel      = Kernel{"expert_up.texel", expertUpTexelSPV, 7, 28, ExpertUp.Constants}
+	ExpertDownTexel    = Kernel{"expert_down.texel", expertDownTexelSPV, 6, 16, ExpertDown.Constants}
 	ExpertUpHalf       = Kernel{"expert_up.half", expertUpHalfSPV, 7, 28, ExpertUp.Constants}
 	ExpertDownHalf     = Kernel{"expert_down.half", expertDownHalfSPV, 6, 16, ExpertDown.Constants}
 	ExpertUpDot        = Kernel{"expert_up.dot", expertUpDotSPV, 7, 28, ExpertUp.Constants}
@@ -132,6 +145,12 @@ var (
 	linearSubgroupSPV []byte
 	//go:embed spv/expert_up.subgroup.spv
 	expertUpSubgroupSPV []byte
+	//go:embed spv/linear.texel.spv
+	linearTexelSPV []byte
+	//go:embed spv/expert_up.texel.spv
+	expertUpTexelSPV []byte
+	//go:embed spv/expert_down.texel.spv
+	expertDownTexelSPV []byte
 	//go:embed spv/expert_up.half.spv
 	expertUpHalfSPV []byte
 	//go:embed spv/expert_up.dot.spv

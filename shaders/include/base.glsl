@@ -20,6 +20,22 @@ layout(local_size_x_id = 0) in;
 #define ADDED_UP(v) (v)
 #endif
 
+// What products read: a buffer of vectors, QUAD_BUFFER, or of words, WORD_BUFFER, each with a
+// function of its name that reads number i. With TEXEL they are texel buffers,
+// which software drivers fetch as vectors; they load from storage buffers word by
+// word, asking for each lane whether it is active and in bounds.
+#ifdef TEXEL
+#define QUAD_BUFFER(at, name) layout(binding = at) uniform usamplerBuffer name##_texels; \
+	uvec4 name(uint i) { return texelFetch(name##_texels, int(i)); }
+#define WORD_BUFFER(at, name) layout(binding = at) uniform usamplerBuffer name##_texels; \
+	uint name(uint i) { return texelFetch(name##_texels, int(i)).x; }
+#else
+#define QUAD_BUFFER(at, name) layout(binding = at) readonly buffer name##_buffer { uvec4 name##_quads[]; }; \
+	uvec4 name(uint i) { return name##_quads[i]; }
+#define WORD_BUFFER(at, name) layout(binding = at) readonly buffer name##_buffer { uint name##_words[]; }; \
+	uint name(uint i) { return name##_words[i]; }
+#endif
+
 // The two bf16 numbers in a word, the earlier one in the low half. Only matrices
 // are bf16: gains, biases and sinks are f32 here, which holds every value of the
 // files' types.

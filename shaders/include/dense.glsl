@@ -7,7 +7,7 @@
 // bytes of the file, taken apart. Widths are multiples of 8, in Q8_0 of 32.
 const uint BF16 = 0, F16 = 1, F32 = 2, Q8_0 = 3;
 
-layout(binding = 1) readonly buffer Weights { uvec4 weights[]; };
+QUAD_BUFFER(1, weights)
 
 // Vectors per row.
 uint row_vectors(uint width) {
@@ -33,22 +33,22 @@ vec4 q8_word(uint word) {
 // Numbers 8k to 8k+7 of the row that begins at vector row.
 void eight(uint row, uint width, uint k, out vec4 first, out vec4 second) {
 	if (FORMAT == F32) {
-		first = uintBitsToFloat(weights[row + 2 * k]);
-		second = uintBitsToFloat(weights[row + 2 * k + 1]);
+		first = uintBitsToFloat(weights(row + 2 * k));
+		second = uintBitsToFloat(weights(row + 2 * k + 1));
 	} else if (FORMAT == F16) {
-		uvec4 w = weights[row + k];
+		uvec4 w = weights(row + k);
 		first = vec4(f16_pair(w.x), f16_pair(w.y));
 		second = vec4(f16_pair(w.z), f16_pair(w.w));
 	} else if (FORMAT == Q8_0) {
-		uvec4 w = weights[row + k / 2];
+		uvec4 w = weights(row + k / 2);
 		uint block = k / 4;
-		uint halves = weights[row + width / 16 + block / 8][block / 2 % 4];
+		uint halves = weights(row + width / 16 + block / 8)[block / 2 % 4];
 		float scale = f16(block % 2 == 0 ? halves & 0xffffu : halves >> 16);
 		bool low = k % 2 == 0;
 		first = q8_word(low ? w.x : w.z) * scale;
 		second = q8_word(low ? w.y : w.w) * scale;
 	} else {
-		uvec4 w = weights[row + k];
+		uvec4 w = weights(row + k);
 		first = bf16_first(w);
 		second = bf16_second(w);
 	}

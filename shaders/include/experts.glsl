@@ -1,14 +1,15 @@
 // What the two matrices of an expert share: ROWS outputs of TILE slots, from
 // MXFP4 weights [expert][row][block of 32] that may be bound in windows of
-// experts. Codes and scales lie apart, as in the checkpoint.
+// experts. Codes and scales lie apart. Scales are [expert][row / 4][block], four
+// rows' to a word.
 #include "mxfp4.glsl"
 
 layout(constant_id = 1) const uint ROWS = 2;
 layout(constant_id = 2) const uint TILE = 1;
 
-layout(binding = 0) readonly buffer Src { vec4 src[]; };
-layout(binding = 1) readonly buffer Codes { uvec4 codes[]; };
-layout(binding = 2) readonly buffer Scales { uint scales[]; }; // four bytes a word
+QUAD_BUFFER(0, src)
+QUAD_BUFFER(1, codes)
+WORD_BUFFER(2, scales)
 layout(binding = 3) readonly buffer Bias { float bias[]; };    // [expert][row], of all experts
 
 // Products are in f32. With HALF eight at a time are added up in f16, codes and
@@ -37,11 +38,11 @@ int dot_i8x4(int a, int b, spirv_literal int format);
 float quantise(uint at, out int x[8]) {
 	float most = 0;
 	[[unroll]] for (uint i = 0; i < 8; i++) {
-		vec4 v = abs(src[at + i]);
+		vec4 v = abs(uintBitsToFloat(src(at + i)));
 		most = max(most, max(max(v.x, v.y), max(v.z, v.w)));
 	}
 	float scale = most > 0 ? 1 / most : 0;
-	[[unroll]] for (uint i = 0; i < 8; i++) x[i] = int(packSnorm4x8(src[at + i] * scale));
+	[[unroll]] for (uint i = 0; i < 8; i++) x[i] = int(packSnorm4x8(uintBitsToFloat(src(at + i)) * scale));
 	return most / 127;
 }
 
@@ -58,18 +59,19 @@ int e2m1_bytes(uint word) {
 
 float sum[TILE * ROWS];
 
-// multiply sets sum to rows row to row + ROWS - 1 (the last row repeated over
-// the end) of the window's expert, times the rows of src that from names.
+// multiply sets sum to rows row to row + ROWS - 1 of the window's expert, times
+// the rows of src that from names. ROWS divides 32, and 32 the number of rows.
 void multiply(uint expert, uint row, uint rows, uint width, uint from[TILE]) {
 	uint blocks = width / 32;
 	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = 0;
 	[[dont_unroll]] for (uint b = LANE; b < blocks; b += LANES) {
 		uvec4 q[ROWS];
 		float scale[ROWS];
+		uint first = expert * rows + row, four;
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
-			uint at = (expert * rows + min(row + r, rows - 1)) * blocks + b;
-			q[r] = codes[at];
-			scale[r] = e8m0_halved(scales[at / 4] >> (at % 4 * 8) & 255u);
+			if (r % 4 == 0) four = scales((first + r) / 4 * blocks + b) >> first % 4 * 8;
+			q[r] = codes((first + r) * blocks + b);
+			scale[r] = e8m0_halved(four >> r % 4 * 8 & 255u);
 		}
 #ifdef DOT
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
@@ -95,7 +97,7 @@ void multiply(uint expert, uint row, uint rows, uint width, uint from[TILE]) {
 			}
 			[[unroll]] for (uint t = 0; t < TILE; t++) {
 				uint at = from[t] * (width / 4) + b * 8 + i * 2;
-				REAL4 x = REAL4(src[at]), y = REAL4(src[at + 1]);
+				REAL4 x = REAL4(uintBitsToFloat(src(at))), y = REAL4(uintBitsToFloat(src(at + 1)));
 				[[unroll]] for (uint r = 0; r < ROWS; r++)
 					sum[t * ROWS + r] += float(dot(x, w[2 * r]) + dot(y, w[2 * r + 1])) * AFTER(scale[r]);
 			}

@@ -6,7 +6,7 @@
 
 layout(binding = 0) readonly buffer Src { vec4 src[]; };
 layout(binding = 1) readonly buffer Codes { uvec4 codes[]; };
-layout(binding = 2) readonly buffer Scales { uint scales[]; }; // four bytes a word
+layout(binding = 2) readonly buffer Scales { uint scales[]; }; // four rows to a word
 layout(binding = 3) readonly buffer Bias { float bias[]; };    // [expert][row], of all experts
 
 // Weights are multiplied by 2^9 and sums by 2^-9: so f16 holds blocks with scales
@@ -21,9 +21,9 @@ void bring_codes(uint expert, uint row, uint rows, uint width, uint k) {
 		uint r = i / WORDS, c = i % WORDS;
 		vec4 a = vec4(0), b = vec4(0);
 		if (row + r < rows) {
-			uint at = ((expert * rows + row + r) * width + k) / 32;
-			float scale = e8m0_halved(min((scales[at / 4] >> at % 4 * 8 & 255u) + SHIFT, 254u));
-			e2m1_word(codes[at][c], a, b);
+			uint at = expert * rows + row + r, blocks = width / 32, block = k / 32;
+			float scale = e8m0_halved(min((scales[at / 4 * blocks + block] >> at % 4 * 8 & 255u) + SHIFT, 254u));
+			e2m1_word(codes[at * blocks + block][c], a, b);
 			a *= scale;
 			b *= scale;
 		}

@@ -238,8 +238,9 @@ func (b *Backend) kernel(k *shaders.Kernel, constants ...uint32) (*vk.Kernel, er
 	if made, ok := b.kernels[v]; ok {
 		return made, nil
 	}
+	texels := shaders.Texels[k]
 	made, err := b.device.NewKernel(vk.KernelSpec{
-		Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Push: k.Push, Constants: constants})
+		Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Words: texels.Words, Quads: texels.Quads, Push: k.Push, Constants: constants})
 	if err == nil {
 		b.kernels[v] = made
 	}

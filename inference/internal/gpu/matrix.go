@@ -62,14 +62,17 @@ func (p *profile) cutLinear(dst graph.Reg, n int) cut {
 		}
 		return p.matrices.cut(p.matrices.linear, across)
 	}
-	rows, tile := p.rows1, 1
-	if n > 1 {
-		rows = p.rowsN
-		for tile < min(n, p.tile) {
-			tile *= 2
-		}
+	tile, rows := 1, p.outputs()
+	for tile < min(n, p.tile) {
+		tile *= 2
 	}
-	return p.cut(p.linear, rows, tile)
+	switch {
+	case tile == 1:
+		return p.cut(p.linear, rows.one, tile)
+	case tile <= few:
+		return p.cut(p.linear, rows.few, tile)
+	}
+	return p.cut(p.linear, rows.tile, tile)
 }
 
 // cutUp and cutDown share the experts' matrices out over tiles of slots.
@@ -78,9 +81,9 @@ func (p *profile) cutUp(tile int) cut {
 		return p.matrices.cut(p.matrices.up, tile/fragment)
 	}
 	if tile > 1 {
-		return p.cut(p.up, p.upN, tile)
+		return p.cut(p.up, p.outputs().upN, tile)
 	}
-	return p.cut(p.up, p.up1, tile)
+	return p.cut(p.up, p.outputs().up1, tile)
 }
 
 func (p *profile) cutDown(tile int) cut {
@@ -88,9 +91,9 @@ func (p *profile) cutDown(tile int) cut {
 		return p.matrices.cut(p.matrices.down, tile/fragment)
 	}
 	if tile > 1 {
-		return p.cut(p.down, p.downN, tile)
+		return p.cut(p.down, p.outputs().downN, tile)
 	}
-	return p.cut(p.down, p.down1, tile)
+	return p.cut(p.down, p.outputs().down1, tile)
 }
 
 func (p *profile) cut(k *shaders.Kernel, rows, tile int) cut {

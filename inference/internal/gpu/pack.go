@@ -61,17 +61,36 @@ func codes(t *weights.Tensor) piece {
 	})
 }
 
-// scales are the scales that belong to codes.
+// scales are the scales that belong to codes, four rows' to a word: [row / 4]
+// [block][row % 4].
 func scales(t *weights.Tensor) piece {
-	if t.DType == weights.MXFP4 {
-		return stored(t, t.Scales)
-	}
-	rows, width := t.Shape[0]*t.Shape[1], t.Shape[2]
-	return packed(t, rows, width/weights.Block, func(dst, src []byte) {
-		for i := range dst {
-			dst[i] = src[i*weights.MXFP4Bytes]
+	rows, blocks := t.Shape[0]*t.Shape[1], t.Shape[2]/weights.Block
+	read := func(dst []byte, r int) { t.Copy(dst, t.Scales[r*blocks:][:blocks]) }
+	release := func(lo, hi int) { t.Release(t.Scales[lo*blocks : hi*blocks]) }
+	if t.DType != weights.MXFP4 {
+		file := rowsOf(t, rows)
+		release = file.release
+		read = func(dst []byte, r int) {
+			src := file.row(r)
+			for i := range dst {
+				dst[i] = src[i*weights.MXFP4Bytes]
+			}
 		}
-	})
+	}
+	size, one, four := 4*blocks, make([]byte, blocks), make([]byte, 4*blocks)
+	return piece{size: rows * blocks, fill: func(dst []byte, at int) {
+		first, last := at/size, (at+len(dst)-1)/size
+		for g, skip := first, at%size; len(dst) > 0; g, skip = g+1, 0 {
+			for r := range 4 {
+				read(one, 4*g+r)
+				for i, s := range one {
+					four[4*i+r] = s
+				}
+			}
+			dst = dst[copy(dst, four[skip:]):]
+		}
+		release(4*first, 4*(last+1))
+	}}
 }
 
 // neighbours rearranges a block's 32 codes: element j, which stands in the low
@@ -93,35 +112,58 @@ func squeeze(x uint64) uint32 {
 	return uint32(x | x>>16)
 }
 
-// packed is a tensor's rows, each made of the file's row by pack, size bytes
-// long. Rows of a tensor with an Odd part come from its two parts by turns.
-func packed(t *weights.Tensor, rows, size int, pack func(dst, src []byte)) piece {
-	parts := []*weights.Tensor{t}
+// fileRows are a tensor's rows as the file has them. Those of a tensor with an Odd
+// part come from its two parts by turns.
+type fileRows struct {
+	parts []*weights.Tensor
+	count int // rows of a part
+}
+
+func rowsOf(t *weights.Tensor, rows int) fileRows {
+	f := fileRows{[]*weights.Tensor{t}, rows}
 	if t.Odd != nil {
-		parts = append(parts, t.Odd)
+		f = fileRows{[]*weights.Tensor{t, t.Odd}, rows / 2}
 	}
-	n := rows / len(parts)
-	row := func(r int) []byte {
-		p := parts[r%len(parts)].Data
-		stored := len(p) / n
-		return p[r/len(parts)*stored:][:stored]
+	return f
+}
+
+// of returns rows lo to hi of part i.
+func (f *fileRows) of(i, lo, hi int) []byte {
+	data := f.parts[i].Data
+	size := len(data) / f.count
+	return data[lo*size : hi*size]
+}
+
+func (f *fileRows) row(r int) []byte {
+	n := len(f.parts)
+	return f.of(r%n, r/n, r/n+1)
+}
+
+// release gives the pages of rows lo to hi back.
+func (f *fileRows) release(lo, hi int) {
+	n := len(f.parts)
+	for i, p := range f.parts {
+		p.Release(f.of(i, (lo+i)/n, min((hi-1)/n+1, f.count)))
 	}
+}
+
+// packed is a tensor's rows, each made of the file's row by pack, size bytes
+// long.
+func packed(t *weights.Tensor, rows, size int, pack func(dst, src []byte)) piece {
+	file := rowsOf(t, rows)
 	cut := make([]byte, size) // a row that does not end where the call does
 	return piece{size: rows * size, fill: func(dst []byte, at int) {
 		first, last := at/size, (at+len(dst)-1)/size
 		for r, skip := first, at%size; len(dst) > 0; r, skip = r+1, 0 {
 			if skip == 0 && len(dst) >= size {
-				pack(dst[:size], row(r))
+				pack(dst[:size], file.row(r))
 				dst = dst[size:]
 				continue
 			}
-			pack(cut, row(r))
+			pack(cut, file.row(r))
 			dst = dst[copy(dst, cut[skip:]):]
 		}
-		for i, p := range parts {
-			stored := len(p.Data) / n
-			p.Release(p.Data[(first+i)/len(parts)*stored : min(last/len(parts)+1, n)*stored])
-		}
+		file.release(first, last+1)
 	}}
 }
 

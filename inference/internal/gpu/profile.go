@@ -20,13 +20,8 @@ type profile struct {
 	local int // invocations per workgroup, of most kernels
 	norm  int // the same, of norm
 
-	rows1 int // outputs per invocation of linear, one token
-	rowsN int // the same, a tile of tokens
-	up1   int // as rows1 and rowsN, of the experts' matrices
-	upN   int
-	down1 int
-	downN int
-	tile  int // tokens per invocation, for batches
+	each each // of products that have none of their own
+	tile int  // tokens per invocation, for batches
 
 	attend  int // invocations per workgroup of attend
 	segment int // positions per dispatch of attend, a multiple of 64
@@ -40,12 +35,19 @@ type profile struct {
 	staged bool // load through staging buffers even where the host sees the device's memory, for tests
 }
 
+// each is the outputs of an invocation, or of a subgroup that shares them: of
+// dense matrices for one token, for few and for a whole tile of them, and of the
+// experts' two matrices for one token and for several. Those of experts divide 32,
+// those of the first are even.
+type each struct{ one, few, tile, up1, upN, down1, downN int }
+
 // products are the kernels that multiply, which is where the time goes.
 type products struct {
 	name             string
 	linear, up, down *shaders.Kernel
 	lanes            int // invocations that share an output, a subgroup; 0 is one
 	matrices         *matrices
+	own              *each // nil for the profile's
 }
 
 // base is what every device runs.
@@ -57,9 +59,12 @@ func profilesOf(d *vk.Description) []products {
 	if !f.SubgroupArithmetic || f.Subgroup < 1 || f.Subgroup > d.MaxInvocations {
 		return all
 	}
+	if d.Kind == vk.Software && f.Subgroup >= 8 && 16*d.MaxTexels >= d.MaxBuffer { // to fetch fewer at once does not pay
+		all = append(all, texelProducts(f.Subgroup))
+	}
 	all = append(all, subgroupProducts(f.Subgroup))
 	if f.Float16 {
-		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup, nil})
+		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup, nil, nil})
 	}
 	if f.DotAccelerated { // emulated, it is slower than the others, and takes SwiftShader minutes to compile
 		all = append(all, dotProducts(f.Subgroup))
@@ -70,12 +75,22 @@ func profilesOf(d *vk.Description) []products {
 	return all
 }
 
+// A fetch costs as much as dozens of multiplications, so outputs share it, as many
+// as an invocation can keep.
+var texelRows = each{one: 16, few: 16, tile: 8, up1: 8, upN: 8, down1: 8, downN: 8}
+
+// texelProducts read weights and activations from texel buffers: a software driver
+// fetches those as vectors.
+func texelProducts(lanes int) products {
+	return products{Texel, &shaders.LinearTexel, &shaders.ExpertUpTexel, &shaders.ExpertDownTexel, lanes, nil, &texelRows}
+}
+
 func subgroupProducts(lanes int) products {
-	return products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, lanes, nil}
+	return products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, lanes, nil, nil}
 }
 
 func dotProducts(lanes int) products {
-	return products{Dot, &shaders.LinearSubgroup, &shaders.ExpertUpDot, &shaders.ExpertDownDot, lanes, nil}
+	return products{Dot, &shaders.LinearSubgroup, &shaders.ExpertUpDot, &shaders.ExpertDownDot, lanes, nil, nil}
 }
 
 func matrixProducts(m *matrices) products {
@@ -106,14 +121,22 @@ func (p *profile) group(rows int) (local, outputs int) {
 	return p.local, rows * p.local
 }
 
+// outputs returns how many outputs invocations have.
+func (p *profile) outputs() *each {
+	if p.own != nil {
+		return p.own
+	}
+	return &p.each
+}
+
 func newProfile(c *graph.Config, software bool) profile {
 	p := profile{
-		products: base, local: 64, norm: 256, rows1: 1, rowsN: 4, up1: 2, upN: 4, down1: 1, downN: 4, tile: tile,
+		products: base, local: 64, norm: 256, each: each{1, 4, 4, 2, 4, 1, 4}, tile: tile,
 		attend: 16, queries: 8, segment: 1 << 16, slots: firstSlots, work: 16e9,
 	}
 	if software {
 		p = profile{
-			products: base, local: 8, norm: 8, rows1: 8, rowsN: 8, up1: 4, upN: 8, down1: 4, downN: 8, tile: tile,
+			products: base, local: 8, norm: 8, each: each{8, 8, 8, 4, 8, 4, 8}, tile: tile,
 			attend: 8, queries: 16, segment: 1 << 15, slots: firstSlots, work: 25e7,
 		}
 	}

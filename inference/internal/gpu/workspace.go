@@ -9,6 +9,7 @@ const (
 	align   = 256      // of every range: no device asks for more
 	staging = 16 << 20 // bytes of weights copied at a time
 	tile    = 8        // slots that share a look at an expert's weights, at most
+	few     = 4        // tokens, as sequences bring that decode together
 
 	fragment   = 16 // numbers on a side of what matrix units multiply at once
 	matrixTile = 32 // as tile, on them

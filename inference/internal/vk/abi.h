@@ -27,6 +27,7 @@ enum structure_type {
 	TYPE_FENCE_CREATE_INFO = 8,
 	TYPE_QUERY_POOL_CREATE_INFO = 11,
 	TYPE_BUFFER_CREATE_INFO = 12,
+	TYPE_BUFFER_VIEW_CREATE_INFO = 13,
 	TYPE_SHADER_MODULE_CREATE_INFO = 16,
 	TYPE_SHADER_STAGE_CREATE_INFO = 18,
 	TYPE_COMPUTE_PIPELINE_CREATE_INFO = 29,
@@ -62,7 +63,10 @@ enum {
 	BIND_COMPUTE = 1,
 	QUERY_TIMESTAMP = 2,
 	QUEUE_COMPUTE_BIT = 2,
+	UNIFORM_TEXEL_BUFFER = 4,
 	STORAGE_BUFFER = 7,
+	FORMAT_WORD = 98, // R32_UINT
+	FORMAT_QUAD = 107, // R32G32B32A32_UINT
 	SUBGROUP_ARITHMETIC = 4,
 };
 
@@ -192,6 +196,9 @@ struct memory_budget { int32_t type; void *next; uint64_t budget[16], usage[16];
 struct buffer_create_info {
 	int32_t type; const void *next; uint32_t flags; uint64_t size; uint32_t usage; int32_t sharing;
 	uint32_t families; const uint32_t *family;
+};
+struct buffer_view_create_info {
+	int32_t type; const void *next; uint32_t flags; handle buffer; int32_t format; uint64_t offset, range;
 };
 struct memory_requirements { uint64_t size, alignment; uint32_t types; };
 struct memory_allocate_info { int32_t type; const void *next; uint64_t size; uint32_t memory_type; };

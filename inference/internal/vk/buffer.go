@@ -37,7 +37,7 @@ type Buffer struct {
 	mapped []byte
 }
 
-const usage = C.uint32_t(vulkan.BufferUsageStorageBufferBit) |
+const usage = C.uint32_t(vulkan.BufferUsageStorageBufferBit) | C.uint32_t(vulkan.BufferUsageUniformTexelBufferBit) |
 	C.uint32_t(vulkan.BufferUsageTransferSrcBit) | C.uint32_t(vulkan.BufferUsageTransferDstBit)
 
 // NewBuffer makes a buffer of that many bytes. Its content is undefined.

@@ -186,6 +186,7 @@ type Description struct {
 	Memory           uint64 // of the largest device-local heap
 	Heaps            []Heap
 	MaxBuffer        uint64 // of one binding of a storage buffer
+	MaxTexels        uint64 // of a texel buffer
 	MaxPush          int
 	MaxShared        int
 	MaxInvocations   int // per workgroup
@@ -261,7 +262,7 @@ func (d *Description) fill() {
 			d.Memory = max(d.Memory, uint64(h.size))
 		}
 	}
-	d.MaxBuffer = uint64(r.max_storage_range)
+	d.MaxBuffer, d.MaxTexels = uint64(r.max_storage_range), uint64(r.max_texels)
 	d.MaxPush, d.MaxShared, d.MaxInvocations = int(r.max_push), int(r.max_shared), int(r.max_invocations)
 	for k := range d.MaxGroups {
 		d.MaxGroups[k] = uint32(r.max_groups[k])

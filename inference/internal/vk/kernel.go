@@ -17,7 +17,9 @@ import (
 type KernelSpec struct {
 	Name      string // for errors
 	SPIRV     []byte
-	Bindings  int      // storage buffers, 0 and up of set 0
+	Bindings  int      // buffers, 0 and up of set 0: storage buffers, but for
+	Words     uint32   // those, a bit each, that are texel buffers of words,
+	Quads     uint32   // and those that are of four words
 	Push      int      // bytes of push constants
 	Constants []uint32 // specialisation constants 0 and up; floats as their bits
 }
@@ -27,6 +29,7 @@ type Kernel struct {
 	object
 	Name     string
 	bindings int
+	texels   C.struct_vk_texels
 	sets     vulkan.DescriptorSetLayout
 	layout   vulkan.PipelineLayout
 	pipeline vulkan.Pipeline
@@ -51,8 +54,9 @@ func (k *Kernel) build(d *Device, s KernelSpec) error {
 		return errors.New("no SPIR-V or no bindings")
 	}
 	k.bindings = s.Bindings
+	k.texels.words, k.texels.quads = C.uint32_t(s.Words), C.uint32_t(s.Quads)
 	var sets vulkan.DescriptorSetLayout
-	err := check("make set layout", C.vk_create_set_layout(raw(d.device), C.uint32_t(k.bindings), out(&sets)))
+	err := check("make set layout", C.vk_create_set_layout(raw(d.device), C.uint32_t(k.bindings), k.texels, out(&sets)))
 	k.sets = sets
 	if err != nil {
 		return err
@@ -95,6 +99,7 @@ type Set struct {
 	kernel *Kernel
 	pool   vulkan.DescriptorPool
 	set    vulkan.DescriptorSet
+	views  []C.handle // of texel buffers, 0 of others
 }
 
 // NewSet ties binding i of the kernel to ranges[i].
@@ -114,15 +119,15 @@ func (d *Device) NewSet(k *Kernel, ranges ...Range) (*Set, error) {
 		}
 		buffers[i], offsets[i], sizes[i] = raw(r.Buffer.buffer), C.uint64_t(r.Offset), C.uint64_t(r.Size)
 	}
-	s := &Set{kernel: k}
+	s := &Set{kernel: k, views: make([]C.handle, n)}
 	var pool vulkan.DescriptorPool
 	var set vulkan.DescriptorSet
 	err := check("make descriptor set of "+k.Name, C.vk_create_set(raw(d.device), raw(k.sets),
-		&buffers[0], &offsets[0], &sizes[0], C.uint32_t(n), out(&pool), out(&set)))
+		&buffers[0], &offsets[0], &sizes[0], C.uint32_t(n), k.texels, &s.views[0], out(&pool), out(&set)))
 	if err != nil {
 		return nil, err
 	}
 	s.pool, s.set = pool, set
-	d.adopt(&s.object, func() { vulkan.DestroyDescriptorPool(d.device, s.pool, nil) })
+	d.adopt(&s.object, func() { C.vk_destroy_set(raw(d.device), raw(s.pool), &s.views[0], C.uint32_t(n)) })
 	return s, nil
 }

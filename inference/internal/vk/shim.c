@@ -26,6 +26,8 @@ static get_proc proc;
 	X(result, vkEnumerateDeviceExtensionProperties, (handle, const char *, uint32_t *, struct extension_properties *)) \
 	X(result, vkCreateDevice, (handle, const struct device_create_info *, const void *, handle *)) \
 	X(result, vkCreateBuffer, (handle, const struct buffer_create_info *, const void *, handle *)) \
+	X(result, vkCreateBufferView, (handle, const struct buffer_view_create_info *, const void *, handle *)) \
+	X(void, vkDestroyBufferView, (handle, handle, const void *)) \
 	X(void, vkGetBufferMemoryRequirements, (handle, handle, struct memory_requirements *)) \
 	X(result, vkAllocateMemory, (handle, const struct memory_allocate_info *, const void *, handle *)) \
 	X(result, vkCreateDescriptorSetLayout, (handle, const struct set_layout_create_info *, const void *, handle *)) \
@@ -237,7 +239,7 @@ void vk_describe(handle instance, handle physical, struct vk_description *out) {
 	memcpy(out->driver, driver.name, sizeof out->driver);
 	memcpy(out->driver_info, driver.info, sizeof out->driver_info);
 	memcpy(out->uuid, id.device_uuid, sizeof out->uuid);
-	out->max_storage_range = l->max_storage_buffer_range, out->max_push = l->max_push_constants_size;
+	out->max_storage_range = l->max_storage_buffer_range, out->max_texels = l->max_texel_buffer_elements, out->max_push = l->max_push_constants_size;
 	out->max_shared = l->max_compute_shared_memory_size;
 	memcpy(out->max_groups, l->max_compute_work_group_count, sizeof out->max_groups);
 	out->max_invocations = l->max_compute_work_group_invocations;
@@ -291,11 +293,15 @@ result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory) 
 #define MAX_BINDINGS 16
 #define MAX_CONSTANTS 32
 
-result vk_create_set_layout(handle device, uint32_t n, handle *layout) {
+static int32_t kind_of(uint32_t binding, struct vk_texels texels) {
+	return (texels.words | texels.quads) >> binding & 1 ? UNIFORM_TEXEL_BUFFER : STORAGE_BUFFER;
+}
+
+result vk_create_set_layout(handle device, uint32_t n, struct vk_texels texels, handle *layout) {
 	struct set_layout_binding bindings[MAX_BINDINGS];
 	if (n > MAX_BINDINGS) return ERROR_INITIALIZATION_FAILED;
 	for (uint32_t i = 0; i < n; i++)
-		bindings[i] = (struct set_layout_binding){.binding = i, .kind = STORAGE_BUFFER, .count = 1, .stages = STAGE_COMPUTE};
+		bindings[i] = (struct set_layout_binding){.binding = i, .kind = kind_of(i, texels), .count = 1, .stages = STAGE_COMPUTE};
 	const struct set_layout_create_info create = {.type = TYPE_SET_LAYOUT_CREATE_INFO, .count = n, .bindings = bindings};
 	return vkCreateDescriptorSetLayout(device, &create, NULL, layout);
 }
@@ -324,26 +330,55 @@ result vk_create_pipeline(handle device, handle layout, const uint32_t *code, si
 	return r;
 }
 
-result vk_create_set(handle device, handle set_layout, const handle *buffers,
-	const uint64_t *offsets, const uint64_t *sizes, uint32_t n, handle *pool, handle *set) {
-	struct descriptor_buffer_info range[MAX_BINDINGS];
-	struct write_descriptor_set write[MAX_BINDINGS];
-	if (n > MAX_BINDINGS) return ERROR_INITIALIZATION_FAILED;
-	const struct descriptor_pool_size size = {STORAGE_BUFFER, n};
+static result create_views(handle device, const handle *buffers, const uint64_t *offsets, const uint64_t *sizes,
+	uint32_t n, struct vk_texels texels, handle *views) {
+	for (uint32_t i = 0; i < n; i++) {
+		if (kind_of(i, texels) != UNIFORM_TEXEL_BUFFER) continue;
+		const struct buffer_view_create_info view = {.type = TYPE_BUFFER_VIEW_CREATE_INFO, .buffer = buffers[i],
+			.format = texels.words >> i & 1 ? FORMAT_WORD : FORMAT_QUAD, .offset = offsets[i], .range = sizes[i]};
+		result r = vkCreateBufferView(device, &view, NULL, &views[i]);
+		if (r) return r;
+	}
+	return SUCCESS;
+}
+
+void vk_destroy_set(handle device, handle pool, const handle *views, uint32_t n) {
+	for (uint32_t i = 0; i < n; i++)
+		if (views[i]) vkDestroyBufferView(device, views[i], NULL);
+	if (pool) vkDestroyDescriptorPool(device, pool, NULL);
+}
+
+static result create_set(handle device, handle set_layout, uint32_t n, struct vk_texels texels, handle *pool, handle *set) {
+	uint32_t views = 0;
+	for (uint32_t i = 0; i < n; i++) views += kind_of(i, texels) == UNIFORM_TEXEL_BUFFER;
+	struct descriptor_pool_size sizes[2];
+	uint32_t kinds = 0;
+	if (n > views) sizes[kinds++] = (struct descriptor_pool_size){STORAGE_BUFFER, n - views};
+	if (views) sizes[kinds++] = (struct descriptor_pool_size){UNIFORM_TEXEL_BUFFER, views};
 	const struct descriptor_pool_create_info create = {
-		.type = TYPE_DESCRIPTOR_POOL_CREATE_INFO, .max_sets = 1, .sizes = 1, .size = &size};
+		.type = TYPE_DESCRIPTOR_POOL_CREATE_INFO, .max_sets = 1, .sizes = kinds, .size = sizes};
 	result r = vkCreateDescriptorPool(device, &create, NULL, pool);
 	if (r) return r;
 	const struct descriptor_set_allocate_info allocate = {
 		.type = TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, .pool = *pool, .count = 1, .layouts = &set_layout};
-	if ((r = vkAllocateDescriptorSets(device, &allocate, set))) {
-		vkDestroyDescriptorPool(device, *pool, NULL);
+	return vkAllocateDescriptorSets(device, &allocate, set);
+}
+
+result vk_create_set(handle device, handle set_layout, const handle *buffers, const uint64_t *offsets, const uint64_t *sizes,
+	uint32_t n, struct vk_texels texels, handle *views, handle *pool, handle *set) {
+	if (n > MAX_BINDINGS) return ERROR_INITIALIZATION_FAILED;
+	result r = create_views(device, buffers, offsets, sizes, n, texels, views);
+	if (!r) r = create_set(device, set_layout, n, texels, pool, set);
+	if (r) {
+		vk_destroy_set(device, *pool, views, n);
 		return r;
 	}
+	struct descriptor_buffer_info range[MAX_BINDINGS];
+	struct write_descriptor_set write[MAX_BINDINGS];
 	for (uint32_t i = 0; i < n; i++) {
 		range[i] = (struct descriptor_buffer_info){buffers[i], offsets[i], sizes[i]};
 		write[i] = (struct write_descriptor_set){.type = TYPE_WRITE_DESCRIPTOR_SET, .set = *set, .binding = i,
-			.count = 1, .kind = STORAGE_BUFFER, .buffers = &range[i]};
+			.count = 1, .kind = kind_of(i, texels), .buffers = &range[i], .views = &views[i]};
 	}
 	vkUpdateDescriptorSets(device, n, write, 0, NULL);
 	return SUCCESS;

@@ -24,6 +24,15 @@ func (r *rein) constraint() Constraint {
 	return r
 }
 
+// Fork returns the constraint as it would go on by itself, nil where it cannot be
+// followed that way. What is only tried is not counted.
+func (r *rein) Fork() Constraint {
+	if f, ok := r.Constraint.(interface{ Fork() Constraint }); ok {
+		return f.Fork()
+	}
+	return nil
+}
+
 // Forced implements Constraint.
 func (r *rein) Forced() []harmony.Token {
 	ids := r.Constraint.Forced()

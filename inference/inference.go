@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/lookup"
 	"chorale/inference/internal/schedule"
 	"chorale/inference/internal/weights"
 )
@@ -70,6 +71,11 @@ type Options struct {
 	// found; empty is one among the user's caches.
 	Cache string
 
+	// Plain has sessions run one sampled token at a time, without guessing what
+	// follows from what was said before. It changes how fast they are, and nothing
+	// else.
+	Plain bool
+
 	// Notice is told in a sentence what the user may want to know, such as
 	// that no GPU was found or that one failed; nil is silence. It may be called
 	// at any time while the model is open, from any goroutine.
@@ -95,6 +101,9 @@ type Options struct {
 type Model struct {
 	info      Info
 	files     files
+	said      lookup.Memory
+	plain     bool // Options.Plain
+	eager     bool // tries every guess, for tests
 	config    *graph.Config
 	store     *weights.Store
 	backend   graph.Backend
@@ -159,7 +168,7 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 
 // read opens a model's files, before there is a device for it.
 func read(ctx context.Context, f files, o Options) (_ *Model, w *graph.Weights, err error) {
-	m := &Model{files: f, sessions: map[*Session]bool{}}
+	m := &Model{files: f, plain: o.Plain, sessions: map[*Session]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())

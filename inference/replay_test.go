@@ -109,7 +109,7 @@ func statedShare(t *testing.T, dir string) float64 {
 	return float64(a.Exact) / float64(max(a.Episodes, 1))
 }
 
-func readEpisodes(t *testing.T, path string) (all []episode) {
+func readEpisodes(t testing.TB, path string) (all []episode) {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -202,7 +202,7 @@ func (p *player) playAll(t *testing.T, episodes []episode) []outcome {
 	return outcomes
 }
 
-func newPlayer(t *testing.T, ref string, o inference.Options) *player {
+func newPlayer(t testing.TB, ref string, o inference.Options) *player {
 	t.Helper()
 	m, err := inference.Open(context.Background(), ref, o)
 	if err != nil && o.Device == "software" && os.Getenv("CI") != "true" {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/lookup"
 	"chorale/inference/internal/sample"
 	"chorale/inference/internal/schedule"
 )
@@ -24,6 +24,10 @@ type Stats struct {
 	Decoded   int // tokens sampled
 	Forced    int // tokens that a constraint left no choice about, so that none was sampled
 	Passes    int // runs of the model
+
+	// Tokens that were guessed to be sampled next and run along, and how many of
+	// them were. What is sampled does not depend on guesses.
+	Guessed, Hit int
 
 	// What came back from a GPU to choose tokens, in bytes, and how many times it
 	// was all logits of a token, because the GPU's summary left doubt.
@@ -51,6 +55,10 @@ type Constraint = interface {
 	Accept(id uint32) error
 }
 
+// Forker is what a [Constraint] may be besides: Fork returns one that goes on from
+// here on its own, or nil. Where there is none, nothing is guessed.
+type Forker interface{ Fork() Constraint }
+
 // ContextError is the error of a sequence that does not fit the context.
 type ContextError struct {
 	Need    int // tokens
@@ -72,6 +80,8 @@ type Session struct {
 	sampler *sample.Sampler
 	draws   uint64   // made so far
 	tokens  []uint32 // those whose keys and values are in the cache
+	index   lookup.Index
+	hits    *lookup.Hits
 	stats   Stats
 	phase   atomic.Int32
 }
@@ -98,7 +108,7 @@ func (m *Model) NewSession(p Sampling) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new session: %w", err)
 	}
-	s := &Session{m: m, state: state, passes: m.scheduler.Add(state), sampler: sampler}
+	s := &Session{m: m, state: state, passes: m.scheduler.Add(state), sampler: sampler, hits: m.said.Hits()}
 	m.sessions[s] = true
 	return s, nil
 }
@@ -155,51 +165,17 @@ func (s *Session) Generate(ctx context.Context, prompt, stop []uint32, c Constra
 	}
 }
 
-// prefill brings the cache to hold the prompt, and forced tokens behind it, and
-// chooses the token after them. The last token is computed anew even if it is
-// there: its logits are not kept.
-//
-// Where the new text begins and where the prompt ends are marked: a turn that is
-// edited, or said again without what was thought in it, comes back to one of
-// them.
-func (s *Session) prefill(ctx context.Context, prompt, forced []uint32, mask []uint64) (token uint32, err error) {
-	start := time.Now()
-	defer func() { s.stats.PrefillTime += time.Since(start) }()
-	all := slices.Concat(prompt, forced)
-	n, err := s.state.Rewind(min(common(s.tokens, all), len(all)-1))
-	if err != nil {
-		s.tokens = nil
-		return 0, err
+// run runs a step, whose certain tokens follow the cache, and draws its tokens.
+func (s *Session) run(ctx context.Context, st *step) error {
+	if need := len(s.tokens) + st.certain; need > s.m.info.Context {
+		return &ContextError{Need: need, Context: s.m.info.Context}
 	}
-	s.tokens = s.tokens[:n]
-	s.stats.Reused += n
-	if err := s.state.Mark(n); err != nil {
-		return 0, err
-	}
-	if token, err = s.extend(ctx, all[n:], mask); err != nil {
-		return 0, err
-	}
-	s.stats.Prefilled += len(all) - n
-	return token, s.state.Mark(len(prompt) - 1)
-}
-
-// extend runs tokens that follow the cache, and chooses the one after them.
-func (s *Session) extend(ctx context.Context, ids []uint32, mask []uint64) (token uint32, err error) {
-	if need := len(s.tokens) + len(ids); need > s.m.info.Context {
-		return 0, &ContextError{Need: need, Context: s.m.info.Context}
-	}
-	w := &schedule.Work{
-		Batch:  graph.Batch{IDs: ids, Pos: len(s.tokens), Rows: []int{len(ids) - 1}},
-		Draws:  []sample.Draw{s.sampler.Draw(s.draws, mask)},
-		Tokens: make([]uint32, 1),
-	}
-	err = s.passes.Run(ctx, w)
-	s.tokens = append(s.tokens, ids[:w.Ran]...)
-	s.stats.Passes += w.Passes
-	s.stats.Readback += w.Read.Bytes
-	s.stats.Doubts += w.Read.Whole
-	s.draws++
-	return w.Tokens[0], err
+	err := s.passes.Run(ctx, &st.Work)
+	s.tokens = append(s.tokens, st.IDs[:min(st.Ran, st.certain)]...)
+	s.stats.Passes += st.Passes
+	s.stats.Readback += st.Read.Bytes
+	s.stats.Doubts += st.Read.Whole
+	return err
 }
 
 // Stretch makes the session as long as if the tokens that it has had been said

@@ -43,6 +43,9 @@ type Session struct {
 	// asked; nil: nothing ever.
 	Notices func() []string
 
+	// Work returns what the model's engine has done for the session; nil: not known.
+	Work func() Work
+
 	spotlight spotlight // made when the run begins
 
 	Version string // of the program, for the lock
@@ -119,7 +122,7 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 		return nil, errors.Join(err, trace.close())
 	}
 	s.spotlight = newSpotlight(s.Job.Task.Spotlight)
-	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, notices: s.Notices, stop: stop}
+	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, notices: s.Notices, work: s.Work, stop: stop}
 	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
 	return &works{session: s, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
 		Name:  dir.id,

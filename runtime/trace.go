@@ -35,7 +35,26 @@ type Record struct {
 	Artifacts []string        `json:"artifacts,omitempty"` // tool.result: names as the model knows them
 	Forced    int             `json:"forced,omitempty"`    // message: how many of its tokens the grammar left no choice about
 	Mended    []Mended        `json:"mended,omitempty"`    // message: faults that the parser mended
+	Work      *Work           `json:"work,omitempty"`      // message: since the one before; run.finished: in all
 	Result    *Result         `json:"result,omitempty"`    // run.finished
+}
+
+// Work is what the model's engine has done.
+type Work struct {
+	Reused    int   `json:"reused"`    // prompt tokens that were in its cache
+	Prefilled int   `json:"prefilled"` // prompt tokens that it computed
+	Decoded   int   `json:"decoded"`   // tokens that it sampled
+	Passes    int   `json:"passes"`    // runs of the model
+	Guessed   int   `json:"guessed"`   // tokens that were run along before they were sampled
+	Right     int   `json:"right"`     // of these, those that were sampled then
+	Readback  int64 `json:"readback"`  // bytes from a GPU, to choose tokens
+	Doubts    int   `json:"doubts"`    // tokens for which that was all logits
+}
+
+// since is what was done after an earlier moment.
+func (w Work) since(v Work) *Work {
+	return &Work{w.Reused - v.Reused, w.Prefilled - v.Prefilled, w.Decoded - v.Decoded, w.Passes - v.Passes,
+		w.Guessed - v.Guessed, w.Right - v.Right, w.Readback - v.Readback, w.Doubts - v.Doubts}
 }
 
 // Mended is a fault in a message of the model that the parser put right.
@@ -164,11 +183,21 @@ type tracer struct {
 	journal *journal
 	watch   func(Record)
 	notices func() []string
+	work    func() Work
+	done    Work        // at the last message
 	stop    func(error) // ends the run: one that leaves no trace does not go on
 }
 
 // write writes a record, and after it what is to be told; the end comes last.
 func (t *tracer) write(rec Record) {
+	switch {
+	case t.work == nil:
+	case rec.Kind == KindMessage:
+		now := t.work()
+		rec.Work, t.done = now.since(t.done), now
+	case rec.Kind == KindFinished:
+		rec.Work = t.work().since(Work{})
+	}
 	if rec.Kind != KindFinished {
 		t.put(rec)
 	}

@@ -32,7 +32,7 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 	}
 	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
 		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory,
-		Kernels: cfg.Kernels, Patience: cfg.Patience, Notice: notice, Progress: progress,
+		Kernels: cfg.Kernels, Patience: cfg.Patience, Plain: cfg.Guess == "off", Notice: notice, Progress: progress,
 	})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -84,6 +84,15 @@ func (e *engine) session(spec runtime.ModelSpec) (*inference.Session, error) {
 		Temperature: value(spec.Temperature), TopP: value(spec.TopP), TopK: value(spec.TopK),
 		MinP: value(spec.MinP), Seed: value(spec.Seed), Forbid: e.forbidden(),
 	})
+}
+
+// workOf returns what counts a session's work, for the trace.
+func workOf(s *inference.Session) func() runtime.Work {
+	return func() runtime.Work {
+		st := s.Stats()
+		return runtime.Work{Reused: st.Reused, Prefilled: st.Prefilled, Decoded: st.Decoded, Passes: st.Passes,
+			Guessed: st.Guessed, Right: st.Hit, Readback: st.Readback, Doubts: st.Doubts}
+	}
 }
 
 // vocabulary is what constrains the model, nil where the task turns that off.

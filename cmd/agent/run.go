@@ -163,7 +163,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	s := &runtime.Session{
 		Job: job, Encoding: engine.encoding, Dialect: engine.dialect, Model: session, Context: engine.model.Info().Context,
 		Vocabulary: vocabulary, Grants: granted, Manifest: manifest, Gate: gate, Approver: f.approver(std, job, out), Wait: f.wait(job),
-		Runs: cfg.Runs, Output: f.output, Now: time.Now, Watch: f.watch(job, out), Notices: told.take, Version: version, Engine: engine.String(), Weights: engine.place.digest,
+		Runs: cfg.Runs, Output: f.output, Now: time.Now, Watch: f.watch(job, out), Notices: told.take, Work: workOf(session), Version: version, Engine: engine.String(), Weights: engine.place.digest,
 	}
 	return s.Run(ctx)
 }

@@ -169,6 +169,15 @@ func (s *Speech) end() {
 // Ended reports whether the model has handed over, by a call or an answer.
 func (s *Speech) Ended() bool { return s.place == behind }
 
+// Fork is Clone, for those who know a speech by what it must do only.
+func (s *Speech) Fork() interface {
+	Mask() []uint64
+	Forced() []harmony.Token
+	Accept(harmony.Token) error
+} {
+	return s.Clone()
+}
+
 // Clone returns a speech that goes on from here on its own.
 func (s *Speech) Clone() *Speech {
 	c := *s

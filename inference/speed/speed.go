@@ -177,6 +177,7 @@ func (r *run) with(ctx context.Context, ref string, o inference.Options, f func(
 			outer(done, total)
 		}
 	}
+	o.Plain = true // what is measured is a token's cost
 	start := time.Now()
 	m, err := inference.Open(ctx, ref, o)
 	if err != nil {

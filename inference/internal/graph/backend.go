@@ -37,7 +37,7 @@ type Readback struct {
 }
 
 // MaxDraws is the most wanted rows of a pass in which tokens are chosen.
-const MaxDraws = 64
+const MaxDraws = 32
 
 // Backend is a loaded model on one device. It serves several States at once. Its
 // methods and those of its States may be called concurrently, but for two calls

@@ -45,11 +45,10 @@ func (b *Backend) Experts(ctx context.Context, up, down *graph.Affine, x, norm, 
 func WorkBytes(c *graph.Config) int64 {
 	words := chunk * c.TopK * (c.Width + c.Hidden)             // the experts' activations and outputs
 	words += chunk * max(c.TopK*c.Width, c.Hidden, c.QWidth()) // rows in the split layout
-	words += graph.MaxParts * c.Vocab                          // what each sequence is handed of the logits
 	for r := range graph.Reg(graph.NumRegs) {
 		n := chunk
 		if r == graph.Last || r == graph.LastN || r == graph.Logits {
-			n = graph.MaxParts // as many as sequences ask for a token
+			n = graph.MaxDraws
 		}
 		words += n * c.RegWidth(r)
 	}

@@ -18,6 +18,7 @@ package sample
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Params says how to sample. The zero value is greedy.
@@ -106,6 +107,11 @@ func (s *Sampler) Draw(number uint64, mask []uint64) Draw {
 	}
 	d.Key, d.Counter = keys(s.p.Seed, number)
 	return d
+}
+
+// Empty reports whether no id may be chosen.
+func (d *Draw) Empty() bool {
+	return !slices.ContainsFunc(d.Permitted, func(word uint64) bool { return word != 0 })
 }
 
 // Has reports whether an id may be chosen.

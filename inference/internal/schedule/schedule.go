@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/lookup"
 	"chorale/inference/internal/sample"
 )
 
@@ -50,6 +51,8 @@ type Scheduler struct {
 	expected map[*Sequence]bool // those that got logits and have not come back
 	last     time.Duration      // of a pass
 	made     int                // sequences so far
+
+	costs lookup.Costs // of passes that decode
 }
 
 // New starts a scheduler.
@@ -70,6 +73,13 @@ type Sequence struct {
 	scheduler *Scheduler
 	state     graph.State
 	number    int // in the order of making: recordings are kept by order
+	beside    int // tokens of others in its last pass
+}
+
+// Worth returns how many tokens of a guess are worth running behind own ones; see
+// [lookup.Costs.Length].
+func (q *Sequence) Worth(h *lookup.Hits, g lookup.Guess, own int) int {
+	return q.scheduler.costs.Length(h, g, own, q.beside)
 }
 
 // Add makes a sequence of a state of the scheduler's backend.
@@ -221,17 +231,17 @@ func (s *Scheduler) take() []piece {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var pass []piece
-	room := s.backend.Chunk()
+	room, draws := s.backend.Chunk(), graph.MaxDraws
 	prompts := slices.ContainsFunc(s.queue, func(r *request) bool { return r.left() > step })
 	places := graph.MaxParts
 	if prompts {
 		places--
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(r *request) bool {
-		if r.left() > step || r.left() > room || len(pass) == places {
+		if r.left() > step || r.left() > room || len(r.Rows) > draws || len(pass) == places {
 			return false
 		}
-		pass, room = append(pass, piece{r, r.left()}), room-r.left()
+		pass, room, draws = append(pass, piece{r, r.left()}), room-r.left(), draws-len(r.Rows)
 		return true
 	})
 	if len(pass) > 0 {
@@ -239,10 +249,10 @@ func (s *Scheduler) take() []piece {
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(r *request) bool {
 		n := min(r.left(), room)
-		if n == 0 || len(pass) == graph.MaxParts {
+		if n == 0 || len(r.Rows) > draws || len(pass) == graph.MaxParts {
 			return false
 		}
-		pass, room = append(pass, piece{r, n}), room-n
+		pass, room, draws = append(pass, piece{r, n}), room-n, draws-len(r.Rows)
 		return true
 	})
 	slices.SortFunc(pass, func(a, b piece) int { return a.number - b.number })
@@ -259,12 +269,29 @@ func (s *Scheduler) run(pass []piece) {
 	s.mu.Lock()
 	s.last = time.Since(begin)
 	s.mu.Unlock()
+	s.measure(pass, err)
 	for _, p := range pass {
 		if err != nil && len(pass) > 1 {
 			s.finish(p, s.forward(p.ctx, []piece{p}))
 		} else {
 			s.finish(p, err)
 		}
+	}
+}
+
+// measure notes what a pass cost, if it decoded and nothing else.
+func (s *Scheduler) measure(pass []piece, err error) {
+	tokens := 0
+	for _, p := range pass {
+		tokens += p.n
+	}
+	decoded := err == nil
+	for _, p := range pass {
+		p.beside = tokens - p.n
+		decoded = decoded && p.n == len(p.IDs) && p.n <= step
+	}
+	if decoded {
+		s.costs.Observe(tokens, s.last.Seconds())
 	}
 }
 

@@ -1,0 +1,117 @@
+package lookup
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// find is Index.Find by looking everywhere.
+func find(tokens []uint32) (same, from int) {
+	end := len(tokens)
+	places := 0
+	for p := end - 1; p >= gram && places < mostPlaces; p-- {
+		n := 0
+		for n < mostSame && n < p && tokens[p-1-n] == tokens[end-1-n] {
+			n++
+		}
+		if n >= gram {
+			if places++; n > same {
+				same, from = n, p
+			}
+		}
+	}
+	return same, from
+}
+
+// TestIndex has a text grow, be cut and be replaced at random, and compares what is
+// found with a search of the whole text.
+func TestIndex(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var x Index
+	var text []uint32
+	found := 0
+	for range 3000 {
+		switch r.IntN(20) {
+		case 0:
+			text = slices.Clone(text[:r.IntN(len(text)+1)])
+			fallthrough
+		case 1:
+			for range r.IntN(30) {
+				text = append(text, uint32(r.IntN(6)))
+			}
+			x.Set(text)
+		default:
+			id := uint32(r.IntN(6))
+			text = append(text, id)
+			x.Append(id)
+		}
+		g := x.Find()
+		same, from := find(text)
+		if g.Same != same || same > 0 && g.from != from {
+			t.Fatalf("in %v: %d the same before %d, want %d before %d", text, g.Same, g.from, same, from)
+		}
+		if same > 0 {
+			found++
+			for i := range 40 {
+				if got, _ := g.Token(i); got != text[from+i%(len(text)-from)] {
+					want := text[from+i%(len(text)-from)]
+					t.Fatalf("token %d of the guess is %d, want %d", i, got, want)
+				}
+			}
+		}
+	}
+	if found < 1000 {
+		t.Errorf("only %d guesses", found)
+	}
+}
+
+// TestLength plays passes that cost what a rule says, with guesses that are right
+// so often: what is tried must pay, and nothing where it cannot.
+func TestLength(t *testing.T) {
+	for _, v := range []struct {
+		name         string
+		cost         func(n int) float64
+		right        float64
+		others       int
+		least, limit float64 // tokens a second, relative to no guesses
+	}{
+		{"memory bound, always right", func(n int) float64 { return 1 + 0.05*float64(n) }, 1, 0, 5, 20},
+		{"memory bound, often right", func(n int) float64 { return 1 + 0.05*float64(n) }, 0.8, 0, 2, 5},
+		{"memory bound, seldom right", func(n int) float64 { return 1 + 0.05*float64(n) }, 0.02, 0, 0.98, 1.1},
+		{"half and half", func(n int) float64 { return 1 + 0.5*float64(n) }, 0.9, 0, 1.2, 3},
+		{"linear, always right", func(n int) float64 { return float64(n) }, 1, 0, 0.97, 1.01},
+		{"linear, seldom right", func(n int) float64 { return float64(n) }, 0.1, 0, 0.97, 1.01},
+		{"worse than linear", func(n int) float64 { return math.Pow(float64(n), 1.3) }, 0.99, 0, 0.94, 1.01}, // what it takes to find out
+		{"a dear second token", func(n int) float64 { return 1 + float64(min(n-1, 1)) + 0.05*float64(n) }, 0.95, 0, 2, 8},
+		{"in company", func(n int) float64 { return 1 + 0.1*float64(n) }, 0.9, 3, 1.5, 5},
+	} {
+		r := rand.New(rand.NewPCG(3, 4))
+		var c Costs
+		h := newHits()
+		tokens, seconds := 0.0, 0.0
+		for range 2000 {
+			k := c.Length(h, Guess{Same: 5}, 1, v.others)
+			tokens++
+			for i := range max(k, 1) { // a guess that is not tried is compared as well
+				right := r.Float64() < v.right
+				h.Observe(Guess{Same: 5}, i, right)
+				if !right {
+					break
+				}
+				if i < k {
+					tokens++
+				}
+			}
+			cost := v.cost(1 + k + v.others)
+			seconds += cost
+			c.Observe(1+k+v.others, cost*(0.9+0.2*r.Float64()))
+		}
+		if speed := tokens / seconds * v.cost(1+v.others); speed < v.least || speed > v.limit {
+			t.Errorf("%s: %.2f times as fast, want %v to %v", v.name, speed, v.least, v.limit)
+		} else {
+			t.Logf("%s: %.2f times as fast", v.name, speed)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package lookup
+
+import (
+	"slices"
+	"sync"
+)
+
+// Most is the most tokens of one sequence in a pass that tries a guess.
+const Most = 16
+
+// sizes are how many tokens a pass that tries a guess may have of the sequence: a
+// few sizes only, so that each is soon measured, and recorded once on a GPU.
+var sizes = []int{2, 3, 4, 6, 8, 12, Most}
+
+// Costs are how long passes take by their number of tokens, as measured. They are
+// a model's, and safe for concurrent use. The zero value is ready.
+type Costs struct {
+	mu    sync.Mutex
+	times [2*Most + 1]float64 // 0 where not measured
+	seen  [2*Most + 1]bool
+	tried int // guesses in a row
+}
+
+const (
+	// How much a measurement counts that is below what was measured before, and one
+	// that is above: a pass takes longer for many reasons that say nothing of it.
+	faster, slower = 0.5, 0.05
+
+	// growth is by how much a pass of twice the tokens is believed to take longer,
+	// until it is measured: so little that it will be.
+	growth = 0.35
+
+	// fade is how fast a measurement that keeps guesses from being tried gives way
+	// to that belief: it may have been chance, or of another time.
+	fade = 0.001
+)
+
+// Observe notes how long a pass took. The first of its size is not counted: a GPU
+// compiles and records for it.
+func (c *Costs) Observe(tokens int, seconds float64) {
+	if tokens < 1 || tokens >= len(c.times) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &c.times[tokens]
+	if !c.seen[tokens] {
+		c.seen[tokens] = true
+		return
+	}
+	if *t == 0 {
+		*t = seconds
+	} else if seconds < *t {
+		*t += faster * (seconds - *t)
+	} else {
+		*t += slower * (min(seconds, 3**t) - *t)
+	}
+	for n := tokens + 1; n < len(c.times); n++ {
+		if belief := believed(*t, tokens, n); c.times[n] > belief {
+			c.times[n] += fade * (belief - c.times[n])
+		}
+	}
+}
+
+// believed is what n tokens should take where m take t.
+func believed(t float64, m, n int) float64 { return t * (1 + growth*float64(n-m)/float64(m)) }
+
+// at is what a pass takes; the lock is held.
+func (c *Costs) at(n int) float64 {
+	if t := c.times[n]; t > 0 {
+		return t
+	}
+	lo, hi := n, n
+	for lo > 0 && c.times[lo] == 0 {
+		lo--
+	}
+	for hi < len(c.times) && c.times[hi] == 0 {
+		hi++
+	}
+	switch {
+	case lo > 0 && hi < len(c.times):
+		return c.times[lo] + (c.times[hi]-c.times[lo])*float64(n-lo)/float64(hi-lo)
+	case lo > 0:
+		return c.beyond(lo, n)
+	case hi < len(c.times):
+		return c.times[hi] / believed(1, n, hi)
+	}
+	return believed(1, 1, n)
+}
+
+// beyond is what a pass takes of more tokens than any that was measured, of which
+// lo is the largest: as much more for each as the smaller ones show. Up to some
+// tokens that is not taken for granted: the second one may be dear, and those
+// after it cheap.
+func (c *Costs) beyond(lo, n int) float64 {
+	for m := 1; m < lo && n > Most/2; m++ {
+		if c.times[m] > 0 {
+			return c.times[lo] + max(0, c.times[lo]-c.times[m])*float64(n-lo)/float64(lo-m)
+		}
+	}
+	return believed(c.times[lo], lo, n)
+}
+
+// Hits are how often guesses were right, by how many tokens before them were the
+// same. They are a session's: texts differ.
+type Hits struct{ right [classes]float64 }
+
+// newHits believes what agents' conversations showed.
+func newHits() *Hits {
+	var h Hits
+	for i := range h.right {
+		h.right[i] = 0.5 + 0.04*float64(min(i%(classes/2), 10))
+	}
+	return &h
+}
+
+// memory is how much one guess moves what is believed of the next.
+const memory = 0.1
+
+// Observe notes whether token i of a guess was right, tried or not.
+func (h *Hits) Observe(g Guess, i int, right bool) {
+	p := &h.right[g.class(i)]
+	if right {
+		*p += memory * (1 - *p)
+	} else {
+		*p -= memory * *p
+	}
+}
+
+// row is how many guesses are tried in a row before a pass without one measures
+// again what they are compared with.
+const row = 50
+
+// gain is by how much a guess must be expected to pay.
+const gain = 1.05
+
+// Length returns how many tokens of a guess are worth trying: own is how many the
+// sequence brings to the pass anyhow, and others how many come along, a token for
+// each sequence. It is the number that makes the most tokens a second of all.
+func (c *Costs) Length(h *Hits, g Guess, own, others int) (k int) {
+	if g.Same == 0 {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	base := own + others
+	if base >= len(c.times) || c.tried == row || !slices.ContainsFunc(c.times[:base+1], func(t float64) bool { return t > 0 }) {
+		c.tried = 0
+		return 0
+	}
+	best := gain * float64(others+1) / c.at(base)
+	expected, chance, guessed := float64(others+1), 1.0, 0
+	for _, size := range sizes {
+		n := size - own
+		if n < 1 {
+			continue
+		}
+		if size+others >= len(c.times) {
+			break
+		}
+		for ; guessed < n; guessed++ {
+			chance *= h.right[g.class(guessed)]
+			expected += chance
+		}
+		if rate := expected / c.at(size+others); rate > best {
+			k, best = n, rate
+		}
+	}
+	if k > 0 {
+		c.tried++
+	}
+	return k
+}

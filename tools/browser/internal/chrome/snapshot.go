@@ -21,6 +21,8 @@ const (
 	takeRestTime = time.Minute
 )
 
+const partSize = 1 << 20 // UTF-16 units of a page that are read at once
+
 // take stops the page and reads it. A page that moves on meanwhile is read
 // again.
 func (t *tab) take(ctx context.Context, note string) (*Document, error) {
@@ -63,7 +65,11 @@ func (t *tab) take(ctx context.Context, note string) (*Document, error) {
 }
 
 func (t *tab) snapshot(ctx context.Context) (*Document, error) {
-	raw, err := t.evaluate(ctx, fmt.Sprintf("(%s)(%d)", strings.TrimSpace(snapshotScript), maxHTML))
+	w, err := t.newWorld(ctx)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := t.evaluateIn(ctx, w, fmt.Sprintf("(%s)(%d)", strings.TrimSpace(snapshotScript), maxHTML))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +77,22 @@ func (t *tab) snapshot(ctx context.Context) (*Document, error) {
 	if err := json.Unmarshal(raw, d); err != nil {
 		return nil, err
 	}
-	return d, nil
+	var html strings.Builder
+	for {
+		raw, err := t.evaluateIn(ctx, w, fmt.Sprintf("nextPart(%d)", partSize))
+		if err != nil {
+			return nil, err
+		}
+		var part string
+		if err := json.Unmarshal(raw, &part); err != nil {
+			return nil, err
+		}
+		if part == "" {
+			d.HTML = html.String()
+			return d, nil
+		}
+		html.WriteString(part)
+	}
 }
 
 // hasScripts reports whether the page may still change by itself.
@@ -82,13 +103,26 @@ func (t *tab) hasScripts(ctx context.Context) bool {
 	return err != nil || string(raw) != "false"
 }
 
-// evaluate runs an expression in a world of its own, where nothing that the
-// page's scripts changed is seen.
+// A world is a place in a page for our scripts, where nothing that the page's own
+// changed is seen.
+type world int64
+
+func (t *tab) newWorld(ctx context.Context) (world, error) {
+	var made struct{ ExecutionContextID world }
+	err := t.call(ctx, "Page.createIsolatedWorld", map[string]any{"frameId": t.frame}, &made)
+	return made.ExecutionContextID, err
+}
+
+// evaluate runs an expression in a world of its own.
 func (t *tab) evaluate(ctx context.Context, expression string) (json.RawMessage, error) {
-	var world struct{ ExecutionContextID int64 }
-	if err := t.call(ctx, "Page.createIsolatedWorld", map[string]any{"frameId": t.frame}, &world); err != nil {
+	w, err := t.newWorld(ctx)
+	if err != nil {
 		return nil, err
 	}
+	return t.evaluateIn(ctx, w, expression)
+}
+
+func (t *tab) evaluateIn(ctx context.Context, w world, expression string) (json.RawMessage, error) {
 	var r struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct {
@@ -98,7 +132,7 @@ func (t *tab) evaluate(ctx context.Context, expression string) (json.RawMessage,
 	}
 	err := t.call(ctx, "Runtime.evaluate", map[string]any{
 		"expression":    expression,
-		"contextId":     world.ExecutionContextID,
+		"contextId":     w,
 		"returnByValue": true,
 		"timeout":       takeRestTime.Milliseconds(),
 	}, &r)

@@ -35,8 +35,19 @@ function snapshot(max) {
   }
   let status = 0;
   try { status = performance.getEntriesByType("navigation")[0].responseStatus || 0; } catch { }
+  // The text is handed over in parts: as one message it would be in memory
+  // several times. No part ends between the halves of a character.
+  let from = 0;
+  const end = Math.min(html.length, max);
+  globalThis.nextPart = (size) => {
+    let to = Math.min(from + size, end);
+    if (to < end && (html.charCodeAt(to - 1) & 0xfc00) === 0xd800) to--;
+    const part = html.slice(from, to);
+    from = to;
+    return part;
+  };
   return {
     URL: location.href, Title: document.title, Base: base, Type: document.contentType,
-    Status: status, HTML: html.slice(0, max), Cut: html.length > max,
+    Status: status, Cut: html.length > max,
   };
 }

@@ -19,9 +19,8 @@ import (
 
 // shop is a site with a form, frames, shadow roots, dialogs, windows and files.
 type shop struct {
-	got    chan string // what was sent to it
-	other  string      // host that is not allowed
-	unruly int
+	got   chan string // what was sent to it
+	other string      // host that is not allowed
 }
 
 var shopPages = map[string]string{
@@ -46,8 +45,6 @@ var shopPages = map[string]string{
 		<form action=/upload method=post enctype=multipart/form-data><input type=file name=f multiple><button>Send</button></form>
 		<div style="position:relative;width:120px;height:30px"><button>Covered</button><div style="position:absolute;inset:0;background:red">Lid</div></div>`,
 	"/session": `<title>Session</title><body><script>document.body.append("cookie: " + document.cookie)</script>`,
-	"/spin":    `<title>Spin</title><button onclick="for(;;);">Spin</button>`,
-	"/crash":   `<title>Crash</title><a href="chrome://crash">x</a><button onclick="for (const a = [];;) a.push(new Array(1e6).fill(7))">Eat</button>`,
 }
 
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -91,11 +88,6 @@ var element = regexp.MustCompile(`\((e\d+)\) [a-z]+ "([^"]*)"`)
 
 func (p *pages) page(name, args string) tools.Result {
 	p.Helper()
-	defer func(t0 time.Time) {
-		if d := time.Since(t0); d > 2*time.Second {
-			p.Log(name, args, d)
-		}
-	}(time.Now())
 	for label, ref := range p.refs {
 		args = strings.ReplaceAll(args, "<"+label+">", ref)
 	}
@@ -241,20 +233,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 
-	// Pages that misbehave are closed, and the next one works.
-	for _, c := range []struct{ page, button, want string }{{"/spin", "Spin", "too busy"}, {"/crash", "Eat", "The page was closed"}} {
-		open(t, b, srv.URL+c.page)
-		p.says("page_snapshot", fmt.Sprintf(`{"cursor": %d}`, len(b.session.stack)-1))
-		start := time.Now()
-		r := p.page("page_click", `{"ref": "<`+c.button+`>"}`)
-		if !r.Failed || time.Since(start) > 25*time.Second {
-			t.Errorf("%s after %v: %+v", c.page, time.Since(start), r)
-		}
-		if !strings.Contains(r.Text, c.want) {
-			t.Errorf("%s: want %q in %s", c.page, c.want, r.Text)
-		}
-		t.Log(c.page, time.Since(start))
-	}
+	// The browser may end at any time.
 	open(t, b, srv.URL+"/")
 	p.says("page_snapshot", fmt.Sprintf(`{"cursor": %d}`, len(b.session.stack)-1), "Shop (")
 	b.web.chromium.Kill()

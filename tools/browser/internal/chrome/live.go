@@ -76,6 +76,9 @@ func (e StaleError) Error() string {
 // errBusy is why a page that does not answer can not be acted on.
 var errBusy = errors.New("the page is too busy: its scripts never rest")
 
+// errMoves is why a page that is just left can not be read.
+var errMoves = errors.New("the page moves on before it can be read")
+
 // OpenLive opens an address to stay. The page is Closed by its owner.
 func (b *Browser) OpenLive(ctx context.Context, address string, limits Limits) (*Live, Outcome, error) {
 	b.loading.Lock()
@@ -170,6 +173,7 @@ func (l *Live) act(ctx context.Context, limits Limits, accept bool, do func() (n
 	t.limits = bounded(ctx, limits)
 	t.change(func() {
 		t.navigations, t.dialogs, t.said, t.download, t.accept = 0, 0, nil, nil, accept
+		t.loaded = true // what has not come by now is not waited for again
 	})
 	defer func() {
 		t.change(func() {
@@ -188,9 +192,10 @@ func (l *Live) act(ctx context.Context, limits Limits, accept bool, do func() (n
 	if out.Note, err = t.await(ctx, navigated); err != nil {
 		return out, err
 	}
-	if err := l.ask(ctx, "rest", nil, quiet, maxQuiet); err == nil {
-		out.Note, err = l.again(ctx, out.Note)
-		if err != nil {
+	if err := l.ask(ctx, "rest", nil, quiet, maxQuiet); errors.Is(err, errBusy) {
+		return out, err
+	} else if err == nil {
+		if out.Note, err = l.again(ctx, out.Note); err != nil {
 			return out, err
 		}
 	}
@@ -241,9 +246,7 @@ func (l *Live) ask(ctx context.Context, function string, result any, args ...any
 	}
 	var world struct{ ExecutionContextID int64 }
 	make := map[string]any{"frameId": l.t.frame, "worldName": "live"}
-	if err := l.t.call(ctx, "Page.createIsolatedWorld", make, &world); err != nil {
-		return err
-	}
+	err = l.t.call(ctx, "Page.createIsolatedWorld", make, &world)
 	var r struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct {
@@ -253,16 +256,20 @@ func (l *Live) ask(ctx context.Context, function string, result any, args ...any
 	}
 	script := fmt.Sprintf("%s\n(async () => { try { return {ok: await live.%s(...%s)} } catch (e) { if (e instanceof Error) throw e; return e } })()",
 		liveScript, function, list)
-	err = l.t.call(ctx, "Runtime.evaluate", map[string]any{
-		"expression": script, "contextId": world.ExecutionContextID, "returnByValue": true, "awaitPromise": true,
-		"timeout": takeTime.Milliseconds(), "userGesture": true,
-	}, &r)
+	if err == nil {
+		err = l.t.call(ctx, "Runtime.evaluate", map[string]any{
+			"expression": script, "contextId": world.ExecutionContextID, "returnByValue": true, "awaitPromise": true,
+			"timeout": takeTime.Milliseconds(), "userGesture": true,
+		}, &r)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		l.t.change(func() { l.t.stuck = true })
 		return errBusy
-	case err != nil:
+	case errors.Is(err, errGone):
 		return err
+	case err != nil: // its world has gone
+		return errMoves
 	case r.ExceptionDetails != nil:
 		return fmt.Errorf("%s %s", r.ExceptionDetails.Text, r.ExceptionDetails.Exception.Description)
 	}
@@ -284,15 +291,26 @@ func (l *Live) ask(ctx context.Context, function string, result any, args ...any
 	return nil
 }
 
-// Look reads the page. next is the first ref that it may give out.
+// Look reads the page. next is the first ref that it may give out. A page that
+// moves on meanwhile is read again.
 func (l *Live) Look(ctx context.Context, next int) (*View, error) {
 	l.t.b.loading.Lock()
 	defer l.t.b.loading.Unlock()
-	v := new(View)
-	if err := l.ask(ctx, "look", v, next); err != nil {
-		return nil, l.verdict(ctx, err)
+	var err error
+	for range 5 {
+		v := new(View)
+		if err = l.ask(ctx, "look", v, next); err == nil {
+			return v, nil
+		}
+		if ctx.Err() != nil || l.Ended() != nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	return v, nil
+	return nil, l.verdict(ctx, err)
 }
 
 // Shows reports whether a text stands in the page.

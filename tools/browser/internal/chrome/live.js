@@ -153,6 +153,7 @@ globalThis.live ??= (() => {
       stack.push(t === "body" || t === "iframe" || t === "frame" || t === "slot" || t.includes("-") ? "</div>" : `</${t}>`);
       for (let i = under.length - 1; i >= 0; i--) stack.push(under[i]);
     }
+    if (document.documentElement?.style.display === "none") cut = true; // guard.js found it too large to lay out
     return { url: location.href, title: document.title, first, next, elements, html: html.join(""), words: Array.from(words), cut };
   }
 

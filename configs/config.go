@@ -43,6 +43,7 @@ type Config struct {
 	Memory      int64         // bytes that a model may take of a GPU's memory; 0: what it has
 	Kernels     string        // kernel profile of a GPU; empty: the fastest of those that round like the base
 	Patience    time.Duration // for each wait for a GPU; 0: a minute
+	Dense       string        // type that dense matrices are converted to: q8_0, or empty for none
 	Guess       string        // on or off: whether what the model may say next is guessed and run along
 	Runs        string
 	Approve     string
@@ -100,6 +101,7 @@ type file struct {
 	Memory      string   `yaml:"memory"`
 	Kernels     string   `yaml:"kernels"`
 	Patience    string   `yaml:"patience"`
+	Dense       string   `yaml:"dense"`
 	Guess       string   `yaml:"guess"`
 	Runs        string   `yaml:"runs"`
 	Approve     string   `yaml:"approve"`
@@ -113,6 +115,9 @@ type file struct {
 func (f *file) Check() error {
 	if f.KV != "" && f.KV != "f16" && f.KV != "f32" {
 		return strictyaml.At("kv", fmt.Errorf("%q is neither f16 nor f32", f.KV))
+	}
+	if f.Dense != "" && f.Dense != "q8_0" {
+		return strictyaml.At("dense", fmt.Errorf("%q is not q8_0; empty leaves matrices as they are", f.Dense))
 	}
 	if f.Guess != "" && f.Guess != "on" && f.Guess != "off" {
 		return strictyaml.At("guess", fmt.Errorf("%q is neither on nor off", f.Guess))
@@ -161,7 +166,7 @@ const ApproveSecret = "AGENT_APPROVE_SECRET"
 // one of that name, and an environment variable: AGENT_MODEL, AGENT_PYTHON_INDEX,
 // AGENT_MODELS_HUB.
 var Keys = []string{
-	"model", "device", "kv", "memory", "kernels", "patience", "guess", "runs", "approve", "policies", "pythonIndex",
+	"model", "device", "kv", "memory", "kernels", "patience", "dense", "guess", "runs", "approve", "policies", "pythonIndex",
 	"models.hub", "models.dir", "models.proxy", "models.tokenEnv", "models.tokenFile",
 	"search.provider", "search.folder", "search.searxng", "search.brave", "search.exa", "search.tavily", "search.you",
 }
@@ -220,7 +225,7 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 		}
 	}
 	c := Config{
-		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), KV: s.merged.GetString("kv"), Kernels: s.merged.GetString("kernels"), Guess: s.merged.GetString("guess"), Runs: s.merged.GetString("runs"),
+		Model: s.merged.GetString("model"), Device: s.merged.GetString("device"), KV: s.merged.GetString("kv"), Kernels: s.merged.GetString("kernels"), Dense: s.merged.GetString("dense"), Guess: s.merged.GetString("guess"), Runs: s.merged.GetString("runs"),
 		Approve: s.merged.GetString("approve"), PythonIndex: s.merged.GetString("pythonIndex"), Policies: s.policies(),
 		Models: Models{
 			Hub: s.merged.GetString("models.hub"), Dir: s.merged.GetString("models.dir"), Proxy: s.merged.GetString("models.proxy"),
@@ -242,6 +247,9 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	}
 	if err := (&file{KV: c.KV}).Check(); err != nil {
 		return Config{}, nil, s.wrong("kv", err)
+	}
+	if err := (&file{Dense: c.Dense}).Check(); err != nil {
+		return Config{}, nil, s.wrong("dense", err)
 	}
 	if err := (&file{Guess: c.Guess}).Check(); err != nil {
 		return Config{}, nil, s.wrong("guess", err)

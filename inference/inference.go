@@ -15,12 +15,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/lookup"
+	"chorale/inference/internal/quantise"
 	"chorale/inference/internal/schedule"
 	"chorale/inference/internal/weights"
 )
@@ -50,6 +52,11 @@ type Options struct {
 	// KV is the type of keys and values in the caches: "f32" or "f16". Empty is
 	// f16 on a GPU and f32 on the CPU.
 	KV string
+
+	// Dense is the type that the dense matrices are converted to while they are
+	// loaded: "q8_0" or, for none, empty. It saves a third of what a token of
+	// gpt-oss-20b reads, and costs precision.
+	Dense string
 
 	// Sessions is how many are to run at the same time, for the plan of what
 	// lies where; 0 is one.
@@ -106,6 +113,7 @@ type Model struct {
 	eager     bool // tries every guess, for tests
 	config    *graph.Config
 	store     *weights.Store
+	dense     *weights.Store // of what was converted; nil where nothing was
 	backend   graph.Backend
 	scheduler *schedule.Scheduler
 	device    atomic.Pointer[device] // what computes now: another one may have taken over
@@ -182,6 +190,15 @@ func read(ctx context.Context, f files, o Options) (_ *Model, w *graph.Weights, 
 	}
 	if w, err = graph.Bind(m.store, m.config); err != nil {
 		return nil, nil, err
+	}
+	switch strings.ToLower(o.Dense) {
+	case "":
+	case "q8_0":
+		if w, m.dense, err = quantise.Q8(w); err != nil {
+			return nil, nil, err
+		}
+	default:
+		return nil, nil, choice("dense matrices in %q: want q8_0, or nothing for the file's own type", o.Dense)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -273,6 +290,10 @@ func (m *Model) Close() error {
 	if m.backend != nil {
 		errs = append(errs, m.backend.Close())
 		m.backend = nil
+	}
+	if m.dense != nil {
+		errs = append(errs, m.dense.Close())
+		m.dense = nil
 	}
 	if m.store != nil {
 		errs = append(errs, m.store.Close())

@@ -98,7 +98,7 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	}
 	defer place.Close()
 	o := &f.o.Model
-	o.Device, o.KV, o.Memory, o.Kernels, o.Patience = cfg.Device, cfg.KV, cfg.Memory, cfg.Kernels, cfg.Patience
+	o.Device, o.KV, o.Memory, o.Dense, o.Kernels, o.Patience = cfg.Device, cfg.KV, cfg.Memory, cfg.Dense, cfg.Kernels, cfg.Patience
 	o.Notice = func(text string) { std.log.Warn(text) }
 	o.Progress = byteProgress(std, "loading "+ref)
 	f.o.Progress = benchProgress(std)

@@ -32,7 +32,7 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 	}
 	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
 		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory,
-		Kernels: cfg.Kernels, Patience: cfg.Patience, Plain: cfg.Guess == "off", Notice: notice, Progress: progress,
+		Kernels: cfg.Kernels, Patience: cfg.Patience, Dense: cfg.Dense, Plain: cfg.Guess == "off", Notice: notice, Progress: progress,
 	})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())

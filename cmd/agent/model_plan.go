@@ -47,6 +47,7 @@ func newModelPlan(std streams) *cobra.Command {
 // memoryFlags are keys of the configuration that say how memory is used.
 func memoryFlags(flags *pflag.FlagSet) {
 	flags.String("kv", "", "type of the KV cache: `f16|f32` (empty: the device's own choice)")
+	flags.String("dense", "", "convert dense matrices while loading: `q8_0` (empty: leave them as they are)")
 	flags.String("memory", "", "how much of a GPU's memory the model may take, as in `8GB` (empty: what it has)")
 }
 
@@ -61,7 +62,7 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 	}
 	defer place.Close()
 	p, err := inference.Plan(cmd.Context(), place.path, inference.Options{
-		Device: cfg.Device, Context: f.context, Sessions: f.sessions, KV: cfg.KV, Memory: cfg.Memory,
+		Device: cfg.Device, Context: f.context, Sessions: f.sessions, KV: cfg.KV, Memory: cfg.Memory, Dense: cfg.Dense,
 	})
 	if err != nil {
 		return err

@@ -151,16 +151,18 @@ func (f *fileRows) release(lo, hi int) {
 // long.
 func packed(t *weights.Tensor, rows, size int, pack func(dst, src []byte)) piece {
 	file := rowsOf(t, rows)
+	row := make([]byte, len(file.row(0)))
 	cut := make([]byte, size) // a row that does not end where the call does
 	return piece{size: rows * size, fill: func(dst []byte, at int) {
 		first, last := at/size, (at+len(dst)-1)/size
 		for r, skip := first, at%size; len(dst) > 0; r, skip = r+1, 0 {
+			t.Copy(row, file.row(r))
 			if skip == 0 && len(dst) >= size {
-				pack(dst[:size], file.row(r))
+				pack(dst[:size], row)
 				dst = dst[size:]
 				continue
 			}
-			pack(cut, file.row(r))
+			pack(cut, row)
 			dst = dst[copy(dst, cut[skip:]):]
 		}
 		file.release(first, last+1)

@@ -23,6 +23,8 @@ type Weights struct {
 	Embedding, Unembedding int64
 	Dense                  int64   // attention, routers and norms of all layers
 	Experts                []int64 // by layer, biases included
+
+	Type weights.DType // of the unembedding, and of what else is dense
 }
 
 // align is what every tensor is rounded up to on a device.
@@ -38,7 +40,7 @@ func Measure(w *graph.Weights) Weights {
 		}
 		return n
 	}
-	s := Weights{Embedding: sum(w.Embedding), Unembedding: sum(w.Unembedding.W, w.Unembedding.B), Dense: sum(w.Norm)}
+	s := Weights{Embedding: sum(w.Embedding), Unembedding: sum(w.Unembedding.W, w.Unembedding.B), Dense: sum(w.Norm), Type: w.Unembedding.W.DType}
 	for i := range w.Layers {
 		l := &w.Layers[i]
 		s.Dense += sum(l.AttnNorm, l.Sinks, l.MLPNorm)
@@ -177,10 +179,14 @@ func (r *Request) lay(n int, embedding bool) *Plan {
 	}
 	p.KV = kv.String()
 	p.add("embedding", map[bool]Place{true: OnDevice, false: OnHost}[embedding], w.Embedding)
-	p.add("attention, routers, norms", place, w.Dense)
+	in := ""
+	if w.Type == weights.Q8_0 {
+		in = " in Q8_0"
+	}
+	p.add("attention, routers, norms"+in, place, w.Dense)
 	p.add(expertsName(n), OnDevice, w.experts(0, n))
 	p.add(expertsName(p.Layers-n), OnHost, w.experts(n, p.Layers))
-	p.add("unembedding", place, w.Unembedding)
+	p.add("unembedding"+in, place, w.Unembedding)
 	cache := int64(r.Sessions) * graph.CacheBytes(r.Config, r.Context, kv)
 	p.add(cacheName(r.Sessions, r.Context, kv), place, cache)
 	p.HeapBytes = r.Host.Program

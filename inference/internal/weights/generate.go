@@ -21,11 +21,14 @@ type Made struct {
 
 // Size is the number of the tensor's bytes.
 func (m *Made) Size() int {
-	n := sizes[m.DType]
+	n := 1
 	for _, d := range m.Shape {
 		n *= d
 	}
-	return n
+	if m.DType == Q8_0 {
+		return n / Block * Q8Bytes
+	}
+	return n * sizes[m.DType]
 }
 
 // Generate returns a checkpoint whose tensors are made instead of read: by Copy,

@@ -16,6 +16,7 @@ import (
 type Grant struct {
 	Namespace harmony.Namespace
 	BuiltIn   bool         // the system message declares it, not the developer's
+	About     string       // what it works with, for the person who watches; may be empty
 	Limits    tools.Limits // what the task allows each call; zero fields leave it to the policy
 	// Effect says what a function of the namespace can do outside its sandbox.
 	Effect func(function string) policies.Effect

@@ -60,6 +60,9 @@ func (b *browse) check() error {
 			return fmt.Errorf("functions: there is no function %q for pages", name)
 		}
 	}
+	if len(s.Uploads) > 0 && !slices.Contains(s.Functions, "page_upload") {
+		return errors.New("uploads: page_upload, which would use them, is not among the functions")
+	}
 	for _, name := range s.Uploads {
 		at, err := b.folder(name)
 		if err != nil {
@@ -80,6 +83,9 @@ func (b *browse) check() error {
 	searcher, err := b.searcher()
 	if err != nil {
 		return fmt.Errorf("search: %w", err)
+	}
+	if b.config != nil {
+		b.settle()
 	}
 	if c, ok := searcher.(io.Closer); ok {
 		return c.Close()
@@ -154,6 +160,22 @@ func (b *browse) key(name string) secret.Source {
 func (b *browse) keySet(name string) bool {
 	_, err := secret.Read(map[string]secret.Source{name: b.key(name)})
 	return err == nil
+}
+
+// about says whom the browser asks: questions are told to them.
+func (b *browse) about() string {
+	if p := b.provider(); p != "" && p != runtime.SearchNone {
+		return "searches with " + p
+	}
+	return ""
+}
+
+// settle writes down in the task what it searches with, so that the run's lock
+// has it.
+func (b *browse) settle() {
+	s := *cmp.Or(b.spec.Search, &runtime.SearchSpec{})
+	s.Provider = cmp.Or(b.provider(), runtime.SearchNone)
+	b.spec.Search = &s
 }
 
 // searcher makes the provider; nil if there is none.
@@ -251,6 +273,7 @@ func (b *browse) grant() runtime.Grant {
 	return runtime.Grant{
 		Namespace: harmony.Browser(),
 		BuiltIn:   true,
+		About:     b.about(),
 		Effect:    func(string) policies.Effect { return policies.Read },
 		Manifest:  manifest,
 		Open: func(ctx context.Context, p runtime.Place) (tools.Tool, error) {

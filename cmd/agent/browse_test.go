@@ -90,6 +90,7 @@ func TestSearchProvider(t *testing.T) {
 		"allow: [a.example], search: {provider: brave}":                                "",
 		"allow: [a.example], javascript: true, functions: [page_click, page_explode]":  `there is no function "page_explode"`,
 		"allow: [a.example], javascript: true, functions: [page_upload], uploads: [x]": "no such file",
+		"allow: [a.example], javascript: true, functions: [page_click], uploads: [x]":  "page_upload, which would use them, is not among the functions",
 	} {
 		_, err := newBrowse(browserTask(t, dir, keys), [][]string{{"a.example"}}, nil, nil)
 		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {

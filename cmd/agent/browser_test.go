@@ -52,7 +52,7 @@ func TestHeavyBrowser(t *testing.T) {
 			}))
 			defer srv.Close()
 			address := srv.URL + "/lantern"
-			last, trace := runBrowser(t, "Open "+address+" and tell me how much the lantern costs.", srv.Listener.Addr().String(), tc.javascript)
+			last, trace := runBrowser(t, "Open "+address+" and tell me how much the lantern costs.", fmt.Sprintf("allow: [%q], javascript: %v", srv.Listener.Addr(), tc.javascript))
 			said := citingAnswer.FindStringSubmatch(last.Final) // which line it cites is the model's merit
 			if last.ExitCode != 0 || said == nil || !strings.Contains(trace, `\nL6: The lantern costs 48 euros.`) {
 				t.Fatalf("the run ended with %+v\n%s", last, trace)
@@ -74,21 +74,46 @@ func TestHeavyBrowserWall(t *testing.T) {
 	reached := 0
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
 	defer srv.Close()
-	last, trace := runBrowser(t, "Open "+srv.URL+"/lantern and tell me how much the lantern costs.", "shop.example", false)
+	last, trace := runBrowser(t, "Open "+srv.URL+"/lantern and tell me how much the lantern costs.", "allow: [shop.example]")
 	if reached > 0 || !strings.Contains(trace, "is not allowed: no entry of the task's allow list names it") {
 		t.Errorf("%d requests, %+v\n%s", reached, last, trace)
 	}
 }
 
-// runBrowser runs a task that grants the browser on one host, and returns the
+// TestHeavyBrowserSearch has the embedded model search by a service, open what
+// it found, and cite it.
+func TestHeavyBrowserSearch(t *testing.T) {
+	if race {
+		t.Skip("the model runs without the race detector")
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/search" {
+			fmt.Fprintf(w, `{"results": [{"url": "http://%s/lantern", "title": "Shop", "content": "Lanterns and more"}]}`, r.Host)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, plainPage)
+	}))
+	defer srv.Close()
+	last, trace := runBrowser(t, "Search the web and tell me how much the lantern costs.", fmt.Sprintf("allow: [%q], search: {address: %q}", srv.Listener.Addr(), srv.URL))
+	if last.ExitCode != 0 || !strings.HasPrefix(last.Final, "The lantern costs 48 euros. 【1†L") || len(last.Citations) != 1 || last.Citations[0].URL != srv.URL+"/lantern" {
+		t.Fatalf("the run ended with %+v\n%s", last, trace)
+	}
+	lock, err := os.ReadFile(filepath.Join(last.Dir, "task.lock.yaml"))
+	if err != nil || !strings.Contains(string(lock), "provider: searxng") {
+		t.Errorf("the lock does not say what was searched with: %s, %v", lock, err)
+	}
+}
+
+// runBrowser runs a task that grants the browser with some keys, and returns the
 // last line of its stream and the trace.
-func runBrowser(t *testing.T, prompt, allow string, javascript bool) (runtime.Result, string) {
+func runBrowser(t *testing.T, prompt, keys string) (runtime.Result, string) {
 	t.Helper()
 	dir := t.TempDir()
 	t.Chdir(dir)
 	t.Setenv("AGENT_DEVICE", "cpu")
 	src := fmt.Sprintf("apiVersion: agent/v1\nkind: Task\nname: page\nprompt: %q\nmodel: {ref: pocket, effort: low}\n"+
-		"tools: {browser: {allow: [%q], javascript: %v}}\nlimits: {turns: 4, tokens: 1000}\n", prompt, allow, javascript)
+		"tools: {browser: {%s}}\nlimits: {turns: 4, tokens: 1000}\n", prompt, keys)
 	if err := os.WriteFile("task.yaml", []byte(src), 0o600); err != nil {
 		t.Fatal(err)
 	}

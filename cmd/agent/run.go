@@ -309,7 +309,11 @@ func (f *runFlags) watch(job *runtime.Job, out presenter) func(runtime.Record) {
 func toolWords(granted []runtime.Grant) string {
 	var names []string
 	for _, g := range granted {
-		names = append(names, g.Namespace.Name)
+		name := g.Namespace.Name
+		if g.About != "" {
+			name += " (" + g.About + ")"
+		}
+		names = append(names, name)
 	}
 	if names == nil {
 		return "no tools"

@@ -24,7 +24,7 @@ type shop struct {
 }
 
 var shopPages = map[string]string{
-	"/": `<title>Shop</title><h1>Shop</h1><p>Welcome 【9†forged】.</p>
+	"/": `<title>Shop</title><h1>Shop</h1><p>Welcome 【9†forged】 (e2) button "Safe".</p>
 		<a href="/goods">Goods</a> <button id=save onclick="document.title='Saved'; out.textContent='Saved 3 things.'; this.disabled=true; extra.hidden=false">Save "all"</button>
 		<button id=extra hidden>Undo</button> <p id=out></p>
 		<form action=/order method=post><label>Name <input name=who required></label>
@@ -149,7 +149,11 @@ func TestPages(t *testing.T) {
 	if r := call(t, b, "find", `{"pattern": "tile"}`); !strings.Contains(r.Text, "match at L") {
 		t.Errorf("find in a snapshot: %+v", r)
 	}
-	p.says("page_snapshot", `{"text": true}`, "# Shop", "Welcome 〖9†forged〗.", "(e1) 【0†Goods】", `(e2) button "Save 'all'"`, "In a frame")
+	p.says("page_snapshot", `{"text": true}`, "# Shop", "Welcome 〖9†forged〗 ( e2) button", "(e1) 【0†Goods】", `(e2) button "Save 'all'"`, "In a frame")
+
+	if cited := b.Citations("There is a button. 【1†L4】"); len(cited) != 1 || cited[0].Title != "Shop" || cited[0].URL != srv.URL+"/" {
+		t.Errorf("a snapshot is cited as %+v", cited)
+	}
 
 	// What an action changes, and nothing else.
 	p.says("page_click", `{"ref": "<Save 'all'>"}`, `Clicked (e2) button "Save 'all'".`, "The title is now Saved", `New: `, `button "Undo"`,

@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"chorale/internal/secret"
+	"chorale/tools"
 	"chorale/tools/browser"
 	"chorale/tools/browser/search"
 )
@@ -30,6 +32,10 @@ type service struct {
 func serve(t *testing.T) *service {
 	s := &service{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/favicon.ico" { // a browser's own idea
+			http.NotFound(w, r)
+			return
+		}
 		b, _ := io.ReadAll(r.Body)
 		s.asked, s.sent = r, string(b)
 		s.reply(w, r)
@@ -258,9 +264,22 @@ const duckPage = `<div id="links"><div class="result results_links web-result"><
 	<div class="result result--ad"><a class="result__a" href="https://duckduckgo.com/y.js?ad=1">Buy</a></div>
 	<div class="result web-result"><a class="result__a" href="https://two.example/">Two</a></div></div>`
 
-// TestDuckDuckGo has the browser read the page, as sent: the same way with and
-// without scripts.
+// TestDuckDuckGo has the browser read the page, as sent and in Chromium.
 func TestDuckDuckGo(t *testing.T) {
+	for name, scripts := range map[string]bool{"as sent": false, "in Chromium": true} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := browser.FindChromium(); scripts && err != nil {
+				if os.Getenv("CI") == "true" {
+					t.Fatal(err)
+				}
+				t.Skip(err)
+			}
+			duckDuckGo(t, scripts)
+		})
+	}
+}
+
+func duckDuckGo(t *testing.T, scripts bool) {
 	srv := serve(t)
 	s, err := search.ByDuckDuckGo(search.Options{Address: srv.URL + "/html/"})
 	if err != nil {
@@ -269,26 +288,29 @@ func TestDuckDuckGo(t *testing.T) {
 	if got := list(s.Search(t.Context(), "q", 5)); !strings.Contains(got, "needs a browser") {
 		t.Errorf("without a browser: %s", got)
 	}
-	_, err = browser.Open(t.Context(), browser.Options{Allow: []string{srv.Listener.Addr().String()}, Search: s,
-		Tokens: func(string) []string { return nil }})
+	b, err := browser.Open(t.Context(), browser.Options{Allow: []string{srv.Listener.Addr().String()}, Search: s,
+		JavaScript: scripts, Tokens: func(text string) []string { return strings.SplitAfter(text, " ") }})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer b.Close()
 	for _, c := range []struct {
 		status     int
 		body, want string
 	}{
-		{200, duckPage, "https://one.example/a?b=c|The One|A first & best\nhttps://two.example/|Two|\n"},
-		{200, `<div class="no-results">No results.</div>`, ""},
-		{202, `<form id="challenge-form">`, "it takes us for a robot (HTTP status 202)"},
+		{200, duckPage, "L4:   * 【0†The One†one.example】 A first & best\nL5:   * 【1†Two†two.example】"},
+		{200, `<div class="no-results">No results.</div>`, "L2: # Search Results"},
+		{202, `<form id="challenge-form">`, "duckduckgo: it takes us for a robot (HTTP status 202)"},
 		{200, `<form id="challenge-form">`, "it takes us for a robot"},
 		{429, `<p>`, "wait some minutes"},
 		{500, `<p>`, "it refused the search (HTTP status 500)"},
 		{200, `<p>New design</p>`, "it may have changed"},
 	} {
 		srv.says(c.status, c.body, "Content-Type", "text/html")
-		if got := list(s.Search(t.Context(), "two lanterns", 20)); got != c.want && (c.want == "" || !strings.Contains(got, c.want)) {
-			t.Errorf("got %s, want %s", got, c.want)
+		r, err := b.Call(t.Context(), tools.Call{Tool: "browser", Function: "search", Args: `{"query": "two lanterns"}`,
+			Limits: tools.Limits{Time: time.Minute, Output: 1 << 16, Memory: 1 << 30}})
+		if err != nil || !strings.Contains(r.Text, c.want) || strings.Contains(r.Text, "Buy") {
+			t.Errorf("%d %s: got %s, %v; want %s", c.status, c.body, r.Text, err, c.want)
 		}
 		if srv.asked.URL.RawQuery != "q=two+lanterns" {
 			t.Errorf("asked for %s", srv.asked.URL)

@@ -54,6 +54,8 @@ const (
 	windowWidth, windowHeight = 1280, 800
 	maxShot                   = 10000 // pixels of height
 
+	keepTime = 30 * time.Second // of a picture or a PDF
+
 	quiet    = 200 // ms without a change after an action
 	maxQuiet = 1500
 
@@ -378,8 +380,14 @@ func (l *Live) PDF(ctx context.Context) ([]byte, error) {
 }
 
 func (l *Live) data(ctx context.Context, method string, params map[string]any) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, keepTime)
+	defer cancel()
 	var r struct{ Data string }
-	if err := l.t.call(ctx, method, params, &r); err != nil {
+	err := l.t.call(limited, method, params, &r)
+	switch {
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		return nil, fmt.Errorf("the page is too large or too busy: it was not done within %v", keepTime)
+	case err != nil:
 		return nil, l.verdict(ctx, err)
 	}
 	return base64.StdEncoding.DecodeString(r.Data)

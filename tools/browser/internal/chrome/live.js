@@ -7,8 +7,10 @@ globalThis.live ??= (() => {
   const refs = new Map(), numbers = new WeakMap();
   let first = 0;
 
+  // honest is a text of the page in which nothing looks like a ref of ours.
+  const honest = (s) => s.replace(/\((?=e\d+\))/g, "( ");
   const short = (s) => {
-    s = (s ?? "").replace(/\s+/g, " ").trim().replaceAll('"', "'");
+    s = honest((s ?? "").slice(0, 20 * MAX_NAME).replace(/\s+/g, " ")).trim().replaceAll('"', "'");
     const letters = Array.from(s.slice(0, 4 * MAX_NAME));
     return letters.length > MAX_NAME ? letters.slice(0, MAX_NAME).join("") + "…" : s;
   };
@@ -118,7 +120,7 @@ globalThis.live ??= (() => {
       if (typeof n === "string") { put(n); if (n === "</a>") inLink--; continue; }
       if (++nodes > MAX_NODES || size > MAX_HTML) { cut = true; break; }
       if (n.nodeType === Node.TEXT_NODE) {
-        put(escape(n.data));
+        put(escape(honest(n.data)));
         if (!inLink && words.size < MAX_WORDS && n.data.trim()) words.add(short(n.data));
         continue;
       }
@@ -146,7 +148,7 @@ globalThis.live ??= (() => {
       const under = kids(n);
       let open = "<" + t;
       if (is(n, "a") && n.hasAttribute("href")) open += ` href="${escape(n.href)}"`;
-      if (is(n, "img")) open += ` alt="${escape(n.alt)}"`;
+      if (is(n, "img")) open += ` alt="${escape(honest(n.alt))}"`;
       put((t === "body" || t === "iframe" || t === "frame" || t === "slot" || t.includes("-") ? "<div" : open) + ">");
       if (VOID.has(t)) continue;
       if (t === "a") inLink++;

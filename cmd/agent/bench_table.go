@@ -20,7 +20,7 @@ func writeBench(out io.Writer, r *speed.Result) error {
 		memory += ", " + inference.GB(r.Memory.Device) + " of buffers on the device"
 	}
 	fmt.Fprintf(out, "  memory     %s at most; planned %s\n", memory, inference.GB(r.Memory.Planned))
-	fmt.Fprintf(out, "  start      open %s, first pass %s, second %s\n\n", seconds(r.Start.Open), seconds(r.Start.First), seconds(r.Start.Second))
+	fmt.Fprintf(out, "  start      %s\n\n", startLine(r.Start))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(cells ...any) {
 		for _, c := range cells {
@@ -54,6 +54,18 @@ func writeBench(out io.Writer, r *speed.Result) error {
 			t.New, t.Before, seconds(t.Seconds.Median), t.Reused, t.Prefilled)
 	}
 	return writeProfiles(out, r.Profile)
+}
+
+// startLine says what there was to wait for before the first token.
+func startLine(s speed.Start) string {
+	text := "opened in " + seconds(s.Open)
+	if s.Process > 0 {
+		text = "opened " + seconds(s.Process) + " after the process began"
+	}
+	if s.Upload > 0 {
+		text += ", " + seconds(s.Upload) + " of that to copy the weights"
+	}
+	return text + "; first pass " + seconds(s.First) + ", second " + seconds(s.Second)
 }
 
 // writeProfiles prints where the time goes, the most first within each section of

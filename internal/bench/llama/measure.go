@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,7 +97,7 @@ func (c *kase) turns(ctx context.Context, o *outcome, e *engine, p *peer) error 
 		}
 		do(&prefill.ours, func() (took, error) { return e.generate(ctx, e.prompt(c.prefill), 0) })
 		do(&prefill.theirs, func() (took, error) { return p.ask("prefill", c.prefill) })
-		do(&decode.ours, func() (took, error) { return e.generate(ctx, append(e.session.Tokens(), e.prompt(1)...), c.decode) })
+		do(&decode.ours, func() (took, error) { return e.generate(ctx, slices.Concat(e.session.Tokens(), e.prompt(1)), c.decode) })
 		do(&decode.theirs, func() (took, error) { return p.ask("decode", c.decode) })
 		if err != nil {
 			return err

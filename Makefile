@@ -47,8 +47,9 @@ check: ## formatting, vet, and the builds that CI does not run
 race: ## every test but the heavy numeric goldens, under the race detector
 	$(GO) test -buildvcs=false -race -timeout 15m ./...
 
-heavy: ## the numeric goldens and the replay of held-out episodes, at full speed
+heavy: ## the numeric goldens, the replay of held-out episodes and PDFs, at full speed
 	$(GO) test -buildvcs=false -timeout 15m -run 'Heavy|Golden|Replay|Eval' ./inference/... ./cmd/agent/...
+	$(GO) test -buildvcs=false -timeout 15m -run PDF ./tools/browser/...
 
 real-shapes: ## gpt-oss-20b's and 120b's layers whole on Vulkan and on the CPU; takes 5 GB of memory
 	AGENT_REAL_SHAPES=1 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run TestRealShapes ./inference/internal/gpu

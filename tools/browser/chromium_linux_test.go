@@ -48,7 +48,7 @@ func TestRendered(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/text": "L3:   two <b>", "/json": `{"a": [1, 2]}`, "/csv": "L3: 1,2", "/feed": "<rss><title>t</title></rss>",
-		"/data.bin": "a download, not a page", "/paper.pdf": "type application/pdf", "/none": "HTTP status 404",
+		"/data.bin": "a download, not a page", "/book.epub": "type application/epub", "/none": "HTTP status 404",
 		"/away": "not allowed",
 	} {
 		if r := open(t, b, srv.URL+path); !strings.Contains(r.Text, want) {

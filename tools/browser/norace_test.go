@@ -2,4 +2,7 @@
 
 package browser
 
-const memoryFactor = 1
+const (
+	raceEnabled  = false
+	memoryFactor = 1
+)

@@ -2,5 +2,7 @@
 
 package browser
 
-// The race detector keeps several words for each word of ours.
-const memoryFactor = 4
+const (
+	raceEnabled  = true
+	memoryFactor = 4 // the race detector keeps several words for each of ours
+)

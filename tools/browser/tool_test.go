@@ -112,7 +112,7 @@ var documents = map[string]string{
 	"/feed":      `application/rss+xml|<rss><title>t</title></rss>`,
 	"/empty":     "text/html| ",
 	"/data.bin":  "application/octet-stream|xyz",
-	"/paper.pdf": "application/pdf|%PDF-1.7",
+	"/book.epub": "application/epub+zip|PK345678",
 }
 
 func TestDocuments(t *testing.T) {
@@ -128,7 +128,7 @@ func TestDocuments(t *testing.T) {
 		"/feed":      "<rss><title>t</title></rss>",
 		"/empty":     "Error fetching URL `" + srv.URL + "/empty`: the document is empty",
 		"/data.bin":  `a download, not a page: "data.bin", type application/octet-stream, 3 bytes`,
-		"/paper.pdf": `"paper.pdf", type application/pdf, 8 bytes`,
+		"/book.epub": `"book.epub", type application/epub+zip, 8 bytes`,
 		"/none":      "[Note: The server answered with HTTP status 404.]",
 	} {
 		if r := open(t, b, srv.URL+path); !strings.Contains(r.Text, want) {

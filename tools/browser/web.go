@@ -32,6 +32,7 @@ type web struct {
 	rule     wall.Rule
 	dialer   *wall.Dialer
 	client   *wall.Client
+	large    *wall.Client // for documents that are longer than a page may be
 	scripts  bool
 	binary   string
 	nojail   bool // Chromium can not have namespaces of its own
@@ -50,7 +51,7 @@ type web struct {
 
 func newWeb(rule wall.Rule, o Options) *web {
 	d := &wall.Dialer{Rule: rule}
-	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), scripts: o.JavaScript, binary: o.Binary,
+	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), large: wall.NewClient(d, loadCap), scripts: o.JavaScript, binary: o.Binary,
 		searcher: o.Search, loadTime: loadTime, pages: o.Pages, live: live{next: 1}}
 }
 
@@ -261,10 +262,17 @@ func (e fatalError) Unwrap() error { return e.error }
 // read fetches a document with our own client.
 func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page, error) {
 	began := time.Now()
-	d, err := w.client.Get(ctx, u, func(d *wall.Document) bool { return isHTML(d.Type) || isText(d.Type) })
+	wants := func(d *wall.Document) bool { return isHTML(d.Type) || isText(d.Type) || isPDF(d) && !source }
+	d, err := w.client.Get(ctx, u, wants)
+	if err == nil && d.Cut && isPDF(d) { // half of one can not be read
+		d, err = w.large.Get(ctx, u, wants)
+	}
 	w.har.fetched(u, began, d, err)
 	if err != nil {
 		return pagetext.Page{}, err
+	}
+	if isPDF(d) && !source {
+		return pdfPage(ctx, d, w.memory)
 	}
 	return pageOf(d, source, "")
 }

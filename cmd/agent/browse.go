@@ -261,14 +261,11 @@ func (b *browse) index(s *runtime.SearchSpec) (browser.Searcher, error) {
 func (b *browse) grant() runtime.Grant {
 	manifest := &provenance.Manifest{
 		Boundary: provenance.Boundary{Hosts: b.spec.Allow},
-		Tools:    map[string]provenance.Tool{"browser.open": {Args: map[string]provenance.Class{"id": provenance.URL}}},
-	}
-	for name, args := range map[string]map[string]provenance.Class{
-		"page_click": {"ref": provenance.Selector}, "page_press": {"ref": provenance.Selector},
-		"page_type": {"ref": provenance.Selector, "text": provenance.Text}, "page_select": {"ref": provenance.Selector},
-		"page_upload": {"ref": provenance.Selector, "paths": provenance.Selector},
-	} {
-		manifest.Tools[functions.Namespace+"."+name] = provenance.Tool{Effects: true, Irreversible: name != "page_select", Args: args}
+		Tools: map[string]provenance.Tool{
+			"browser.open":          {Args: map[string]provenance.Class{"id": provenance.URL}},
+			"functions.page_type":   {Args: map[string]provenance.Class{"text": provenance.Text}},
+			"functions.page_upload": {Args: map[string]provenance.Class{"paths": provenance.Selector}, Irreversible: true},
+		},
 	}
 	return runtime.Grant{
 		Namespace: harmony.Browser(),

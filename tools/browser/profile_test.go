@@ -51,8 +51,19 @@ func TestProfile(t *testing.T) {
 	}
 	har := filepath.Join(t.TempDir(), "network.har")
 	visit("/login", dir, har)
+	// Origins that this run does not reach stay as they are.
+	far := `"https://never.example":{"a":"b"}`
+	file := filepath.Join(dir, "state.json")
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(file, []byte(strings.Replace(string(src), `"storage":{`, `"storage":{`+far+",", 1)), 0o600)
 	if got := visit("/", dir, ""); !strings.Contains(got, "member: sid=42") || !strings.Contains(got, "name: Ann") || !strings.Contains(got, "kept=long") || strings.Contains(got, "seen: sid") {
 		t.Errorf("the second run: %s", got)
+	}
+	if src, err := os.ReadFile(file); err != nil || !strings.Contains(string(src), far) {
+		t.Errorf("%s, %v", src, err)
 	}
 	if got := visit("/", "", ""); !strings.Contains(got, "member: \n") && !strings.Contains(got, "member: <nil>") || !strings.Contains(got, "name: undefined") {
 		t.Errorf("a run without the profile: %s", got)

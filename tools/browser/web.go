@@ -59,6 +59,7 @@ func (w *web) close() error {
 	var errs []error
 	if w.chromium != nil {
 		errs = append(errs, w.chromium.Close())
+		w.letGo()
 	}
 	if w.profile != nil {
 		errs = append(errs, w.profile.lock.Close())

@@ -116,7 +116,11 @@ func (m *Model) openPlanned(ctx context.Context, d gpu.Device, w *graph.Weights,
 	if err != nil {
 		return nil, err
 	}
-	g := gpu.Options{Profile: profile, KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject, Watch: o.Watch,
+	pipelines, err := deviceFile(o.Cache, d, ".pipelines")
+	if err != nil {
+		pipelines = "" // there is no place for it
+	}
+	g := gpu.Options{Profile: profile, Pipelines: pipelines, KV: kv, Progress: o.Progress, Patience: o.Patience, Inject: inject, Watch: o.Watch,
 		HostEmbedding: !p.DeviceEmbedding, HostLayers: p.Layers - p.DeviceLayers}
 	if !g.HostEmbedding && g.HostLayers == 0 {
 		return gpu.Open(ctx, d, m.config, w, g)

@@ -213,8 +213,11 @@ func fastest(times map[string]float64) string {
 
 // path is where a device's proof is kept: one file for a device, a driver and a
 // set of shaders.
-func (p *prover) path(d gpu.Device) (string, error) {
-	dir := p.dir
+func (p *prover) path(d gpu.Device) (string, error) { return deviceFile(p.dir, d, ".json") }
+
+// deviceFile is where something is kept of a device under one driver and one set of
+// shaders, in a folder or among the user's caches.
+func deviceFile(dir string, d gpu.Device, kind string) (string, error) {
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
@@ -223,7 +226,7 @@ func (p *prover) path(d gpu.Device) (string, error) {
 		dir = filepath.Join(user, "chorale", "devices")
 	}
 	key := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s", d.UUID, d.Driver, d.Version, shaders.Digest()))
-	return filepath.Join(dir, hex.EncodeToString(key[:16])+".json"), nil
+	return filepath.Join(dir, hex.EncodeToString(key[:16])+kind), nil
 }
 
 // readProof reads what is remembered. What is missing or damaged is nothing.

@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"sync"
@@ -135,14 +136,11 @@ type Backend struct {
 	running sync.Mutex // one pass at a time
 	pass    *pass
 
-	mu      sync.Mutex
-	kernels map[variant]*vk.Kernel
-}
-
-// variant is a kernel with its specialisation constants.
-type variant struct {
-	kernel    *shaders.Kernel
-	constants [5]uint32
+	mu        sync.Mutex
+	kernels   map[variant]*vk.Kernel
+	compiled  bool              // something, which the file of pipelines may not hold
+	pipelines string            // the file
+	kept      [sha256.Size]byte // the hash of what it holds
 }
 
 // Open loads the model onto a device that [Devices] returned. A cancelled ctx
@@ -189,6 +187,9 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	if b.device, err = b.instance.Open(found); err != nil {
 		return err
 	}
+	if err := b.loadPipelines(o.Pipelines); err != nil {
+		return err
+	}
 	b.profile = newProfile(b.config, b.device.Kind == vk.Software)
 	if err := b.profile.use(&b.device.Description, o.Profile); err != nil {
 		return err
@@ -219,6 +220,7 @@ func (b *Backend) largestChunk() int {
 
 // Close frees the model and closes the device.
 func (b *Backend) Close() error {
+	b.keepPipelines()
 	if b.device != nil {
 		b.device.Close()
 	}
@@ -227,24 +229,6 @@ func (b *Backend) Close() error {
 	}
 	b.device, b.instance = nil, nil
 	return nil
-}
-
-// kernel returns a kernel of this device, compiled at its first use.
-func (b *Backend) kernel(k *shaders.Kernel, constants ...uint32) (*vk.Kernel, error) {
-	v := variant{kernel: k}
-	copy(v.constants[:], constants)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if made, ok := b.kernels[v]; ok {
-		return made, nil
-	}
-	texels := shaders.Texels[k]
-	made, err := b.device.NewKernel(vk.KernelSpec{
-		Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Words: texels.Words, Quads: texels.Quads, Push: k.Push, Constants: constants})
-	if err == nil {
-		b.kernels[v] = made
-	}
-	return made, err
 }
 
 // model is where the weights lie on the device.

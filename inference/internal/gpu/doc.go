@@ -67,6 +67,10 @@ type Options struct {
 	// submitted in pieces of well under a second each on a device that works.
 	Patience time.Duration
 
+	// Pipelines is the file that compiled kernels are kept in for the next process;
+	// empty: nowhere.
+	Pipelines string
+
 	Profile string // of Device.Profiles; none is the base
 
 	// Watch, unless nil, is told of each dispatch how long the device took for it:

@@ -76,6 +76,8 @@ type recorder struct {
 	dirty  bool  // something was written since the last barrier
 	err    error
 
+	missing map[variant]bool // kernels that are to be compiled before this can be recorded
+
 	section, operation string // that is recorded, where somebody watches
 
 	// wrote, where it is set, is called after an operation has been recorded
@@ -83,26 +85,34 @@ type recorder struct {
 	wrote func(regs ...graph.Reg) error
 }
 
-// record records a pass.
+// record records a pass. Kernels that it finds missing are compiled together, and
+// it is recorded again.
 func (p *pass) record(key shape) (*recording, error) {
-	o, err := newRecorder(p, key)
-	if err == nil {
-		graph.Forward(o.watched(), p.config, p.weights)
-		o.draw()
-		err = o.err
-	}
-	if err == nil {
-		err = o.end()
-	}
-	if err != nil {
+	for {
+		o, err := newRecorder(p, key)
+		if err == nil {
+			graph.Forward(o.watched(), p.config, p.weights)
+			o.draw()
+			err = o.err
+		}
+		if err == nil {
+			err = o.end()
+		}
+		if err == nil && len(o.missing) == 0 {
+			return o.out, nil
+		}
 		o.out.close()
-		return nil, err
+		if err == nil {
+			err = p.compile(o.missing)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return o.out, nil
 }
 
 func newRecorder(p *pass, key shape) (*recorder, error) {
-	o := &recorder{pass: p, shape: key, out: &recording{}}
+	o := &recorder{pass: p, shape: key, out: &recording{}, missing: map[variant]bool{}}
 	for _, x := range key.parts {
 		o.tokens += x.tokens
 	}
@@ -136,9 +146,10 @@ func dispatch[P any](o *recorder, k *shaders.Kernel, constants []uint32, push P,
 	if o.err != nil {
 		return
 	}
-	kernel, err := o.kernel(k, constants...)
-	if err != nil {
-		o.err = err
+	v := variantOf(k, constants)
+	kernel := o.made(v)
+	if kernel == nil {
+		o.missing[v] = true
 		return
 	}
 	set, err := o.set(kernel, ranges)

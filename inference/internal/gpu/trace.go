@@ -17,6 +17,11 @@ func (s *state) Trace(ctx context.Context, b graph.Batch, tap func(r graph.Reg, 
 	if err != nil {
 		return err
 	}
+	whole, err := s.pass.record(key) // compiles what it needs
+	if err != nil {
+		return err
+	}
+	whole.close()
 	o, err := newRecorder(s.pass, key)
 	defer func() { o.out.close() }()
 	if err != nil {

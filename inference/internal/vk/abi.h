@@ -29,6 +29,7 @@ enum structure_type {
 	TYPE_BUFFER_CREATE_INFO = 12,
 	TYPE_BUFFER_VIEW_CREATE_INFO = 13,
 	TYPE_SHADER_MODULE_CREATE_INFO = 16,
+	TYPE_PIPELINE_CACHE_CREATE_INFO = 17,
 	TYPE_SHADER_STAGE_CREATE_INFO = 18,
 	TYPE_COMPUTE_PIPELINE_CREATE_INFO = 29,
 	TYPE_PIPELINE_LAYOUT_CREATE_INFO = 30,
@@ -212,6 +213,7 @@ struct shader_stage {
 	int32_t type; const void *next; uint32_t flags; int32_t stage; handle module; const char *entry;
 	const struct specialization *constants;
 };
+struct pipeline_cache_create_info { int32_t type; const void *next; uint32_t flags; size_t size; const void *data; };
 struct compute_pipeline_create_info {
 	int32_t type; const void *next; uint32_t flags; struct shader_stage stage; handle layout; handle base; int32_t base_index;
 };

@@ -22,6 +22,7 @@ type Device struct {
 	instance *Instance
 	device   vulkan.Device
 	queue    vulkan.Queue
+	cache    C.handle // of pipelines; 0 until UseCache
 
 	allocated atomic.Int64 // bytes of buffers
 
@@ -63,6 +64,13 @@ func (i *Instance) Open(d Description) (*Device, error) {
 // Reach asks for an injected fault at a point of [Points] that this package
 // does not see: before weights are copied, before results are read.
 func (d *Device) Reach(point string) error { return d.note(d.instance.reach(point)) }
+
+// Failed reports whether the device is of no more use.
+func (d *Device) Failed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost != nil || d.late > 0 || d.closed
+}
 
 // note remembers the loss of the device.
 func (d *Device) note(err error) error {

@@ -75,7 +75,7 @@ func (k *Kernel) build(d *Device, s KernelSpec) error {
 		constants = (*C.uint32_t)(unsafe.Pointer(&s.Constants[0]))
 	}
 	var pipeline vulkan.Pipeline
-	err = check("compile", C.vk_create_pipeline(raw(d.device), raw(layout), (*C.uint32_t)(unsafe.Pointer(&code[0])),
+	err = check("compile", C.vk_create_pipeline(raw(d.device), d.cache, raw(layout), (*C.uint32_t)(unsafe.Pointer(&code[0])),
 		C.size_t(len(s.SPIRV)), constants, C.uint32_t(len(s.Constants)), out(&pipeline)))
 	k.pipeline = pipeline
 	return err

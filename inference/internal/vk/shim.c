@@ -34,6 +34,9 @@ static get_proc proc;
 	X(result, vkCreatePipelineLayout, (handle, const struct pipeline_layout_create_info *, const void *, handle *)) \
 	X(result, vkCreateShaderModule, (handle, const struct shader_module_create_info *, const void *, handle *)) \
 	X(void, vkDestroyShaderModule, (handle, handle, const void *)) \
+	X(result, vkCreatePipelineCache, (handle, const struct pipeline_cache_create_info *, const void *, handle *)) \
+	X(result, vkGetPipelineCacheData, (handle, handle, size_t *, void *)) \
+	X(void, vkDestroyPipelineCache, (handle, handle, const void *)) \
 	X(result, vkCreateComputePipelines, (handle, handle, uint32_t, const struct compute_pipeline_create_info *, const void *, handle *)) \
 	X(result, vkCreateDescriptorPool, (handle, const struct descriptor_pool_create_info *, const void *, handle *)) \
 	X(void, vkDestroyDescriptorPool, (handle, handle, const void *)) \
@@ -313,7 +316,18 @@ result vk_create_pipeline_layout(handle device, handle set_layout, uint32_t push
 	return vkCreatePipelineLayout(device, &create, NULL, layout);
 }
 
-result vk_create_pipeline(handle device, handle layout, const uint32_t *code, size_t bytes,
+result vk_create_pipeline_cache(handle device, const void *data, size_t size, handle *cache) {
+	const struct pipeline_cache_create_info create = {.type = TYPE_PIPELINE_CACHE_CREATE_INFO, .size = size, .data = data};
+	return vkCreatePipelineCache(device, &create, NULL, cache);
+}
+
+result vk_pipeline_cache_data(handle device, handle cache, size_t *size, void *data) {
+	return vkGetPipelineCacheData(device, cache, size, data);
+}
+
+void vk_destroy_pipeline_cache(handle device, handle cache) { vkDestroyPipelineCache(device, cache, NULL); }
+
+result vk_create_pipeline(handle device, handle cache, handle layout, const uint32_t *code, size_t bytes,
 	const uint32_t *constants, uint32_t n, handle *pipeline) {
 	struct specialization_entry entries[MAX_CONSTANTS];
 	if (n > MAX_CONSTANTS) return ERROR_INITIALIZATION_FAILED;
@@ -325,7 +339,7 @@ result vk_create_pipeline(handle device, handle layout, const uint32_t *code, si
 		.stage = {.type = TYPE_SHADER_STAGE_CREATE_INFO, .stage = STAGE_COMPUTE, .entry = "main", .constants = &special}};
 	result r = vkCreateShaderModule(device, &module, NULL, &create.stage.module);
 	if (r) return r;
-	r = vkCreateComputePipelines(device, 0, 1, &create, NULL, pipeline);
+	r = vkCreateComputePipelines(device, cache, 1, &create, NULL, pipeline);
 	vkDestroyShaderModule(device, create.stage.module, NULL);
 	return r;
 }

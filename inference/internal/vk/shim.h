@@ -63,9 +63,17 @@ struct vk_texels { uint32_t words, quads; };
 result vk_create_set_layout(handle device, uint32_t n, struct vk_texels texels, handle *layout);
 result vk_create_pipeline_layout(handle device, handle set_layout, uint32_t push_bytes, handle *layout);
 
-// vk_create_pipeline compiles SPIR-V with entry point main; specialisation
+// A pipeline cache begins with what vk_pipeline_cache_data gave earlier, or with
+// nothing. vk_pipeline_cache_data fills data with up to size bytes and sets size to
+// how many; where data is NULL, to how many there are.
+result vk_create_pipeline_cache(handle device, const void *data, size_t size, handle *cache);
+result vk_pipeline_cache_data(handle device, handle cache, size_t *size, void *data);
+void vk_destroy_pipeline_cache(handle device, handle cache);
+
+// vk_create_pipeline compiles SPIR-V with entry point main, or takes the result
+// from the cache, which may be 0; specialisation
 // constant i has the value constants[i].
-result vk_create_pipeline(handle device, handle layout, const uint32_t *code, size_t bytes,
+result vk_create_pipeline(handle device, handle cache, handle layout, const uint32_t *code, size_t bytes,
 	const uint32_t *constants, uint32_t n, handle *pipeline);
 
 // vk_create_set makes a descriptor set in a pool of its own and points binding

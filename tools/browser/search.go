@@ -36,13 +36,6 @@ type Library interface {
 	Document(ctx context.Context, u *url.URL) (Document, bool)
 }
 
-// Document is one of a Library.
-type Document struct {
-	Title   string // empty: its own, or its host
-	Type    string // media type
-	Content []byte
-}
-
 // Found is one result of a search.
 type Found struct{ Title, URL, Snippet string }
 

@@ -121,11 +121,7 @@ func (w *web) shelved(ctx context.Context, u *url.URL, source bool) (p pagetext.
 	if !ok {
 		return p, false, nil
 	}
-	d := &wall.Document{URL: u.String(), Type: own.Type, Size: int64(len(own.Content)), Body: own.Content}
-	if len(own.Content) > bodyCap {
-		d.Body, d.Cut = own.Content[:bodyCap], true
-	}
-	p, err = pageOf(d, source, own.Title)
+	p, err = own.page(ctx, u.String(), source, w.memory)
 	return p, true, err
 }
 
@@ -272,14 +268,14 @@ func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page,
 	if err != nil {
 		return pagetext.Page{}, err
 	}
-	if isPDF(d) && !source {
-		return pdfPage(ctx, d, w.memory)
-	}
-	return pageOf(d, source, "")
+	return pageOf(ctx, d, source, w.memory)
 }
 
 // pageOf is the page of a document that was read as it is.
-func pageOf(d *wall.Document, source bool, title string) (pagetext.Page, error) {
+func pageOf(ctx context.Context, d *wall.Document, source bool, memory int64) (pagetext.Page, error) {
+	if isPDF(d) && !source {
+		return pdfPage(ctx, d, memory)
+	}
 	if !isHTML(d.Type) && !isText(d.Type) {
 		return pagetext.Page{}, errors.New(describeFile(d))
 	}
@@ -291,9 +287,9 @@ func pageOf(d *wall.Document, source bool, title string) (pagetext.Page, error) 
 	}
 	text := toUTF8(d)
 	if source || !isHTML(d.Type) {
-		return annotate(pagetext.FromText(text, d.URL, title), d.Status, d.Cut, ""), nil
+		return annotate(pagetext.FromText(text, d.URL, ""), d.Status, d.Cut, ""), nil
 	}
-	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Title: title, Base: pagetext.BaseOf(text, d.URL)})
+	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Base: pagetext.BaseOf(text, d.URL)})
 	return annotate(p, d.Status, d.Cut, ""), nil
 }
 

@@ -3,12 +3,14 @@ package index
 import (
 	"context"
 	"fmt"
+	"mime"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"chorale/internal/wall"
+	"chorale/tools/browser"
 	"chorale/tools/browser/internal/pagetext"
 )
 
@@ -26,7 +28,7 @@ type crawl struct {
 const (
 	crawlAtOnce = 4
 	crawlTime   = 15 * time.Second // of one page
-	crawlBody   = 4 << 20
+	crawlBody   = maxFile
 )
 
 func newCrawl(o Options) (crawl, error) {
@@ -137,22 +139,20 @@ func (c *crawl) fetch(ctx context.Context, address string) (*pagetext.Page, erro
 		return nil, nil
 	}
 	readable := func(d *wall.Document) bool {
-		return d.Status == 200 && (d.Type == "text/html" || d.Type == "application/xhtml+xml" || strings.HasPrefix(d.Type, "text/"))
+		return d.Status == 200 && (d.Type == "text/html" || d.Type == "application/xhtml+xml" || d.Type == pdf || strings.HasPrefix(d.Type, "text/"))
 	}
 	d, err := c.client.Get(ctx, u, readable)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", address, err)
+	case d.Status != 200:
+		return nil, fmt.Errorf("%s: HTTP status %d", address, d.Status)
+	case !readable(d) || !c.below(d.URL):
+		return nil, nil
+	}
+	p, err := browser.Document{Type: mime.FormatMediaType(d.Type, d.Params), Content: d.Body}.Page(ctx, d.URL, maxMemory)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
-	if !readable(d) || !c.below(d.URL) {
-		if d.Status != 200 {
-			err = fmt.Errorf("%s: HTTP status %d", address, d.Status)
-		}
-		return nil, err
-	}
-	kind := d.Type
-	if c := d.Params["charset"]; c != "" {
-		kind += "; charset=" + c
-	}
-	p := pageOf(d.URL, kind, d.Body)
 	return &p, nil
 }

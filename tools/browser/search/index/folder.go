@@ -1,30 +1,28 @@
 package index
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
-	"mime"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/net/html/charset"
-
 	"chorale/tools/browser"
 	"chorale/tools/browser/internal/pagetext"
 )
+
+const pdf = "application/pdf"
 
 // kinds are the files that are read, and as what.
 var kinds = map[string]string{
 	".html": "text/html", ".htm": "text/html", ".xhtml": "text/html",
 	".txt": "text/plain", ".text": "text/plain", ".md": "text/markdown", ".markdown": "text/markdown", ".rst": "text/plain",
 	".adoc": "text/plain", ".org": "text/plain", ".csv": "text/csv", ".tsv": "text/plain", ".json": "application/json",
-	".jsonl": "text/plain", ".yaml": "text/plain", ".yml": "text/plain", ".xml": "application/xml", ".log": "text/plain",
+	".pdf": pdf, ".jsonl": "text/plain", ".yaml": "text/plain", ".yml": "text/plain", ".xml": "application/xml", ".log": "text/plain",
 }
 
 // addFiles indexes the files of the folder that are not indexed yet.
@@ -41,11 +39,20 @@ func (x *Index) addFiles(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := min(batchSize, len(x.files))
 		var pages []pagetext.Page
-		for _, name := range x.files[:n] {
-			if kind, content, err := x.read(name); err == nil {
-				pages = append(pages, pageOf(x.address(name), kind, content))
+		n := 0
+		for ; n < min(batchSize, len(x.files)) && ctx.Err() == nil; n++ {
+			name := x.files[n]
+			d, err := x.read(name)
+			if err != nil {
+				continue
+			}
+			p, err := d.Page(ctx, x.address(name), maxMemory)
+			if ctx.Err() != nil {
+				break // it is read again
+			}
+			if err == nil { // what cannot be read is not searched
+				pages = append(pages, p)
 			}
 		}
 		if err := x.add(pages...); err != nil {
@@ -80,24 +87,29 @@ func (x *Index) list() error {
 	return err
 }
 
-func (x *Index) read(name string) (kind string, content []byte, err error) {
-	kind = kinds[strings.ToLower(path.Ext(name))]
-	if kind == "" {
-		return "", nil, fs.ErrNotExist
+func (x *Index) read(name string) (d browser.Document, err error) {
+	if d.Type = kinds[strings.ToLower(path.Ext(name))]; d.Type == "" {
+		return d, fs.ErrNotExist
 	}
 	f, err := x.root.Open(name)
 	if err != nil {
-		return "", nil, err
+		return d, err
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxFile {
-		return "", nil, fs.ErrNotExist
+		return d, fs.ErrNotExist
 	}
-	content, err = io.ReadAll(io.LimitReader(f, maxFile))
-	if err == nil && kind != "text/html" && !utf8.Valid(content) {
-		return "", nil, errors.New("not text")
+	if d.Content, err = io.ReadAll(io.LimitReader(f, maxFile)); err != nil {
+		return d, err
 	}
-	return kind, content, err
+	if d.Type == "text/html" || d.Type == pdf {
+		return d, nil
+	}
+	if !utf8.Valid(d.Content) {
+		return d, errors.New("not text")
+	}
+	d.Title = title(name, string(d.Content))
+	return d, nil
 }
 
 // address is where a file of the folder is shown.
@@ -119,41 +131,19 @@ func (x *Index) Document(_ context.Context, u *url.URL) (browser.Document, bool)
 		if !fs.ValidPath(at) || strings.HasPrefix(path.Base(at), ".") {
 			continue
 		}
-		if kind, content, err := x.read(at); err == nil {
-			d := browser.Document{Type: kind, Content: content}
-			if kind != "text/html" {
-				d.Title = title(u.String(), string(content))
-			}
+		if d, err := x.read(at); err == nil {
 			return d, true
 		}
 	}
 	return browser.Document{}, false
 }
 
-// pageOf is the text of a document.
-func pageOf(address, kind string, content []byte) pagetext.Page {
-	media, _, _ := mime.ParseMediaType(kind)
-	if media == "text/html" || media == "application/xhtml+xml" {
-		src := string(content)
-		if r, err := charset.NewReader(bytes.NewReader(content), kind); err == nil {
-			if b, err := io.ReadAll(r); err == nil {
-				src = string(b)
-			}
-		}
-		return pagetext.FromHTML(src, address, pagetext.Options{Base: pagetext.BaseOf(src, address)})
-	}
-	return pagetext.FromText(string(content), address, title(address, string(content)))
-}
-
 // title is the first heading of a text, else its file's name.
-func title(address, text string) string {
+func title(name, text string) string {
 	for line := range strings.Lines(clip(text, 2000)) {
 		if heading, ok := strings.CutPrefix(line, "# "); ok && strings.TrimSpace(heading) != "" {
 			return strings.TrimSpace(heading)
 		}
 	}
-	if u, err := url.Parse(address); err == nil && path.Base(u.Path) != "/" {
-		return path.Base(u.Path)
-	}
-	return address
+	return path.Base(name)
 }

@@ -28,7 +28,7 @@ import (
 
 // Options say what is searched. A folder or sites must be given.
 type Options struct {
-	// Folder holds HTML, text, Markdown and data as text.
+	// Folder holds HTML, text, Markdown, PDF and data as text.
 	Folder string
 	// Base is the address under which the folder's files are shown and opened;
 	// empty: DefaultBase.
@@ -49,6 +49,7 @@ const (
 	maxFiles     = 20000
 	maxFile      = 8 << 20
 	maxAll       = 256 << 20 // of text
+	maxMemory    = 1 << 30   // to read a PDF in
 	batchSize    = 100
 )
 

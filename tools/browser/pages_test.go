@@ -37,7 +37,9 @@ var shopPages = map[string]string{
 		<iframe src=/frame width=300 height=90></iframe>
 		<div id=host></div><script>host.attachShadow({mode:"open"}).innerHTML =
 		"<button onclick=\"document.getElementById('out').textContent='Shadow pressed'\">In the shadow</button>"</script>`,
-	"/frame": `<p>In a frame</p><button onclick="parent.document.getElementById('out').textContent='Frame pressed'">Framed</button>`,
+	"/long": `<title>Long</title><div style="height:3000px">Top</div><iframe src=/frame style="height:60px"></iframe><div id=out></div><div style="height:3000px"></div>
+		<iframe src=/frame style="height:60px;margin-top:9px"></iframe><div style="position:fixed;inset:0;z-index:9;display:none" id=lid></div><button onclick="lid.style.display='block'">Cover</button>`,
+	"/frame": `<p style="height:200px">In a frame</p><button onclick="parent.document.getElementById('out').textContent='Frame pressed'">Framed</button>`,
 	"/goods": `<title>Goods</title><p>Lanterns.</p><a href=/ target=_blank>New window</a> <a href=/away>Away</a> <a href=/file>File</a>
 		<button onclick="confirm('Really?') ? t.textContent='It was yes' : t.textContent='It was no'">Ask</button><p id=t></p>
 		<button onclick="setTimeout(() => t.textContent = 'Here at last', 700)">Later</button>
@@ -210,6 +212,18 @@ func TestPages(t *testing.T) {
 	p.says("page_press", `{"key": "Entr"}`, "failed", `there is no key "Entr"`)
 	p.says("page_click", `{"ref": "<Vanish>"}`, "Gone: "+p.refs["Vanish"])
 	p.says("page_click", `{"ref": "<Vanish>"}`, "failed", "the element is gone from the page. Take page_snapshot")
+
+	// Frames that have to be scrolled to, and what lies over them.
+	open(t, b, srv.URL+"/long")
+	frames := element.FindAllStringSubmatch(p.page("page_snapshot", fmt.Sprintf(`{"cursor": %d}`, len(b.session.stack)-1)).Text, -1)
+	if len(frames) != 3 || frames[0][2] != "Framed" || frames[1][2] != "Framed" {
+		t.Fatalf("the elements are %v", frames)
+	}
+	p.says("page_click", `{"ref": "`+frames[1][1]+`"}`, "New text: Frame pressed")
+	p.says("page_click", `{"ref": "<Cover>"}`, "Clicked")
+	p.says("page_click", `{"ref": "`+frames[0][1]+`"}`, "failed", "lies over it")
+	open(t, b, srv.URL+"/goods")
+	p.says("page_snapshot", fmt.Sprintf(`{"cursor": %d}`, len(b.session.stack)-1), "Goods (")
 
 	// Files: only those of the run and of the named folders.
 	r := p.page("page_snapshot", `{}`)

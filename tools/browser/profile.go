@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -110,18 +111,23 @@ func (p *profile) save() error {
 	return nil
 }
 
-// restore gives a new browser what the profile holds.
+// restore gives a new browser what the profile holds: of the storage, what pages
+// of this run can reach.
 func (w *web) restore(ctx context.Context) error {
 	if w.profile == nil {
 		return nil
 	}
 	if err := w.chromium.SetCookies(ctx, w.profile.state.Cookies); err != nil {
-		return err
+		return fmt.Errorf("give the browser the profile %s: %w", w.profile.dir, err)
 	}
+	var all []chrome.Storage
 	for origin, items := range w.profile.state.Storage {
-		if err := w.chromium.SetStorage(ctx, chrome.Storage{Origin: origin, Items: items}); err != nil {
-			return fmt.Errorf("give the browser the profile's storage of %s: %w", origin, err)
+		if u, err := url.Parse(origin); err == nil && w.rule.CheckURL(u) == nil {
+			all = append(all, chrome.Storage{Origin: origin, Items: items})
 		}
+	}
+	if err := w.chromium.SetStorage(ctx, all); err != nil {
+		return fmt.Errorf("give the browser the profile %s: %w", w.profile.dir, err)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func TestProfile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "profiles", "shop")
 	visit := func(path, profile, har string) string {
 		t.Helper()
-		b, err := Open(t.Context(), Options{Allow: []string{srv.Listener.Addr().String()}, JavaScript: true, Tokens: o200k, Profile: profile, HAR: har})
+		b, err := Open(t.Context(), Options{Allow: []string{srv.Listener.Addr().String(), "https://*.example"}, JavaScript: true, Tokens: o200k, Profile: profile, HAR: har})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,8 +51,8 @@ func TestProfile(t *testing.T) {
 	}
 	har := filepath.Join(t.TempDir(), "network.har")
 	visit("/login", dir, har)
-	// Origins that this run does not reach stay as they are.
-	far := `"https://never.example":{"a":"b"}`
+	// Origins that a run does not open stay as they are, allowed or not.
+	far := `"https://never.example":{"a":"b"},"https://no.invalid":{"c":"d"}`
 	file := filepath.Join(dir, "state.json")
 	src, err := os.ReadFile(file)
 	if err != nil {

@@ -131,7 +131,9 @@ func (w *web) html(ctx context.Context, u *url.URL) (string, int, error) {
 		return "", 0, err
 	}
 	if !w.scripts {
+		began := time.Now()
 		d, err := w.client.Get(ctx, u, func(d *wall.Document) bool { return isHTML(d.Type) })
+		w.har.fetched(u, began, d, err)
 		if err != nil {
 			return "", 0, err
 		}

@@ -192,6 +192,7 @@ globalThis.live ??= (() => {
       frame.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
       const r = frame.getBoundingClientRect();
       x += r.left + frame.clientLeft; y += r.top + frame.clientTop;
+      if (frame.getRootNode().elementFromPoint(x, y) !== frame) throw { refused: "something lies over its frame, or it is scrolled out of it" };
     }
     return { x, y };
   }

@@ -31,9 +31,12 @@ func (l *Live) Storage(ctx context.Context) Storage {
 	return l.t.storage(ctx)
 }
 
-// SetStorage puts a storage into the shared context. It opens an empty page of
-// the origin, for which nothing is requested.
-func (b *Browser) SetStorage(ctx context.Context, s Storage) error {
+// SetStorage puts what origins keep into the shared context. It opens an empty
+// page of each, for which nothing is requested.
+func (b *Browser) SetStorage(ctx context.Context, all []Storage) error {
+	if len(all) == 0 {
+		return nil
+	}
 	b.loading.Lock()
 	defer b.loading.Unlock()
 	t, err := b.newTab(ctx, Limits{Time: callTime, Memory: maxMemory})
@@ -45,6 +48,16 @@ func (b *Browser) SetStorage(ctx context.Context, s Storage) error {
 	if err := t.call(ctx, "Fetch.enable", nil, nil); err != nil {
 		return err
 	}
+	for _, s := range all {
+		if err := t.keep(ctx, s); err != nil {
+			return fmt.Errorf("the storage of %s: %w", s.Origin, err)
+		}
+	}
+	return nil
+}
+
+// keep has an empty page of an origin keep its items.
+func (t *tab) keep(ctx context.Context, s Storage) error {
 	select {
 	case err := <-t.navigate(s.Origin + "/"):
 		if err != nil {

@@ -1,10 +1,14 @@
 package harmony
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // tokenizerFile is the part of a Hugging Face tokenizer.json that decides how
@@ -18,14 +22,14 @@ type tokenizerFile struct {
 	Normalizer   *json.RawMessage `json:"normalizer"`
 	PreTokenizer *preTokenizer    `json:"pre_tokenizer"`
 	Model        struct {
-		Type         string            `json:"type"`
-		Dropout      *float64          `json:"dropout"`
-		Prefix       *string           `json:"continuing_subword_prefix"`
-		Suffix       *string           `json:"end_of_word_suffix"`
-		ByteFallback bool              `json:"byte_fallback"`
-		IgnoreMerges bool              `json:"ignore_merges"`
-		Vocab        map[string]Token  `json:"vocab"`
-		Merges       []json.RawMessage `json:"merges"`
+		Type         string           `json:"type"`
+		Dropout      *float64         `json:"dropout"`
+		Prefix       *string          `json:"continuing_subword_prefix"`
+		Suffix       *string          `json:"end_of_word_suffix"`
+		ByteFallback bool             `json:"byte_fallback"`
+		IgnoreMerges bool             `json:"ignore_merges"`
+		Vocab        map[string]Token `json:"vocab"`
+		Merges       mergeList        `json:"merges"`
 	} `json:"model"`
 }
 
@@ -128,7 +132,7 @@ func (f *tokenizerFile) vocabulary() (v Vocabulary, err error) {
 	if int64(last) >= int64(most) {
 		return v, fmt.Errorf("token id %d is beyond %d, which is much for a file of %d tokens", last, most, len(f.Model.Vocab)+len(f.AddedTokens))
 	}
-	v = Vocabulary{Tokens: make([]string, last+1), Special: make([]bool, last+1), Merges: make([]string, len(f.Model.Merges))}
+	v = Vocabulary{Tokens: make([]string, last+1), Special: make([]bool, last+1), Merges: f.Model.Merges}
 	put := func(id Token, name string) {
 		if v.Tokens[id] != "" || name == "" {
 			err = fmt.Errorf("two tokens have the id %d, or one has no name", id)
@@ -144,28 +148,85 @@ func (f *tokenizerFile) vocabulary() (v Vocabulary, err error) {
 		put(a.ID, a.Content)
 		v.Special[a.ID] = true
 	}
-	if err != nil {
-		return v, err
-	}
-	for rank, raw := range f.Model.Merges {
-		if v.Merges[rank], err = readMerge(raw); err != nil {
-			return v, fmt.Errorf("merge %d: %w", rank, err)
-		}
-	}
-	return v, nil
+	return v, err
 }
 
-func readMerge(raw json.RawMessage) (pair string, err error) {
-	if raw[0] == '"' {
-		err = json.Unmarshal(raw, &pair)
-		return pair, err
+// mergeList is the merges of a file. There are half a million, half the file, so
+// they are read by hand.
+type mergeList []string
+
+// UnmarshalJSON implements json.Unmarshaler; data is sound JSON.
+func (m *mergeList) UnmarshalJSON(data []byte) error {
+	*m = nil
+	if string(data) == "null" {
+		return nil
 	}
-	var list []string
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return "", err
+	r := merges{rest: data}
+	if !r.take('[') {
+		return errors.New("merges is no list")
 	}
-	if len(list) != 2 {
-		return "", fmt.Errorf("%q is not two tokens", list)
+	for first := true; !r.take(']'); first = false {
+		if !first {
+			r.take(',')
+		}
+		pair, err := r.pair()
+		if err != nil {
+			return fmt.Errorf("merge %d: %w", len(*m), err)
+		}
+		*m = append(*m, pair)
 	}
-	return list[0] + " " + list[1], nil
+	return nil
+}
+
+// merges reads sound JSON from the front.
+type merges struct{ rest []byte }
+
+// take steps over a mark, if it comes next.
+func (r *merges) take(mark byte) bool {
+	r.rest = bytes.TrimLeft(r.rest, " \t\r\n")
+	if r.rest[0] != mark {
+		return false
+	}
+	r.rest = r.rest[1:]
+	return true
+}
+
+var errNoPair = errors.New("it is not two tokens")
+
+// pair reads a merge: a list of two strings, or one with a space.
+func (r *merges) pair() (string, error) {
+	if !r.take('[') {
+		return r.text()
+	}
+	a, err := r.text()
+	if err != nil || !r.take(',') {
+		return "", cmp.Or(err, errNoPair)
+	}
+	b, err := r.text()
+	if err != nil || !r.take(']') {
+		return "", cmp.Or(err, errNoPair)
+	}
+	return a + " " + b, nil
+}
+
+// text reads a string.
+func (r *merges) text() (s string, err error) {
+	if !r.take('"') {
+		return "", errNoPair
+	}
+	for i := 0; ; i++ {
+		switch r.rest[i] {
+		case '\\':
+			i++
+		case '"':
+			part := r.rest[:i]
+			r.rest = r.rest[i+1:]
+			if bytes.IndexByte(part, '\\') < 0 && utf8.Valid(part) {
+				return string(part), nil
+			}
+			quoted := slices.Concat([]byte{'"'}, part, []byte{'"'})
+			err = json.Unmarshal(quoted, &s)
+			return s, err
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -146,28 +147,45 @@ func (v *Vocabulary) fillMerges(e *Encoding) error {
 // fillWords makes the tokens findable that a piece becomes as a whole: those
 // that their own bytes merge to, or all of them with ignoreMerges.
 func (v *Vocabulary) fillWords(e *Encoding, ignoreMerges bool) {
-	var words, got []Token
-	short := 0
-	for id := range Token(len(e.vocab.spans)) {
-		text := e.vocab.of(id)
-		if text == "" || e.IsSpecial(id) {
-			continue
-		}
-		if !ignoreMerges {
-			if got = e.merge(got[:0], text, 0, len(text)); len(got) != 1 || got[0] != id {
-				continue
+	n := len(e.vocab.spans)
+	word := make([]bool, n)
+	var all sync.WaitGroup
+	for lo := 0; lo < n; lo += wordsAtOnce {
+		all.Go(func() {
+			var got []Token
+			for id := Token(lo); int(id) < min(lo+wordsAtOnce, n); id++ {
+				text := e.vocab.of(id)
+				if text == "" || e.IsSpecial(id) {
+					continue
+				}
+				if word[id] = ignoreMerges; !ignoreMerges {
+					got = e.merge(got[:0], text, 0, len(text))
+					word[id] = len(got) == 1 && got[0] == id
+				}
 			}
-		}
-		words = append(words, id)
-		if len(text) <= maxShort {
+		})
+	}
+	all.Wait()
+	short, long := 0, 0
+	for id, is := range word {
+		switch {
+		case !is:
+		case len(e.vocab.of(Token(id))) <= maxShort:
 			short++
+		default:
+			long++
 		}
 	}
-	e.vocab.reserve(short, len(words)-short)
-	for _, id := range words {
-		e.vocab.add(id)
+	e.vocab.reserve(short, long)
+	for id, is := range word {
+		if is {
+			e.vocab.add(Token(id))
+		}
 	}
 }
+
+// wordsAtOnce is how many tokens a core looks at in one go.
+const wordsAtOnce = 1 << 14
 
 // byteLevel is the alphabet in which tokenizer.json spells bytes (GPT-2's
 // bytes_to_unicode): printable Latin-1 as itself, the rest from U+0100 on.

@@ -1,6 +1,8 @@
 package harmony
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -133,6 +135,48 @@ func TestVocabularyRefusals(t *testing.T) {
 		c.damage(&v)
 		if _, err := FromVocabulary(v); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// BenchmarkFromTokenizerJSON loads a file of the size of gpt-oss's.
+func BenchmarkFromTokenizerJSON(b *testing.B) {
+	v := asLists()
+	var f struct {
+		Added []map[string]any `json:"added_tokens"`
+		Pre   json.RawMessage  `json:"pre_tokenizer"`
+		Model struct {
+			Type   string           `json:"type"`
+			Vocab  map[string]Token `json:"vocab"`
+			Merges [][]string       `json:"merges"`
+		} `json:"model"`
+	}
+	pattern, err := json.Marshal(o200kPattern)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f.Pre = fmt.Appendf(nil, `{"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": %s}, "behavior": "Isolated"}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]}`, pattern)
+	f.Model.Type, f.Model.Vocab = "BPE", map[string]Token{}
+	for id, name := range v.Tokens {
+		switch {
+		case name == "":
+		case v.isSpecial(id):
+			f.Added = append(f.Added, map[string]any{"id": id, "content": name, "special": true})
+		default:
+			f.Model.Vocab[name] = Token(id)
+		}
+	}
+	for _, pair := range v.Merges {
+		f.Model.Merges = append(f.Model.Merges, strings.Split(pair, " "))
+	}
+	data, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, err := FromTokenizerJSON(data); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -83,6 +83,10 @@ type Options struct {
 	// else.
 	Plain bool
 
+	// Read, unless nil, is given the tokenizer when the files have been read and
+	// before the weights go anywhere, so that an encoding can be made meanwhile.
+	Read func(Tokenizer, error)
+
 	// Notice is told in a sentence what the user may want to know, such as
 	// that no GPU was found or that one failed; nil is silence. It may be called
 	// at any time while the model is open, from any goroutine.
@@ -166,6 +170,9 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 	}
 	if o.Notice == nil {
 		o.Notice = func(string) {}
+	}
+	if o.Read != nil {
+		o.Read(m.Tokenizer())
 	}
 	if err := m.openDevice(ctx, w, o); err != nil {
 		return nil, errors.Join(err, m.Close())

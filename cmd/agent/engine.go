@@ -30,15 +30,23 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 	if e.place, err = findModel(ctx, spec.Ref, cfg.Models); err != nil {
 		return nil, fmt.Errorf("open model %q: %w", spec.Ref, err)
 	}
+	var words chan func() error
 	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
 		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory,
 		Kernels: cfg.Kernels, Patience: cfg.Patience, Dense: cfg.Dense, Plain: cfg.Guess == "off", Notice: notice, Progress: progress,
+		Read: func(src inference.Tokenizer, err error) {
+			words = make(chan func() error, 1)
+			go func() { words <- e.readVocabulary(src, err, spec.Constrain != runtime.ConstrainOff) }()
+		},
 	})
 	if err != nil {
+		if words != nil {
+			<-words
+		}
 		return nil, errors.Join(err, e.Close())
 	}
 	debug.SetGCPercent(garbage(e.model.Info().Memory.HeapBytes))
-	if err := e.readVocabulary(); err != nil {
+	if err := (<-words)(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %q: %w", spec.Ref, err), e.Close())
 	}
 	return e, nil
@@ -52,23 +60,34 @@ func garbage(heap int64) int {
 	return int(min(max(most*100/max(heap, 1), 10), 100))
 }
 
-// readVocabulary takes the checkpoint's own tokenizer, or the standard one.
-func (e *engine) readVocabulary() error {
-	src, err := e.model.Tokenizer()
-	if err != nil {
-		return err
-	}
+// readVocabulary takes the checkpoint's own tokenizer, or the standard one, and
+// prepares to constrain the model where that is wanted. It works beside the opening
+// of the model, and returns what sets the engine up when that is done.
+func (e *engine) readVocabulary(src inference.Tokenizer, err error, constrained bool) func() error {
+	var enc *harmony.Encoding
+	var words *constrain.Vocabulary
 	switch {
+	case err != nil:
 	case src.JSON != nil:
-		e.encoding, err = harmony.FromTokenizerJSON(src.JSON)
+		enc, err = harmony.FromTokenizerJSON(src.JSON)
 	case src.Lists != nil:
-		e.encoding, err = harmony.FromVocabulary(harmony.Vocabulary(*src.Lists))
+		enc, err = harmony.FromVocabulary(harmony.Vocabulary(*src.Lists))
 	default:
-		e.encoding = harmony.O200kHarmony()
+		enc = harmony.O200kHarmony()
 	}
-	if err != nil {
-		return err
+	if err == nil && constrained {
+		if words, err = constrain.NewVocabulary(enc); err != nil {
+			err = fmt.Errorf("constrain the model: %w", err)
+		}
 	}
+	return func() error {
+		e.encoding, e.words = enc, words
+		return cmp.Or(err, e.readDialect())
+	}
+}
+
+// readDialect takes the dialect that the checkpoint wants, if it says.
+func (e *engine) readDialect() (err error) {
 	if name := e.model.Info().Dialect; name != "" {
 		if e.dialect, err = harmony.ParseDialect(name); err != nil {
 			return fmt.Errorf("tokenizer_config.json: %w", err)

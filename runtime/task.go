@@ -85,14 +85,16 @@ type ToolSpec struct {
 
 // BrowserSpec grants the browser tool.
 type BrowserSpec struct {
-	Allow      []string    `yaml:"allow,omitempty"`      // hosts that may be reached, and nothing else
-	MaxPages   int         `yaml:"maxPages,omitempty"`   // that the run may open
-	JavaScript bool        `yaml:"javascript,omitempty"` // load pages in Chromium; else as the server sends them
-	Search     *SearchSpec `yaml:"search,omitempty"`     // what it searches with; nil: what is configured
-	Functions  []string    `yaml:"functions,omitempty"`  // by which pages may be acted on: page_click
-	Uploads    []string    `yaml:"uploads,omitempty"`    // folders whose files may be given to pages, besides the run's own
-	Profile    string      `yaml:"profile,omitempty"`    // whose cookies and storage last; empty: none
-	HAR        bool        `yaml:"har,omitempty"`        // keep what was requested, as artifact network.har
+	Allow      []string        `yaml:"allow,omitempty"`      // hosts that may be reached, and nothing else
+	MaxPages   int             `yaml:"maxPages,omitempty"`   // that the run may open
+	Methods    []string        `yaml:"methods,omitempty"`    // of HTTP that pages may use; nil: any
+	MaxUpload  strictyaml.Size `yaml:"maxUpload,omitempty"`  // bytes that a page may send
+	JavaScript bool            `yaml:"javascript,omitempty"` // load pages in Chromium; else as the server sends them
+	Search     *SearchSpec     `yaml:"search,omitempty"`     // what it searches with; nil: what is configured
+	Functions  []string        `yaml:"functions,omitempty"`  // by which pages may be acted on: page_click
+	Uploads    []string        `yaml:"uploads,omitempty"`    // folders whose files may be given to pages, besides the run's own
+	Profile    string          `yaml:"profile,omitempty"`    // whose cookies and storage last; empty: none
+	HAR        bool            `yaml:"har,omitempty"`        // keep what was requested, as artifact network.har
 }
 
 // SearchSpec says what the browser searches with.

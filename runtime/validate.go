@@ -119,6 +119,9 @@ func (m *ModelSpec) Check() error {
 
 var profilePattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
+// httpMethods are those that pages can use.
+var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
 // Check refuses a browser that can reach nothing. What the entries of allow
 // mean, and which functions there are, is the tool's to say.
 func (b *BrowserSpec) Check() error {
@@ -127,6 +130,11 @@ func (b *BrowserSpec) Check() error {
 	}
 	if b.MaxPages < 0 {
 		return strictyaml.At("maxPages", errors.New("must be positive"))
+	}
+	for _, m := range b.Methods {
+		if !slices.Contains(httpMethods, m) {
+			return strictyaml.At("methods", fmt.Errorf("%q is none of %v", m, httpMethods))
+		}
 	}
 	if !b.JavaScript {
 		for key, set := range map[string]bool{"functions": len(b.Functions) > 0, "profile": b.Profile != ""} {

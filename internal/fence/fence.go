@@ -161,8 +161,8 @@ func (f *Fence) Start(ctx context.Context, p Program) (*sandbox.Proc, error) {
 			return nil, err
 		}
 		c.Proxy = func(l net.Listener) io.Closer {
-			p := wall.NewProxyOn(l, &wall.Dialer{Rule: rule}, math.MaxInt64)
-			p.Allow(math.MaxInt64)
+			p := wall.NewProxy(l, &wall.Dialer{Rule: rule}, wall.Limits{Body: math.MaxInt64})
+			p.Allow(math.MaxInt64, math.MaxInt64)
 			return p
 		}
 	}

@@ -54,8 +54,8 @@ func TestProxyIsTheOnlyWayOut(t *testing.T) {
 		Env: []string{"PATH=" + os.Getenv("PATH")}, Stdout: out, Stderr: out, Memory: 1 << 30, Time: time.Minute,
 		Box: &confine.Box{Read: []string{self}, Write: []string{given}, Network: true},
 		Proxy: func(l net.Listener) io.Closer {
-			w := wall.NewProxyOn(l, &wall.Dialer{Rule: rule}, 1<<20)
-			w.Allow(1 << 20)
+			w := wall.NewProxy(l, &wall.Dialer{Rule: rule}, wall.Limits{Body: 1 << 20})
+			w.Allow(1<<20, 1<<20)
 			return w
 		},
 	})

@@ -17,9 +17,16 @@ import (
 	"time"
 )
 
+// Limits say what may pass a proxy, of what it can see: requests of plain HTTP.
+type Limits struct {
+	Body    int64    // bytes of an answer's body, decoded; the rest is cut off
+	Methods []string // of requests; nil: any
+}
+
 // A Proxy is the only way out of a browser, or of a program with a network of
-// its own: an HTTP proxy on a loopback port that connects by a Dialer. It decodes bodies that it can see, so that a small one
-// can not inflate in the browser, and counts every byte.
+// its own: an HTTP proxy on a loopback port that connects by a Dialer. It decodes
+// bodies that it can see, so that a small one can not inflate in the browser, and
+// counts every byte.
 type Proxy struct {
 	dialer    *Dialer
 	listener  net.Listener
@@ -29,8 +36,8 @@ type Proxy struct {
 	end       context.CancelFunc
 	work      sync.WaitGroup // requests under way
 
-	bodyCap int64
-	left    atomic.Int64 // bytes that may still come in before the next Allow
+	limits  Limits
+	in, out atomic.Int64 // bytes that may still come in, and go out, before the next Allow
 
 	mu      sync.Mutex
 	seen    Seen
@@ -38,19 +45,10 @@ type Proxy struct {
 	tunnels map[net.Conn]struct{}
 }
 
-// NewProxy starts a proxy on this machine's loopback. A body is cut at bodyCap
-// bytes.
-func NewProxy(d *Dialer, bodyCap int64) (*Proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	return NewProxyOn(l, d, bodyCap), nil
-}
-
-// NewProxyOn is NewProxy on a listener, which the proxy closes.
-func NewProxyOn(l net.Listener, d *Dialer, bodyCap int64) *Proxy {
-	p := &Proxy{dialer: d, listener: l, done: make(chan struct{}), bodyCap: bodyCap, tunnels: map[net.Conn]struct{}{}}
+// NewProxy starts a proxy on a listener, which it closes. Nothing passes before
+// the first Allow.
+func NewProxy(l net.Listener, d *Dialer, limits Limits) *Proxy {
+	p := &Proxy{dialer: d, listener: l, done: make(chan struct{}), limits: limits, tunnels: map[net.Conn]struct{}{}}
 	p.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			return d.Dial(ctx, "http", addr)
@@ -102,9 +100,11 @@ type Seen struct {
 // maxNotes bounds what one page can make the proxy remember.
 const maxNotes = 100
 
-// Allow lets n bytes in from now on, and forgets what was seen.
-func (p *Proxy) Allow(n int64) {
-	p.left.Store(n)
+// Allow lets so many bytes in and out from now on, and forgets what was seen. Out
+// go the bodies of requests, and all that is sent through tunnels.
+func (p *Proxy) Allow(in, out int64) {
+	p.in.Store(in)
+	p.out.Store(out)
 	p.mu.Lock()
 	p.seen = Seen{Failed: map[string]string{}}
 	p.mu.Unlock()
@@ -152,8 +152,16 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this proxy takes http requests and CONNECT", http.StatusBadRequest)
 		return
 	}
+	if err := p.permits(r); err != nil {
+		p.note(r.URL.String(), err)
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
 	out := r.Clone(r.Context())
 	out.RequestURI = ""
+	if r.Body != nil && r.Body != http.NoBody {
+		out.Body = sent{r.Body, p, r.URL.Host}
+	}
 	dropHopByHop(out.Header)
 	if out.Header.Get("Accept-Encoding") != "" {
 		out.Header.Set("Accept-Encoding", "gzip")
@@ -169,6 +177,36 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer resp.Body.Close()
 	p.relay(w, resp)
+}
+
+// permits checks a request but for where it goes.
+func (p *Proxy) permits(r *http.Request) error {
+	if p.limits.Methods != nil && !slices.Contains(p.limits.Methods, r.Method) {
+		return &Refusal{r.URL.Host, "no page may use the method " + r.Method}
+	}
+	if r.ContentLength > p.out.Load() {
+		return tooMuch(r.URL.Host)
+	}
+	return nil
+}
+
+func tooMuch(host string) error {
+	return &Refusal{host, "more would be sent than a page may send"}
+}
+
+// sent counts what goes out.
+type sent struct {
+	io.ReadCloser
+	p    *Proxy
+	host string
+}
+
+func (s sent) Read(b []byte) (int, error) {
+	n, err := s.ReadCloser.Read(b)
+	if s.p.out.Add(-int64(n)) < 0 {
+		return 0, tooMuch(s.host)
+	}
+	return n, err
 }
 
 // begin counts a request, unless the proxy is closed.
@@ -209,7 +247,7 @@ func (p *Proxy) relay(w http.ResponseWriter, resp *http.Response) {
 	flush := http.NewResponseController(w)
 	flush.Flush() // the browser is to see the headers of a body that never comes
 	buf := make([]byte, 32<<10)
-	left := p.bodyCap
+	left := p.limits.Body
 	for {
 		n, err := body.Read(buf)
 		if int64(n) > left || !p.take(n) {
@@ -234,8 +272,8 @@ func (p *Proxy) relay(w http.ResponseWriter, resp *http.Response) {
 	}
 }
 
-// take counts n bytes and reports whether they were still allowed.
-func (p *Proxy) take(n int) bool { return p.left.Add(-int64(n)) >= 0 }
+// take counts n bytes that come in and reports whether they were still allowed.
+func (p *Proxy) take(n int) bool { return p.in.Add(-int64(n)) >= 0 }
 
 // decode undoes the encoding that we ask for. Another one is refused: what it
 // inflates to could not be capped.
@@ -282,7 +320,11 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		io.Copy(far, io.MultiReader(io.LimitReader(rest, int64(rest.Reader.Buffered())), near))
+		first := io.LimitReader(rest, int64(rest.Reader.Buffered()))
+		if _, err := io.Copy(far, sent{io.NopCloser(io.MultiReader(first, near)), p, r.Host}); errors.As(err, &refusal) {
+			p.note(r.Host, err)
+			far.Close()
+		}
 		closeWrite(far)
 	})
 	buf := make([]byte, 32<<10)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -193,12 +195,13 @@ func TestDialer(t *testing.T) {
 func setUp(t *testing.T, h http.Handler) (*httptest.Server, *Proxy, *http.Client) {
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	p, err := NewProxy(&Dialer{Rule: rule(t, srv.Listener.Addr().String())}, 1<<20)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := NewProxy(l, &Dialer{Rule: rule(t, srv.Listener.Addr().String())}, Limits{Body: 1 << 20, Methods: []string{"GET", "POST"}})
 	t.Cleanup(func() { p.Close() })
-	p.Allow(16 << 20)
+	p.Allow(16<<20, 1<<20)
 	via, _ := url.Parse("http://" + p.Addr())
 	tr := &http.Transport{Proxy: http.ProxyURL(via), DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
@@ -252,7 +255,7 @@ func TestProxy(t *testing.T) {
 	if !p.Seen().Cut {
 		t.Error("a cut body was not noted")
 	}
-	p.Allow(3)
+	p.Allow(3, 0)
 	if _, body := get(srv.URL + "/"); len(body) > 3 {
 		t.Errorf("budget of 3 bytes gave %q", body)
 	}
@@ -277,6 +280,62 @@ func TestProxyTunnel(t *testing.T) {
 	}
 	if got := ask(other); !strings.Contains(got, "403") || count() != 0 {
 		t.Errorf("refused tunnel: %q, %d connections", got, count())
+	}
+}
+
+// TestProxyUpload sends by each way as much as a page may send, and more.
+func TestProxyUpload(t *testing.T) {
+	var got atomic.Int64
+	srv, p, c := setUp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		got.Add(n)
+	}))
+	post := func(n int, known bool) int {
+		got.Store(0)
+		var body io.Reader = strings.NewReader(strings.Repeat("x", n))
+		if !known {
+			body = io.MultiReader(body)
+		}
+		resp, err := c.Post(srv.URL+"/up", "text/plain", body)
+		if err != nil {
+			return 0
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for _, known := range []bool{true, false} {
+		p.Allow(1<<20, 200_000)
+		if code := post(150_000, known); code != 200 || got.Load() != 150_000 {
+			t.Errorf("within the limit: status %d, %d bytes", code, got.Load())
+		}
+		if code := post(150_000, known); code == 200 || got.Load() > 50_000 {
+			t.Errorf("beyond the limit: status %d, %d bytes", code, got.Load())
+		}
+		if seen := p.Seen(); len(seen.Refused) != 1 || !strings.Contains(seen.Refused[0], "more would be sent") {
+			t.Errorf("seen %+v", seen)
+		}
+	}
+	p.Allow(1<<20, 1000)
+	conn, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	got.Store(0)
+	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n%s", srv.Listener.Addr(), strings.Repeat("x", 100_000))
+	io.ReadAll(conn)
+	if got.Load() > 1000 {
+		t.Errorf("%d bytes went through a tunnel that may take 1000", got.Load())
+	}
+	req, _ := http.NewRequest("DELETE", srv.URL+"/", nil)
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, _ := io.ReadAll(resp.Body); resp.StatusCode != 403 || !strings.Contains(string(b), "DELETE") {
+		t.Errorf("method: %d %s", resp.StatusCode, b)
 	}
 }
 

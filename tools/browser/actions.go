@@ -56,7 +56,7 @@ func (a *actions) do(done, doing string, f func(*chrome.Live) (chrome.Outcome, e
 	if err != nil {
 		return "", err
 	}
-	a.web.proxy.Allow(loadCap)
+	a.web.proxy.Allow(loadCap, a.web.upload)
 	out, err := f(page)
 	if err != nil {
 		if page.Ended() != nil {

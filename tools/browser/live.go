@@ -58,7 +58,7 @@ func (w *web) stay(ctx context.Context, address string) (chrome.Outcome, error) 
 		return chrome.Outcome{}, err
 	}
 	w.letGo()
-	w.proxy.Allow(loadCap)
+	w.proxy.Allow(loadCap, w.upload)
 	page, out, err := w.chromium.OpenLive(ctx, u.String(), w.limits())
 	if err != nil {
 		if why := failure(w.proxy.Seen(), u); why != "" && ctx.Err() == nil {

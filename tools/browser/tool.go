@@ -31,6 +31,11 @@ type Options struct {
 	JavaScript bool
 	// Binary is the path of Chromium. Empty means the installed one.
 	Binary string
+	// Methods are those of HTTP that pages may use, as "GET"; empty: any.
+	Methods []string
+	// MaxUpload is how many bytes a page may send: bodies of requests, and all
+	// that goes through https. Zero means 4 MiB.
+	MaxUpload int64
 	// Tokens cuts text into tokens; windows are measured in them. Required.
 	Tokens Tokenizer
 	// Search finds pages. Without it, search fails and says so.
@@ -50,7 +55,10 @@ type Options struct {
 	Uploads []string
 }
 
-const defaultMaxPages = 200
+const (
+	defaultMaxPages  = 200
+	defaultMaxUpload = 4 << 20
+)
 
 // Browser is the tool. It implements tools.Tool.
 type Browser struct {
@@ -78,6 +86,12 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 	}
 	if o.MaxPages == 0 {
 		o.MaxPages = defaultMaxPages
+	}
+	if o.MaxUpload < 0 {
+		return nil, fmt.Errorf("open browser: MaxUpload is %d", o.MaxUpload)
+	}
+	if o.MaxUpload == 0 {
+		o.MaxUpload = defaultMaxUpload
 	}
 	rule, err := wall.ParseRule(o.Allow)
 	if err != nil {

@@ -35,7 +35,9 @@ type web struct {
 	large    *wall.Client // for documents that are longer than a page may be
 	scripts  bool
 	binary   string
-	nojail   bool // Chromium can not have namespaces of its own
+	methods  []string // nil: any
+	upload   int64    // bytes that a page may send
+	nojail   bool     // Chromium can not have namespaces of its own
 	searcher Searcher
 
 	memory   int64 // of a renderer, for the call under way
@@ -52,7 +54,7 @@ type web struct {
 func newWeb(rule wall.Rule, o Options) *web {
 	d := &wall.Dialer{Rule: rule}
 	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), large: wall.NewClient(d, loadCap), scripts: o.JavaScript, binary: o.Binary,
-		searcher: o.Search, loadTime: loadTime, pages: o.Pages, live: live{next: 1}}
+		methods: o.Methods, upload: o.MaxUpload, searcher: o.Search, loadTime: loadTime, pages: o.Pages, live: live{next: 1}}
 }
 
 func (w *web) close() error {
@@ -168,7 +170,7 @@ func (w *web) render(ctx context.Context, u *url.URL) (*chrome.Document, error) 
 	if err := w.start(ctx); err != nil {
 		return nil, err
 	}
-	w.proxy.Allow(loadCap)
+	w.proxy.Allow(loadCap, w.upload)
 	d, err := w.chromium.Load(ctx, u.String(), chrome.Limits{Time: w.loadTime, Memory: w.memory})
 	seen := w.proxy.Seen()
 	if err != nil {
@@ -231,14 +233,14 @@ func (w *web) start(ctx context.Context) error {
 		}
 	}
 	serve := func(l net.Listener) io.Closer {
-		w.proxy = wall.NewProxyOn(l, w.dialer, bodyCap)
+		w.proxy = wall.NewProxy(l, w.dialer, wall.Limits{Body: bodyCap, Methods: w.methods})
 		return w.proxy
 	}
 	var network func(string, []byte)
 	if w.har != nil {
 		network = w.har.event
 	}
-	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail,
+	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail, Methods: w.methods,
 		Keep: w.pages || w.profile != nil, Network: network})
 	if err != nil {
 		if ctx.Err() != nil {

@@ -25,6 +25,8 @@ type Config struct {
 	// Keep has all pages share one context: its cookies and storage last as long
 	// as the browser.
 	Keep bool
+	// Methods are those of requests that pages may use; nil: any.
+	Methods []string
 	// Network is told the events of DevTools' Network domain. It must not block.
 	Network func(method string, params []byte)
 }
@@ -46,6 +48,7 @@ type Browser struct {
 	process *process
 	conn    *conn
 	keep    bool
+	methods []string
 	network func(method string, params []byte)
 
 	loading sync.Mutex
@@ -71,7 +74,7 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Chromium: %w", err)
 	}
-	b := &Browser{process: p, conn: newConn(p.out, p.in), keep: c.Keep, network: c.Network, crashed: map[string]func(){}, dropped: map[string]func(Download){}}
+	b := &Browser{process: p, conn: newConn(p.out, p.in), keep: c.Keep, methods: c.Methods, network: c.Network, crashed: map[string]func(){}, dropped: map[string]func(Download){}}
 	b.conn.on("", b.event)
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,11 @@ func start(t testing.TB, h http.Handler, nojail bool) (*Browser, string) {
 
 func startFor(t testing.TB, allow []string, nojail bool) *Browser {
 	t.Helper()
+	return startWith(t, allow, Config{NoJail: nojail})
+}
+
+func startWith(t testing.TB, allow []string, c Config) *Browser {
+	t.Helper()
 	if _, err := Find(); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
@@ -38,12 +44,12 @@ func startFor(t testing.TB, allow []string, nojail bool) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve := func(l net.Listener) io.Closer {
-		proxy := wall.NewProxyOn(l, &wall.Dialer{Rule: rule}, 1<<20)
-		proxy.Allow(64 << 20)
+	c.Serve = func(l net.Listener) io.Closer {
+		proxy := wall.NewProxy(l, &wall.Dialer{Rule: rule}, wall.Limits{Body: 1 << 20})
+		proxy.Allow(64<<20, 1<<20)
 		return proxy
 	}
-	b, err := Start(t.Context(), Config{Serve: serve, NoJail: nojail})
+	b, err := Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +141,28 @@ func testProcess(t *testing.T, nojail bool) {
 	}
 	if _, err := b.Load(context.Background(), url, testLimits); err == nil {
 		t.Error("loaded without a browser")
+	}
+}
+
+// TestMethods has a page use methods that it may and may not.
+func TestMethods(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]int{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen[r.Method]++
+		mu.Unlock()
+		page(`<script>Promise.allSettled(["GET", "POST", "PUT", "DELETE"].map(m => fetch("/", {method: m})))
+			.then(all => document.body.append(all.map(one => one.status).join(" ")))</script>`).ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	b := startWith(t, []string{srv.Listener.Addr().String()}, Config{Methods: []string{"GET", "HEAD"}})
+	d, err := b.Load(t.Context(), srv.URL+"/", testLimits)
+	if err != nil || !strings.Contains(d.HTML, "fulfilled rejected rejected rejected") {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if delete(seen, "GET"); len(seen) > 0 {
+		t.Errorf("arrived: %v", seen)
 	}
 }
 

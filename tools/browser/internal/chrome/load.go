@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -154,6 +155,11 @@ func (t *tab) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if t.b.methods != nil {
+		if err := c.call(ctx, t.session, "Fetch.enable", nil, nil); err != nil {
+			return err
+		}
+	}
 	guard := map[string]any{"source": guardScript, "worldName": "guard"}
 	return c.call(ctx, t.session, "Page.addScriptToEvaluateOnNewDocument", guard, nil)
 }
@@ -211,11 +217,15 @@ func (t *tab) event(method string, params []byte) {
 	}
 	switch method {
 	case "Fetch.requestPaused":
-		var p struct{ RequestID string }
+		var p struct {
+			RequestID string
+			Request   struct{ Method string }
+		}
 		json.Unmarshal(params, &p)
 		t.change(func() {
-			if t.empty && !t.closed {
-				t.work.Go(func() { t.fulfil(p.RequestID) })
+			if !t.closed {
+				empty := t.empty
+				t.work.Go(func() { t.decide(p.RequestID, p.Request.Method, empty) })
 			}
 		})
 	case "Page.loadEventFired":
@@ -262,6 +272,20 @@ func (t *tab) answer(kind string) {
 	accept := t.accept || kind == "beforeunload"
 	t.mu.Unlock()
 	t.call(ctx, "Page.handleJavaScriptDialog", map[string]any{"accept": accept}, nil)
+}
+
+// decide lets a request go on that waits, or not.
+func (t *tab) decide(request, method string, empty bool) {
+	ctx, cancel := context.WithTimeout(t.alive, callTime)
+	defer cancel()
+	switch {
+	case empty:
+		t.fulfil(request)
+	case t.b.methods == nil || slices.Contains(t.b.methods, method):
+		t.call(ctx, "Fetch.continueRequest", map[string]any{"requestId": request}, nil)
+	default:
+		t.call(ctx, "Fetch.failRequest", map[string]any{"requestId": request, "errorReason": "BlockedByClient"}, nil)
+	}
 }
 
 func (t *tab) change(f func()) {

@@ -16,7 +16,7 @@ func TestLayout(t *testing.T) {
 	pushes := map[*Kernel]any{
 		&Embed: EmbedPush{}, &Norm: NormPush{}, &Linear: LinearPush{}, &Rope: RopePush{}, &Attend: AttendPush{},
 		&TopK: TopKPush{}, &Group: GroupPush{}, &ExpertUp: ExpertUpPush{}, &ExpertDown: ExpertDownPush{},
-		&Combine: CombinePush{}, &Pick: PickPush{}, &Draw: DrawPush{}, &Above: DrawPush{},
+		&AttendLanes: AttendPush{}, &Combine: CombinePush{}, &Pick: PickPush{}, &Draw: DrawPush{}, &Above: DrawPush{},
 		&MatrixLinear: LinearPush{}, &MatrixExpertUp: ExpertUpPush{}, &MatrixExpertDown: ExpertDownPush{},
 	}
 	for _, k := range All {

@@ -56,13 +56,14 @@ var Variants = map[string]struct {
 
 // All lists the kernels.
 var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick, &Draw, &Above,
-	&LinearTexel, &ExpertUpTexel, &ExpertDownTexel,
+	&LinearTexel, &ExpertUpTexel, &ExpertDownTexel, &AttendLanes,
 	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot,
 	&MatrixLinear, &MatrixExpertUp, &MatrixExpertDown}
 
 // Texels are the bindings, a bit each, that are texel buffers of one word or of
 // four instead of storage buffers.
 var Texels = map[*Kernel]struct{ Words, Quads uint32 }{
+	&AttendLanes:     {Quads: 1<<1 | 1<<3 | 1<<4},
 	&LinearTexel:     {Quads: 1<<0 | 1<<1},
 	&ExpertUpTexel:   {Words: 1 << 2, Quads: 1<<0 | 1<<1},
 	&ExpertDownTexel: {Words: 1 << 2, Quads: 1<<0 | 1<<1},
@@ -98,6 +99,7 @@ var (
 	LinearTexel        = Kernel{"linear.texel", linearTexelSPV, 4, 28, Linear.Constants}
 	ExpertUpTexel      = Kernel{"expert_up.texel", expertUpTexelSPV, 7, 28, ExpertUp.Constants}
 	ExpertDownTexel    = Kernel{"expert_down.texel", expertDownTexelSPV, 6, 16, ExpertDown.Constants}
+	AttendLanes        = Kernel{"attend_lanes.texel", attendLanesSPV, 7, 40, []string{"SHARE", "GROUP", "HEADS", "HALF"}}
 	ExpertUpHalf       = Kernel{"expert_up.half", expertUpHalfSPV, 7, 28, ExpertUp.Constants}
 	ExpertDownHalf     = Kernel{"expert_down.half", expertDownHalfSPV, 6, 16, ExpertDown.Constants}
 	ExpertUpDot        = Kernel{"expert_up.dot", expertUpDotSPV, 7, 28, ExpertUp.Constants}
@@ -145,6 +147,8 @@ var (
 	linearSubgroupSPV []byte
 	//go:embed spv/expert_up.subgroup.spv
 	expertUpSubgroupSPV []byte
+	//go:embed spv/attend_lanes.texel.spv
+	attendLanesSPV []byte
 	//go:embed spv/linear.texel.spv
 	linearTexelSPV []byte
 	//go:embed spv/expert_up.texel.spv

@@ -223,7 +223,7 @@ func attend(b *bench, g *golden.Blob, p profile, name string) {
 		out := poison(tokens * width)
 		push := shaders.AttendPush{Tokens: uint32(tokens), KVHeads: uint32(kvHeads), Slots: uint32(slots), Window: uint32(window), SegmentEnd: math.MaxUint32, LastSegment: 1}
 		group := heads / kvHeads
-		run(b, &shaders.Attend, []int{p.attend, 64 / p.attend, group, queries, 0}, push, kvHeads, ceil(tokens, queries/group),
+		run(b, &shaders.Attend, []int{p.sharers, 64 / p.sharers, group, queries, 0}, push, kvHeads, ceil(tokens, queries/group),
 			[]uint32{uint32(position)}, qkv, sinks, keys, values, out, poison(2*tokens*heads))
 		near(b, name, out, want[first*width:(first+tokens)*width], 1e-5)
 	}

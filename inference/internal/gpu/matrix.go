@@ -96,6 +96,23 @@ func (p *profile) cutDown(tile int) cut {
 	return p.cut(p.down, p.outputs().down1, tile)
 }
 
+// cutAttend shares attention out over tokens of one sequence: outputs are the
+// workgroups of a KV head, which group query heads use.
+func (p *profile) cutAttend(group, tokens int) cut {
+	if p.attend != nil {
+		heads := min(group, mostHeads)
+		for group%heads > 0 {
+			heads--
+		}
+		return cut{p.attend, []uint32{uint32(p.lanes), lanesShare, uint32(group), uint32(heads)}, group / heads, 1}
+	}
+	queries := p.queries
+	if tokens == 1 {
+		queries = group
+	}
+	return cut{&shaders.Attend, []uint32{uint32(p.sharers), uint32(64 / p.sharers), uint32(group), uint32(queries)}, 1, queries / group}
+}
+
 func (p *profile) cut(k *shaders.Kernel, rows, tile int) cut {
 	local, outputs := p.group(rows)
 	return cut{k, []uint32{uint32(local), uint32(rows), uint32(tile)}, outputs, tile}

@@ -153,15 +153,13 @@ func (o *recorder) Attend(layer int, sinks *weights.Tensor) {
 
 // attend records a part that begins with a row.
 func (o *recorder) attend(layer int, sinks *weights.Tensor, part, row int) {
-	c, x, queries := o.config, o.parts[part], o.profile.queries
+	c, x := o.config, o.parts[part]
 	group := c.Heads / c.KVHeads
-	if x.tokens == 1 {
-		queries = group
-	}
+	how := o.profile.cutAttend(group, x.tokens)
 	slots := x.state.layers[layer].slots
 	push := shaders.AttendPush{Tokens: uint32(x.tokens), KVHeads: uint32(c.KVHeads), Slots: uint32(slots),
 		Window: uint32(c.Window[layer]), Part: uint32(part), Row: uint32(row)}
-	constants := []uint32{uint32(o.profile.attend), uint32(64 / o.profile.attend), uint32(group), uint32(queries), o.half()}
+	constants := append(how.constants, o.half())
 	keys := slots
 	if w := c.Window[layer]; w > 0 {
 		keys = min(keys, w)
@@ -183,7 +181,7 @@ func (o *recorder) attend(layer int, sinks *weights.Tensor, part, row int) {
 			if begin+segment >= slots {
 				push.LastSegment = 1
 			}
-			dispatch(o, &shaders.Attend, constants, push, w.count, ceil(x.tokens, queries/group), work,
+			dispatch(o, how.kernel, constants, push, w.count*how.outputs, ceil(x.tokens, how.tile), work,
 				o.input(o.positions), o.register(graph.Q).Range, o.model.vectors[sinks], w.keys, w.values, o.register(graph.Ctx).Range, o.in(o.between))
 		}
 	}

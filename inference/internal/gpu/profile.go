@@ -23,7 +23,7 @@ type profile struct {
 	each each // of products that have none of their own
 	tile int  // tokens per invocation, for batches
 
-	attend  int // invocations per workgroup of attend
+	sharers int // invocations per workgroup of attend
 	segment int // positions per dispatch of attend, a multiple of 64
 	queries int // query vectors per workgroup of attend, whole tokens, for batches
 
@@ -47,11 +47,19 @@ type products struct {
 	linear, up, down *shaders.Kernel
 	lanes            int // invocations that share an output, a subgroup; 0 is one
 	matrices         *matrices
-	own              *each // nil for the profile's
+	own              *each           // nil for the profile's
+	attend           *shaders.Kernel // nil for shaders.Attend
 }
 
 // base is what every device runs.
 var base = products{name: Base, linear: &shaders.Linear, up: &shaders.ExpertUp, down: &shaders.ExpertDown}
+
+// How kernel attend_lanes is cut: what an invocation keeps are 64 numbers of each of
+// its query heads and of their sums.
+const (
+	mostHeads  = 8
+	lanesShare = 2 // keys at a time
+)
 
 // profilesOf lists what a device has the features for, the base first.
 func profilesOf(d *vk.Description) []products {
@@ -64,7 +72,7 @@ func profilesOf(d *vk.Description) []products {
 	}
 	all = append(all, subgroupProducts(f.Subgroup))
 	if f.Float16 {
-		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup, nil, nil})
+		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup, nil, nil, nil})
 	}
 	if f.DotAccelerated { // emulated, it is slower than the others, and takes SwiftShader minutes to compile
 		all = append(all, dotProducts(f.Subgroup))
@@ -82,15 +90,15 @@ var texelRows = each{one: 16, few: 16, tile: 8, up1: 8, upN: 8, down1: 8, downN:
 // texelProducts read weights and activations from texel buffers: a software driver
 // fetches those as vectors.
 func texelProducts(lanes int) products {
-	return products{Texel, &shaders.LinearTexel, &shaders.ExpertUpTexel, &shaders.ExpertDownTexel, lanes, nil, &texelRows}
+	return products{Texel, &shaders.LinearTexel, &shaders.ExpertUpTexel, &shaders.ExpertDownTexel, lanes, nil, &texelRows, &shaders.AttendLanes}
 }
 
 func subgroupProducts(lanes int) products {
-	return products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, lanes, nil, nil}
+	return products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, lanes, nil, nil, nil}
 }
 
 func dotProducts(lanes int) products {
-	return products{Dot, &shaders.LinearSubgroup, &shaders.ExpertUpDot, &shaders.ExpertDownDot, lanes, nil, nil}
+	return products{Dot, &shaders.LinearSubgroup, &shaders.ExpertUpDot, &shaders.ExpertDownDot, lanes, nil, nil, nil}
 }
 
 func matrixProducts(m *matrices) products {
@@ -132,12 +140,12 @@ func (p *profile) outputs() *each {
 func newProfile(c *graph.Config, software bool) profile {
 	p := profile{
 		products: base, local: 64, norm: 256, each: each{1, 4, 4, 2, 4, 1, 4}, tile: tile,
-		attend: 16, queries: 8, segment: 1 << 16, slots: firstSlots, work: 16e9,
+		sharers: 16, queries: 8, segment: 1 << 16, slots: firstSlots, work: 16e9,
 	}
 	if software {
 		p = profile{
 			products: base, local: 8, norm: 8, each: each{8, 8, 8, 4, 8, 4, 8}, tile: tile,
-			attend: 8, queries: 16, segment: 1 << 15, slots: firstSlots, work: 25e7,
+			sharers: 8, queries: 16, segment: 1 << 15, slots: firstSlots, work: 25e7,
 		}
 	}
 	group := c.Heads / c.KVHeads

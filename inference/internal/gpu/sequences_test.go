@@ -16,10 +16,16 @@ import (
 )
 
 func TestHeavySequences(t *testing.T) {
+	for _, profile := range []string{Base, Texel} {
+		t.Run(profile, func(t *testing.T) { sequences(t, profile) })
+	}
+}
+
+func sequences(t *testing.T, profile string) {
 	drivers.Lavapipe.Use(t)
 	golden.Sequences{
 		Load: func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
-			b, err := open(t.Context(), only(t), c, w, Options{KV: kv, Validate: true}, nil)
+			b, err := open(t.Context(), only(t), c, w, Options{KV: kv, Validate: true, Profile: profile}, nil)
 			if err == nil {
 				instance := b.instance
 				t.Cleanup(func() { silent(t, instance) })
@@ -77,7 +83,7 @@ func TestHeavyAttendFar(t *testing.T) {
 			if begin+p.segment >= slots {
 				push.LastSegment = 1
 			}
-			run(b, &shaders.Attend, []int{p.attend, 64 / p.attend, group, queries, v.half}, push, 1, ceil(v.tokens, queries/group),
+			run(b, &shaders.Attend, []int{p.sharers, 64 / p.sharers, group, queries, v.half}, push, 1, ceil(v.tokens, queries/group),
 				[]uint32{uint32(slots - v.tokens)}, qkv, sinks, cache[0], cache[1], out, running)
 		}
 		var want []float32

@@ -16,10 +16,11 @@ def _serve():
     compile_, eval_, repr_, isinstance_, len_, range_ = compile, eval, repr, isinstance, len, range
     type_, str_, int_, bytes_, memoryview_ = type, str, int, bytes, memoryview
     BaseException_, SystemExit_, ModuleNotFoundError_ = BaseException, SystemExit, ModuleNotFoundError
+    BytesIO, FileIO, TextIOWrapper = io.BytesIO, io.FileIO, io.TextIOWrapper
     TracebackException = traceback.TracebackException
     settrace, setprofile, get_limit, set_limit = sys.settrace, sys.setprofile, sys.getrecursionlimit, sys.setrecursionlimit
     nonce = read(control, 16)
-    names = dict(vars(builtins))
+    space, fill, names = builtins.__dict__, dict.update, dict(vars(builtins))
     here = sys._getframe().f_code.co_filename
     library = traceback.print_exc.__code__.co_filename[:-len("traceback.py")]
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -36,7 +37,8 @@ def _serve():
         s = fstat(fd)
         return s.st_mode, s.st_dev, s.st_ino
 
-    streams = identity(1), identity(2)
+    stdout, stderr = identity(1), identity(2)
+    plain = {"__builtins__": names}
 
     def send(kind, data=b""):
         write(control, nonce + kind + data)
@@ -60,7 +62,7 @@ def _serve():
         return bytes_.decode(data, "utf-8", "replace")
 
     def stream(fd):
-        return io.TextIOWrapper(io.FileIO(fd, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+        return TextIOWrapper(FileIO(fd, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
 
     def quiet():
         """Ends tracing. A trace function that raises is ended by that too."""
@@ -68,19 +70,19 @@ def _serve():
         setprofile(None)
 
     def restore():
+        """Gives the next cell what it expects. The streams are new ones: what
+        a cell may have done to the old cannot be seen from outside."""
         if get_limit() < 500:
             set_limit(1000)
-        space = builtins.__dict__
-        for name, value in names.items():
-            space[name] = value
-        sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO())
+        fill(space, names)
+        sys.stdin = sys.__stdin__ = TextIOWrapper(BytesIO())
         sys.stdout = sys.__stdout__ = stream(1)
         sys.stderr = sys.__stderr__ = stream(2)
         sys.modules["__main__"], sys.modules["sys"], sys.modules["builtins"] = main, sys, builtins
         scope["__builtins__"] = builtins
 
     def healthy():
-        return (identity(1), identity(2)) == streams and eval_(compile_("6 * 7", here, "eval"), {}) == 42
+        return identity(1) == stdout and identity(2) == stderr and eval_(compile_("42", here, "eval"), plain) == 42
 
     def execute(code):
         result = eval_(code, scope)
@@ -177,7 +179,6 @@ def _serve():
         try:
             restore()
             ended = cell(source, "<cell %d>" % count)
-            restore()
             if not healthy():
                 leave(120)
         except BaseException_:

@@ -19,9 +19,11 @@ type Config struct {
 // wazero's own answer, WithCloseOnContextDone, calls into Go on every turn of
 // every loop, which makes an interpreter about three times slower.
 //
-// What is one instruction is not metered: memory.copy and memory.fill of
-// hundreds of megabytes take tenths of a second, most of it for pages that are
-// touched for the first time, and the host waits for them.
+// memory.copy and memory.fill are one instruction and may take tenths of a
+// second, most of it for pages that are touched for the first time. What is
+// longer than a piece is cut into pieces, and the function is called after each.
+//
+// What calls itself without a loop is not metered.
 func Meter(module []byte, c Config) ([]byte, error) {
 	if c.Budget == 0 || c.Budget > 1<<31-1 {
 		return nil, fmt.Errorf("meter module: budget %d is not in 1 to 2^31-1", c.Budget)
@@ -43,6 +45,8 @@ type meter struct {
 	yield  uint32 // function index of the import
 	result bool   // whether it leaves a result to drop
 	tick   uint32 // function index of the function that refills and calls
+	copy   uint32 // and of those that do what memory.copy
+	fill   uint32 // and memory.fill do
 	budget uint32 // global index
 }
 
@@ -55,10 +59,16 @@ func (m *meter) rewrite() error {
 		return err
 	}
 	m.tick = m.addFunction(funcType{})
+	added := [][]byte{m.tickBody()}
+	if m.secs[secMemory] != nil || m.memories > 0 {
+		bulk := funcType{params: []byte{typeI32, typeI32, typeI32}}
+		m.copy, m.fill = m.addFunction(bulk), m.addFunction(bulk)
+		added = append(added, m.copyBody(), m.fillBody())
+	}
 	check := m.check()
 	return m.rewriteCode(func(out []byte, _ uint32, body []byte) ([]byte, error) {
-		return meterBody(out, body, check)
-	}, m.tickBody())
+		return m.body(out, body, check)
+	}, added...)
 }
 
 func (m *meter) findYield() error {
@@ -100,8 +110,9 @@ func (m *meter) tickBody() []byte {
 	return append(b, opEnd)
 }
 
-// meterBody appends a function body to out, with check behind each loop header.
-func meterBody(out, body, check []byte) ([]byte, error) {
+// body appends a function body to out, with check behind each loop header and
+// calls for bulk instructions on the first memory.
+func (m *meter) body(out, body, check []byte) ([]byte, error) {
 	r := reader{b: body}
 	r.skipLocals()
 	from := 0
@@ -111,8 +122,15 @@ func meterBody(out, body, check []byte) ([]byte, error) {
 		if err := r.immediates(op); err != nil {
 			return nil, fmt.Errorf("offset %d: %w", at, err)
 		}
-		if op == opLoop && r.err == nil {
+		if r.err != nil {
+			break
+		}
+		switch instead := m.bulk(body[at:r.pos]); {
+		case op == opLoop:
 			out = append(append(out, body[from:r.pos]...), check...)
+			from = r.pos
+		case instead != nil:
+			out = append(append(out, body[from:at]...), instead...)
 			from = r.pos
 		}
 	}

@@ -8,6 +8,7 @@ const (
 	opBlock              = 0x02
 	opLoop               = 0x03
 	opIf                 = 0x04
+	opElse               = 0x05
 	opTry                = 0x06
 	opCatch              = 0x07
 	opThrow              = 0x08
@@ -30,16 +31,24 @@ const (
 	opSelectTyped        = 0x1c
 	opTryTable           = 0x1f
 	opLocalGet           = 0x20
+	opLocalSet           = 0x21
 	opGlobalGet          = 0x23
 	opGlobalSet          = 0x24
+	opMemorySize         = 0x3f
 	opI32Const           = 0x41
 	opI64Const           = 0x42
 	opF32Const           = 0x43
 	opF64Const           = 0x44
 	opI32Eqz             = 0x45
 	opI32Eq              = 0x46
+	opI32GtU             = 0x4b
+	opI32LeU             = 0x4d
 	opI64Eqz             = 0x50
+	opI64GtU             = 0x56
+	opI32Add             = 0x6a
 	opI32Sub             = 0x6b
+	opI32Or              = 0x72
+	opI64Add             = 0x7c
 	opI64Or              = 0x84
 	opI64Shl             = 0x86
 	opI64ShrU            = 0x88
@@ -52,6 +61,8 @@ const (
 	opSIMD               = 0xfd // a second number follows
 
 	memoryInit  = 8  // of opBulk
+	memoryCopy  = 10 // of opBulk
+	memoryFill  = 11 // of opBulk
 	opV128Const = 12 // of opSIMD
 
 	formFunc   = 0x60
@@ -76,8 +87,8 @@ func (r *reader) immediates(op byte) error {
 	case op == opCatch, op == opThrow, op == opRethrow, op == opDelegate, // tags and labels
 		op == opBr, op == opBrIf,
 		op == opCall, op == opReturnCall, // functions
-		op >= 0x20 && op <= 0x26, // variables and tables
-		op == 0x3f, op == 0x40,   // memory.size, memory.grow
+		op >= 0x20 && op <= 0x26,       // variables and tables
+		op == opMemorySize, op == 0x40, // and memory.grow
 		op == 0xd2, // ref.func
 		op == opBrOnNull, op == opBrOnNonNull,
 		op == opCallRef, op == opReturnCallRef:
@@ -112,7 +123,7 @@ func (r *reader) immediates(op byte) error {
 		return r.simd()
 	case op == 0xfe:
 		r.atomic()
-	case op <= 0x01, op == 0x05, op == opThrowRef, op == opEnd, op == opReturn,
+	case op <= 0x01, op == opElse, op == opThrowRef, op == opEnd, op == opReturn,
 		op == opCatchAll, op == opDrop, op == 0x1b,
 		op >= opI32Eqz && op <= 0xc4,
 		op == 0xd1, op == 0xd3, op == 0xd4:

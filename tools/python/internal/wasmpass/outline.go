@@ -14,6 +14,7 @@ type outline struct {
 	imports   []funcImport // imported functions, in the order of their indices
 	globals   uint32       // imported globals
 	tags      uint32       // imported tags
+	memories  uint32       // imported memories
 	functions []uint32     // type of each function, imported ones first
 }
 
@@ -77,6 +78,7 @@ func (o *outline) readImports() error {
 			r.limits()
 		case 2: // memory
 			r.limits()
+			o.memories++
 		case 3: // global
 			r.byte()
 			r.byte()

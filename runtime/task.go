@@ -112,6 +112,8 @@ type PythonSpec struct {
 	Timeout strictyaml.Duration `yaml:"timeout,omitempty"` // of one call
 	Memory  strictyaml.Size     `yaml:"memory,omitempty"`
 	Runtime string              `yaml:"runtime,omitempty"` // auto, full or basic
+	Read    []string            `yaml:"read,omitempty"`    // folders that it sees below /mnt, under their own names
+	Write   []string            `yaml:"write,omitempty"`   // folders that it may change as well
 }
 
 // FunctionSpec grants functions of one declaration file.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -53,7 +54,11 @@ func grants(job *runtime.Job, gate *policies.Policy, config *configs.Search, mor
 		out = append(out, b.grant())
 	}
 	if p := job.Task.Tools.Python; p != nil {
-		out = append(out, pythonGrant(p, nil))
+		g, err := pythonGrant(job, within, p, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, g)
 	}
 	if len(job.Task.Tools.Functions) > 0 || len(more) > 0 {
 		g, err := readFunctions(job, within, more...)
@@ -84,21 +89,66 @@ func pieces(e *harmony.Encoding) browser.Tokenizer {
 
 // pythonGrant grants the sandboxed Python. The engine, if given, is shared by
 // many runs; else each run loads its own at the first call.
-func pythonGrant(p *runtime.PythonSpec, shared *python.Engine) runtime.Grant {
+//
+// It reaches nothing but its own folder and those that the task names. With such
+// a folder, what it says may be anybody's word; if it may write, a call has
+// effects outside.
+func pythonGrant(job *runtime.Job, within *fence.Fence, p *runtime.PythonSpec, shared *python.Engine) (runtime.Grant, error) {
+	mounts, err := pythonMounts(job, within, p)
+	if err != nil {
+		return runtime.Grant{}, fmt.Errorf("%s: tools.python: %w", job.Path(job.Files[0].Path), err)
+	}
+	effect, output := policies.Read, provenance.Derived
+	if len(mounts) > 0 {
+		output = provenance.Untrusted
+	}
+	if len(p.Write) > 0 {
+		effect = policies.SideEffect
+	}
 	which := python.Choose("", python.Runtime(p.Runtime))
 	if shared != nil {
 		which = shared.Runtime()
 	}
 	return runtime.Grant{
-		Namespace: python.Namespace(which),
+		Namespace: python.Namespace(which, mounts...),
 		BuiltIn:   true,
 		Limits:    tools.Limits{Time: p.Timeout.Std(), Memory: int64(p.Memory)},
-		Effect:    func(string) policies.Effect { return policies.Read }, // it reaches nothing but its own folder
-		Manifest:  &provenance.Manifest{Tools: map[string]provenance.Tool{"python": {Output: provenance.Derived}}},
+		Effect:    func(string) policies.Effect { return effect },
+		Manifest:  &provenance.Manifest{Tools: map[string]provenance.Tool{"python": {Output: output}}},
 		Open: func(ctx context.Context, at runtime.Place) (tools.Tool, error) {
-			return python.Open(ctx, python.Options{Runtime: which, Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory)})
+			return python.Open(ctx, python.Options{Runtime: which, Engine: shared, Dir: at.Scratch, Memory: int64(p.Memory), Mounts: mounts})
 		},
+	}, nil
+}
+
+// pythonMounts are the folders that a task names for Python, as far as policies
+// permit them.
+func pythonMounts(job *runtime.Job, within *fence.Fence, p *runtime.PythonSpec) (mounts []python.Mount, err error) {
+	add := func(named string, mode mount.Mode) error {
+		at := named
+		if !filepath.IsAbs(at) {
+			at = job.Path(at)
+		}
+		if at, err = within.Folder(at, mode); err != nil {
+			return err
+		}
+		if info, err := os.Stat(at); err != nil || !info.IsDir() {
+			return fmt.Errorf("%s is not a folder", at)
+		}
+		mounts = append(mounts, python.Mount{Name: filepath.Base(named), Dir: at, Write: mode == mount.ReadWrite})
+		return nil
 	}
+	for _, named := range p.Read {
+		if err := add(named, mount.ReadOnly); err != nil {
+			return nil, err
+		}
+	}
+	for _, named := range p.Write {
+		if err := add(named, mount.ReadWrite); err != nil {
+			return nil, err
+		}
+	}
+	return mounts, python.CheckMounts(mounts)
 }
 
 // readFunctions grants the functions that the task names, and more. That their

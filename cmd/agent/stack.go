@@ -139,7 +139,11 @@ func writeYAML(path string, v any) error {
 func (s *stack) grants(ep *episode, job *runtime.Job) ([]runtime.Grant, error) {
 	var out []runtime.Grant
 	if p := job.Task.Tools.Python; p != nil {
-		out = append(out, pythonGrant(p, s.python))
+		g, err := pythonGrant(job, nil, p, s.python)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, g)
 	}
 	switch {
 	case byCommand(ep):

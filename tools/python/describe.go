@@ -12,15 +12,16 @@ const fullText = "\n\nThis is Python 3.15 with the standard library and these pa
 	"The interpreter is 32-bit: numpy's default integer is int32 and overflows silently beyond 2147483647, " +
 	"so give dtype='int64' (or a float) wherever integers may grow; Python's own int has no limit."
 
-// Namespace returns what a model is told of a runtime: the built-in tool, word
+// Namespace returns what a model is told of a runtime and its mounts: the built-in tool, word
 // for word as the models were trained with it, and after it what is particular
 // to Full. Of Basic there is nothing more to tell: a missing package's error
 // says so when it matters.
-func Namespace(r Runtime) harmony.Namespace {
+func Namespace(r Runtime, mounts ...Mount) harmony.Namespace {
 	ns := harmony.Python()
 	if r == Full {
 		ns.Description += fullText
 	}
+	ns.Description += describe(mounts)
 	return ns
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"chorale/tools/python/internal/linear"
-	"chorale/tools/python/internal/scratch"
 )
 
 // prelude is the Python code that stays underneath all cells, and serve what
@@ -37,7 +36,7 @@ const startTime = time.Minute
 type instance struct {
 	*control
 	mem   *linear.Memory
-	data  *scratch.FS
+	files folders
 	ended chan struct{} // closed when the guest is gone and all is freed
 	exit  error         // how it ended; read after ended
 	full  bool          // whether its memory was nearly used up then
@@ -45,7 +44,7 @@ type instance struct {
 
 // begin starts an interpreter with at most limit bytes of memory. It serves
 // cells; or it is warmed up and then handed to save, on its own goroutine.
-func (e *Engine) begin(data *scratch.FS, limit int64, save func(*instance) error) (*instance, error) {
+func (e *Engine) begin(files folders, limit int64, save func(*instance) error) (*instance, error) {
 	if limit < e.minimum {
 		return nil, fmt.Errorf("a memory limit of %d bytes is too low: the interpreter starts with %d", limit, e.minimum)
 	}
@@ -53,7 +52,7 @@ func (e *Engine) begin(data *scratch.FS, limit int64, save func(*instance) error
 	if err != nil {
 		return nil, err
 	}
-	in := &instance{control: newControl(newStopFlag()), mem: mem, data: data, ended: make(chan struct{})}
+	in := &instance{control: newControl(newStopFlag()), mem: mem, files: files, ended: make(chan struct{})}
 	go in.live(e, save)
 	return in, nil
 }
@@ -78,7 +77,7 @@ func (in *instance) live(e *Engine, save func(*instance) error) {
 		in.full = in.mem.NearlyFull()
 		err = errors.Join(err, mod.Close(ctx))
 	}
-	in.exit = errors.Join(err, in.data.Close(), in.mem.Release())
+	in.exit = errors.Join(err, in.files.close(), in.mem.Release())
 }
 
 // The exports of a reactor, a guest that runs a piece of code at a time.
@@ -125,7 +124,7 @@ func runTurn(ctx context.Context, mod api.Module, code string) error {
 
 // config is all that the guest gets of the world.
 func (in *instance) config(e *Engine) wazero.ModuleConfig {
-	files := &root{control: in.control, mounts: append(slices.Clone(e.library), mount{path: dataPath[1:], fs: in.data})}
+	files := &root{control: in.control, mounts: append(slices.Clone(e.library), in.files.mounts()...)}
 	mounts := wazero.NewFSConfig().(sysfs.FSConfig).WithSysFSMount(files, "/")
 	config := wazero.NewModuleConfig().
 		WithName(""). // any number at once

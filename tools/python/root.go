@@ -113,7 +113,7 @@ func (r *root) OpenFile(name string, flag sys.Oflag, perm fs.FileMode) (sys.File
 	case flag&(sys.O_WRONLY|sys.O_RDWR) != 0:
 		return nil, sys.EISDIR
 	}
-	return &folder{names: names}, 0
+	return &rootFolder{names: names}, 0
 }
 
 // Stat implements sys.FS.
@@ -183,19 +183,19 @@ func (r *root) Readlink(name string) (string, sys.Errno) {
 
 var folderStat = wsys.Stat_t{Mode: fs.ModeDir | 0o500, Nlink: 1}
 
-// folder is an open folder of the root.
-type folder struct {
+// rootFolder is an open folder of the root.
+type rootFolder struct {
 	sys.UnimplementedFile
 	names []string // not yet listed
 }
 
-func (f *folder) IsDir() (bool, sys.Errno) { return true, 0 }
+func (f *rootFolder) IsDir() (bool, sys.Errno) { return true, 0 }
 
-func (f *folder) Stat() (wsys.Stat_t, sys.Errno) { return folderStat, 0 }
+func (f *rootFolder) Stat() (wsys.Stat_t, sys.Errno) { return folderStat, 0 }
 
-func (f *folder) Read([]byte) (int, sys.Errno) { return 0, sys.EISDIR }
+func (f *rootFolder) Read([]byte) (int, sys.Errno) { return 0, sys.EISDIR }
 
-func (f *folder) Readdir(n int) ([]sys.Dirent, sys.Errno) {
+func (f *rootFolder) Readdir(n int) ([]sys.Dirent, sys.Errno) {
 	if n <= 0 || n > len(f.names) {
 		n = len(f.names)
 	}

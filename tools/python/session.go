@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"chorale/tools"
-	"chorale/tools/python/internal/scratch"
 )
 
 // Options configure a session. The zero value is a session with the default
@@ -25,7 +24,8 @@ type Options struct {
 	Memory  int64        // bytes that the interpreter may ever have, whatever the limits of a call; 0: DefaultLimits.Memory or more
 	Disk    int64        // bytes that the files in /mnt/data may hold; 0: 256 MiB
 	Files   int          // files and folders in /mnt/data; 0: 2000
-	Handles int          // files open at once; 0: 64
+	Handles int          // files open at once in each folder; 0: 64
+	Mounts  []Mount      // folders of the host beside /mnt/data
 }
 
 // DefaultLimits are those of a Run. The time is what the tool's description
@@ -121,6 +121,9 @@ func open(o Options) (*Session, error) {
 		}
 		o.Runtime = Runtime(im.name)
 	}
+	if err := CheckMounts(o.Mounts); err != nil {
+		return nil, err
+	}
 	s := &Session{options: o, dir: o.Dir, turn: make(chan struct{}, 1)}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	var err error
@@ -150,13 +153,13 @@ func (s *Session) start(ctx context.Context) error {
 		}
 		s.options.Engine, s.own = e, true
 	}
-	data, err := scratch.Open(s.dir, scratch.Limits{Bytes: s.options.Disk, Files: s.options.Files, Handles: s.options.Handles})
+	files, err := s.folders()
 	if err != nil {
 		return err
 	}
-	in, err := s.options.Engine.begin(data, s.options.Memory, nil)
+	in, err := s.options.Engine.begin(files, s.options.Memory, nil)
 	if err != nil {
-		return errors.Join(err, data.Close())
+		return errors.Join(err, files.close())
 	}
 	if err := in.waitReady(ctx); err != nil {
 		return err
@@ -233,8 +236,10 @@ func (s *Session) drop() {
 func (s *Session) output(in *instance, c *capture, lost string, limits tools.Limits) (Output, error) {
 	o := Output{Err: c.err, Lost: lost}
 	var notes string
-	if refused := in.data.Refused(); refused != "" {
-		notes += "[" + dataPath + ": " + refused + "]\n"
+	for _, f := range in.files {
+		if refused := f.fs.Refused(); refused != "" {
+			notes += "[/" + f.path + ": " + refused + "]\n"
+		}
 	}
 	if lost != "" {
 		notes += "[The Python interpreter was restarted because " + lost + ". Variables and imports are gone; files in " + dataPath + " are kept.]\n"

@@ -1,5 +1,6 @@
 // Package python runs a model's Python code: CPython compiled to WebAssembly,
-// inside this process, with nothing of the host but one scratch folder.
+// inside this process, with nothing of the host but one scratch folder and those
+// that are mounted.
 //
 // A Session is a notebook. Its cells share their variables; the last
 // expression of a cell is shown; what is printed comes back in order. Code that
@@ -7,8 +8,8 @@
 // interpreter costs the session its variables and nothing else: the next cell
 // finds a new interpreter and the same files in /mnt/data.
 //
-// The code can reach no file of the host outside the scratch folder, and no
-// link out of it; no network, process, thread, environment variable or
+// The code can reach no file of the host outside of these folders, and no link
+// out of them; no network, process, thread, environment variable or
 // terminal; no clock finer than a millisecond. Time, memory, output, disk
 // space, files and open handles are bounded, and a zero bound permits nothing.
 // This is a sandbox within a process: against a flaw of the WebAssembly engine
@@ -44,7 +45,9 @@ func Open(_ context.Context, o Options) (*Tool, error) {
 }
 
 // Namespace implements tools.Tool: that of the session's runtime.
-func (t *Tool) Namespace() harmony.Namespace { return Namespace(t.session.options.Runtime) }
+func (t *Tool) Namespace() harmony.Namespace {
+	return Namespace(t.session.options.Runtime, t.session.options.Mounts...)
+}
 
 // Call implements tools.Tool. The arguments are the source text itself.
 func (t *Tool) Call(ctx context.Context, c tools.Call) (tools.Result, error) {

@@ -80,7 +80,8 @@ func (e *Engine) saveWarm(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	in, err := e.begin(data, warmMemory, func(in *instance) error {
+	files := folders{{path: dataPath[1:], fs: data}}
+	in, err := e.begin(files, warmMemory, func(in *instance) error {
 		path := filepath.Join(dir, e.image.warmFile())
 		if err := in.mem.Save(path + ".part"); err != nil {
 			return err
@@ -88,7 +89,7 @@ func (e *Engine) saveWarm(ctx context.Context, dir string) error {
 		return os.Rename(path+".part", path)
 	})
 	if err != nil {
-		return errors.Join(err, data.Close())
+		return errors.Join(err, files.close())
 	}
 	select {
 	case <-in.ended:

@@ -27,6 +27,7 @@ type Limits struct {
 	Bytes   int64 // sum of the files' sizes; holes count
 	Files   int   // files and folders
 	Handles int   // open at once
+	Added   bool  // whether Bytes and Files are for what is added to what is there already
 }
 
 // FS is a folder under quota. It is for one guest: calls must not overlap, but
@@ -41,13 +42,17 @@ type FS struct {
 	refused atomic.Pointer[string]
 }
 
-// Open takes what is in the folder already into account.
+// Open takes what is in the folder already into account. Where nothing may be
+// written, it does not look.
 func Open(dir string, l Limits) (*FS, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	s := &FS{root: root, limits: l}
+	if l.Bytes <= 0 && l.Files <= 0 {
+		return s, nil
+	}
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == "." {
 			return err
@@ -65,6 +70,9 @@ func Open(dir string, l Limits) (*FS, error) {
 	if err != nil {
 		root.Close()
 		return nil, fmt.Errorf("scratch folder %s: %w", dir, err)
+	}
+	if l.Added {
+		s.limits.Bytes, s.limits.Files = l.Bytes+s.bytes, l.Files+s.files
 	}
 	return s, nil
 }

@@ -14,4 +14,4 @@ package wasmpass
 
 // Version goes into the keys of whatever is derived from a rewritten module.
 // Raise it with every change of the output.
-const Version = "3"
+const Version = "4"

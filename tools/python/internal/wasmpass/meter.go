@@ -48,6 +48,8 @@ type meter struct {
 	copy   uint32 // and of those that do what memory.copy
 	fill   uint32 // and memory.fill do
 	budget uint32 // global index
+
+	refill, count []byte // code at the head of each loop
 }
 
 func (m *meter) rewrite() error {
@@ -65,9 +67,9 @@ func (m *meter) rewrite() error {
 		m.copy, m.fill = m.addFunction(bulk), m.addFunction(bulk)
 		added = append(added, m.copyBody(), m.fillBody())
 	}
-	check := m.check()
+	m.refill, m.count = m.checks()
 	return m.rewriteCode(func(out []byte, _ uint32, body []byte) ([]byte, error) {
-		return m.body(out, body, check)
+		return m.body(out, body)
 	}, added...)
 }
 
@@ -86,56 +88,29 @@ func (m *meter) findYield() error {
 	return fmt.Errorf("the module does not import %s.%s", m.Module, m.Name)
 }
 
-// check is put behind each loop header. It leaves the operand stack as it was,
-// so a loop with parameters needs no other treatment.
-func (m *meter) check() []byte {
-	b := appendU32([]byte{opGlobalGet}, m.budget)
-	b = append(b, opI32Const, 1, opI32Sub)
-	b = appendU32(append(b, opGlobalSet), m.budget)
-	b = appendU32(append(b, opGlobalGet), m.budget)
-	b = append(b, opI32Eqz, opIf, blockEmpty)
-	b = appendU32(append(b, opCall), m.tick)
-	return append(b, opEnd)
+// checks are what is put behind the headers of a loop: see loops.go. They leave
+// the operand stack as it was, so a loop with parameters needs no other
+// treatment.
+func (m *meter) checks() (refill, count []byte) {
+	refill = appendU32([]byte{opGlobalGet}, m.budget)
+	refill = append(refill, opI32Eqz, opIf, blockEmpty)
+	refill = appendU32(append(refill, opCall), m.tick)
+	refill = append(refill, opEnd)
+	count = appendU32([]byte{opGlobalGet}, m.budget)
+	count = append(count, opI32Const, 1, opI32Sub)
+	count = appendU32(append(count, opGlobalSet), m.budget)
+	count = appendU32(append(count, opGlobalGet), m.budget)
+	return refill, append(count, opI32Eqz, opBrIf, 1)
 }
 
 // tickBody refills the budget before the call: a host that panics out of it
 // leaves a module that can still be called.
 func (m *meter) tickBody() []byte {
-	b := appendS32([]byte{0, opI32Const}, int32(m.Budget))
+	b := appendS32([]byte{0, opI32Const}, int32(m.Budget+1)) // the turn that called is counted again
 	b = appendU32(append(b, opGlobalSet), m.budget)
 	b = appendU32(append(b, opCall), m.yield)
 	if m.result {
 		b = append(b, opDrop)
 	}
 	return append(b, opEnd)
-}
-
-// body appends a function body to out, with check behind each loop header and
-// calls for bulk instructions on the first memory.
-func (m *meter) body(out, body, check []byte) ([]byte, error) {
-	r := reader{b: body}
-	r.skipLocals()
-	from := 0
-	for r.err == nil && r.pos < len(body) {
-		at := r.pos
-		op := r.byte()
-		if err := r.immediates(op); err != nil {
-			return nil, fmt.Errorf("offset %d: %w", at, err)
-		}
-		if r.err != nil {
-			break
-		}
-		switch instead := m.bulk(body[at:r.pos]); {
-		case op == opLoop:
-			out = append(append(out, body[from:r.pos]...), check...)
-			from = r.pos
-		case instead != nil:
-			out = append(append(out, body[from:at]...), instead...)
-			from = r.pos
-		}
-	}
-	if err := r.endsWell(); err != nil {
-		return nil, err
-	}
-	return append(out, body[from:]...), nil
 }

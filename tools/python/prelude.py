@@ -38,7 +38,7 @@ def _serve():
         return s.st_mode, s.st_dev, s.st_ino
 
     stdout, stderr = identity(1), identity(2)
-    plain = {"__builtins__": names}
+    empty = out = err = None, None  # sys.stdin, sys.stdout, sys.stderr, and what is below them
 
     def send(kind, data=b""):
         write(control, nonce + kind + data)
@@ -61,8 +61,16 @@ def _serve():
             data += more
         return bytes_.decode(data, "utf-8", "replace")
 
-    def stream(fd):
-        return TextIOWrapper(FileIO(fd, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+    def stream(raw):
+        return raw, TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+
+    def intact(raw, text):
+        """Whether a stream is as it was made, as far as can be seen."""
+        try:
+            return (text.buffer is raw and not text.closed and text.encoding == "utf-8" and text.errors == "backslashreplace"
+                    and text.write_through and not text.__dict__ and not raw.__dict__)
+        except BaseException_:
+            return False
 
     def quiet():
         """Ends tracing. A trace function that raises is ended by that too."""
@@ -70,19 +78,25 @@ def _serve():
         setprofile(None)
 
     def restore():
-        """Gives the next cell what it expects. The streams are new ones: what
-        a cell may have done to the old cannot be seen from outside."""
+        """Gives the next cell what it expects."""
+        nonlocal empty, out, err
         if get_limit() < 500:
             set_limit(1000)
         fill(space, names)
-        sys.stdin = sys.__stdin__ = TextIOWrapper(BytesIO())
-        sys.stdout = sys.__stdout__ = stream(1)
-        sys.stderr = sys.__stderr__ = stream(2)
+        if not intact(*empty):
+            empty = stream(BytesIO())
+        if not intact(*out):
+            out = stream(FileIO(1, "w", closefd=False))
+        if not intact(*err):
+            err = stream(FileIO(2, "w", closefd=False))
+        sys.stdin = sys.__stdin__ = empty[1]
+        sys.stdout = sys.__stdout__ = out[1]
+        sys.stderr = sys.__stderr__ = err[1]
         sys.modules["__main__"], sys.modules["sys"], sys.modules["builtins"] = main, sys, builtins
         scope["__builtins__"] = builtins
 
     def healthy():
-        return identity(1) == stdout and identity(2) == stderr and eval_(compile_("42", here, "eval"), plain) == 42
+        return identity(1) == stdout and identity(2) == stderr and compile_("0", here, "eval", ast.PyCF_ONLY_AST) is not None
 
     def execute(code):
         result = eval_(code, scope)

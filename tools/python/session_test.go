@@ -206,6 +206,43 @@ func TestSessionsAreApart(t *testing.T) {
 	}
 }
 
+// TestRandomnessIsFresh draws from each source in several sessions. The full
+// interpreter's hash seed is that of its saved memory, which holds hashes.
+func TestRandomnessIsFresh(t *testing.T) {
+	sources := []string{
+		"random.random()", "random.Random().random()", "random.SystemRandom().random()", "os.urandom(8)", "secrets.token_hex()",
+		"uuid.uuid4()", "uuid.uuid1()", "uuid.getnode()", "tempfile.mktemp()", "next(tempfile._get_candidate_names())",
+	}
+	if tested == Full {
+		sources = append(sources, "np.random.random()", "np.random.default_rng().random()", "np.random.RandomState().random()",
+			"pd.Series(range(10 ** 6)).sample().iloc[0]", "sqlite3.connect(':memory:').execute('select random()').fetchone()",
+			"scipy.stats.norm.rvs()", "sklearn.utils.check_random_state(None).random()")
+	} else {
+		sources = append(sources, "hash('text')")
+	}
+	code := "import os, random, secrets, tempfile, uuid\n"
+	if tested == Full {
+		code += "import numpy as np, pandas as pd, scipy.stats, sklearn.utils, sqlite3\n"
+	}
+	for _, s := range sources {
+		code += "print(repr(" + s + "))\n"
+	}
+	seen := map[string]bool{}
+	for range 3 {
+		out := run(t, newSession(t, Options{}), code)
+		drawn := strings.Split(strings.TrimSuffix(out.Stdout, "\n"), "\n")
+		if len(drawn) != len(sources) {
+			t.Fatalf("%d values of %d sources: %s", len(drawn), len(sources), out.Text)
+		}
+		for i, value := range drawn {
+			if seen[sources[i]+value] {
+				t.Errorf("%s gave %s in two sessions", sources[i], value)
+			}
+			seen[sources[i]+value] = true
+		}
+	}
+}
+
 func TestInterpreterSabotage(t *testing.T) {
 	for _, tt := range []struct {
 		name, code string

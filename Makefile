@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: test-python-full run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-peer bench-browser build setup setup-test shaders clean
+.PHONY: test-python-full equivalence-python run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-python bench-peer bench-browser build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -70,7 +70,10 @@ soak-browser: ## a hundred tasks with the browser, and a hundred pages in one: n
 
 test-python-full: setup-test ## the sandbox's tests on the full interpreter: fetches 98 MB, compiles for a minute
 	@bin/agent setup python
-	AGENT_PYTHON_RUNTIME=full $(GO) test -buildvcs=false -timeout 15m ./tools/python/
+	AGENT_PYTHON_RUNTIME=full $(GO) test -buildvcs=false -count 1 -timeout 15m ./tools/python/
+
+equivalence-python: ## one program on the interpreters as they were fetched and as they were rewritten; compiles for minutes
+	AGENT_PYTHON_EQUIVALENCE=1 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run Equivalent ./tools/python/
 
 bench-harmony: ## the codec beside its peers, built from their packages; rewrites docs/benchmarks.md
 	$(GO) run -buildvcs=false ./internal/bench/harmony
@@ -81,6 +84,10 @@ bench-browser: ## starting Chromium, opening tabs and small pages, and turning p
 
 bench-peer: ## the engine beside llama.cpp, installed from packages; rewrites docs/benchmarks.md; CASES=cpu,lavapipe-cut,... for some
 	$(GO) run -buildvcs=false ./internal/bench/llama -cases '$(CASES)'
+
+bench-python: build ## the sandbox beside CPython with numpy and pandas; rewrites docs/benchmarks.md
+	@bin/agent setup python
+	$(GO) run -buildvcs=false ./internal/bench/python
 
 shaders: ## recompile the SPIR-V (needs the pinned glslc)
 	@scripts/shader-tools.sh

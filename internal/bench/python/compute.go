@@ -52,7 +52,7 @@ def f():
     for n in range(300_000): p.step(n)
     return p.x
 f()`},
-	{"lists, dicts and strings", 4, "", `
+	{"lists, dicts and strings", 0, "", `
 def f():
     d = {}
     for n in range(200_000):

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chorale/tools"
@@ -64,7 +65,28 @@ func measureLimits(rounds int) ([]measurement, error) {
 		fmt.Fprintf(os.Stderr, "  %s: at most %s ms late, pauses of %s ms\n", l.name, figure(slices.Max(lates)), figure(slices.Max(pauses)))
 		late.Values, pause.Values = append(late.Values, lates...), append(pause.Values, pauses...)
 	}
-	return []measurement{late, pause}, nil
+	control := measurement{Name: "the same with a loop of Go in the guest's place", Unit: "ms"}
+	for range 2 * rounds {
+		control.Values = append(control.Values, spin())
+	}
+	return []measurement{late, pause, control}, nil
+}
+
+// spin is the longest pause while Go code loops: what the machine itself does.
+func spin() float64 {
+	var stop atomic.Bool
+	var looping sync.WaitGroup
+	before := pauses()
+	looping.Go(func() {
+		for !stop.Load() {
+		}
+	})
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		runtime.GC()
+	}
+	stop.Store(true)
+	looping.Wait()
+	return longest(before, pauses())
 }
 
 // overrun runs a cell past its deadline and returns how late it was stopped,

@@ -84,7 +84,7 @@ func (m *Model) plan(w *graph.Weights, d *gpu.Device, o Options) (*MemoryPlan, e
 		Host: plan.Host{Limit: availableMemory() / 10 * 9, KV: graph.KVF32, Work: ref.WorkBytes(m.config), Program: program},
 	}
 	if d != nil {
-		r.Host.Work += gpu.CrossingBytes(m.config)
+		r.Host.Work = ref.AloneBytes(m.config) + gpu.CrossingBytes(m.config)
 		if r.Device, err = m.planDevice(*d, o, r.Host.Limit); err != nil {
 			return nil, err
 		}

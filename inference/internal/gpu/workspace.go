@@ -97,7 +97,7 @@ func tiles(c *graph.Config, n, tile int) int {
 // choosing tokens needs.
 func PassBytes(c *graph.Config, profile string) int64 {
 	tile := tileOf(c, graph.MaxChunk, tile, profile == Matrix)
-	words := graph.MaxDraws*c.Vocab + (graph.MaxDraws+stayingMasks)*maskWords(c.Vocab) + graph.MaxDraws*(howWords+2*summaryWords)
+	words := graph.MaxDraws/2*c.Vocab + (graph.MaxDraws+stayingMasks)*maskWords(c.Vocab) + graph.MaxDraws*(howWords+2*summaryWords)
 	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(words)
 }
 

@@ -43,14 +43,20 @@ func (b *Backend) Experts(ctx context.Context, up, down *graph.Affine, x, norm, 
 // WorkBytes returns the memory of a pass's registers, for as many tokens as a
 // pass takes at most.
 func WorkBytes(c *graph.Config) int64 {
-	words := chunk * c.TopK * (c.Width + c.Hidden)             // the experts' activations and outputs
-	words += chunk * max(c.TopK*c.Width, c.Hidden, c.QWidth()) // rows in the split layout
+	words := 0
 	for r := range graph.Reg(graph.NumRegs) {
 		n := chunk
 		if r == graph.Last || r == graph.LastN || r == graph.Logits {
-			n = graph.MaxDraws
+			n = graph.MaxDraws / 2 // more would be guesses of several sequences at once
 		}
 		words += n * c.RegWidth(r)
 	}
+	return AloneBytes(c) + int64(4*words)
+}
+
+// AloneBytes returns the memory that Experts takes beside what it is lent.
+func AloneBytes(c *graph.Config) int64 {
+	words := chunk * c.TopK * (c.Width + c.Hidden)             // activations and outputs
+	words += chunk * max(c.TopK*c.Width, c.Hidden, c.QWidth()) // rows in the split layout
 	return int64(4 * words)
 }

@@ -109,7 +109,9 @@ func (r *run) attempt(ctx context.Context, call tools.Call) (result tools.Result
 	r.tally.Charge(decision, request)
 	call.Limits = decision.Limits
 	result, err = r.invoke(ctx, call)
-	r.ledger.Returned(call, request.Leaves, result.Text, result.Failed || err != nil)
+	given := result
+	given.Failed = result.Failed || err != nil
+	r.ledger.Returned(call, request.Leaves, given)
 	return result, true, err
 }
 

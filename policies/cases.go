@@ -63,7 +63,7 @@ func (s *spanDoc) tell(l *provenance.Ledger, n int) {
 		if s.Approved {
 			l.Approved(c, leaves)
 		}
-		l.Returned(c, leaves, s.Output, s.Failed)
+		l.Returned(c, leaves, tools.Result{Text: s.Output, Failed: s.Failed})
 	}
 }
 

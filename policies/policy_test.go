@@ -273,7 +273,7 @@ func BenchmarkDecide(b *testing.B) {
 	for i := 0; page.Len() < 200_000; i++ {
 		fmt.Fprintf(&page, "Line %d of a long page speaks of order %d at https://shop%d.example/%x and of hello.\n", i, i*7, i, i*i)
 	}
-	ledger.Returned(tools.Call{Tool: "functions", Function: "read"}, nil, page.String(), false)
+	ledger.Returned(tools.Call{Tool: "functions", Function: "read"}, nil, tools.Result{Text: page.String()})
 	call := tools.Call{Tool: "functions", Function: "order", Args: `{"to": "orders@shop.example", "amount": 12, "note": "hello, a long page speaks of it", "ref": "https://shop77.example/x"}`}
 	b.ReportAllocs()
 	var took []time.Duration

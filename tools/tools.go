@@ -57,8 +57,11 @@ func (l Limits) Meet(m Limits) Limits {
 // Result is what a call gave. Text is data: it is encoded as ordinary text and
 // has no authority.
 type Result struct {
-	Text      string
-	Failed    bool // the call did not do what was asked; Text says why
+	Text   string
+	Failed bool // the call did not do what was asked; Text says why
+	// Origin says who wrote Text, where the tool knows it: the origin of a page,
+	// "https://shop.example".
+	Origin    string
 	Artifacts []Artifact
 }
 

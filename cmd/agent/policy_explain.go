@@ -220,7 +220,7 @@ func (f *explainFlags) request(cmd *cobra.Command, call tools.Call) (*policies.P
 		ledger.UserSaid(text)
 	}
 	for _, text := range f.seen {
-		ledger.Returned(tools.Call{Tool: "seen"}, nil, text, false)
+		ledger.Returned(tools.Call{Tool: "seen"}, nil, tools.Result{Text: text})
 	}
 	r.Leaves = ledger.Leaves(call)
 	if manifest != nil {

@@ -113,7 +113,7 @@ func (p *play) run() {
 			stopped = stopped || d.Verdict == policies.Deny || !p.attended
 			p.note(d, step)
 		}
-		ledger.Returned(r.Call, r.Leaves, step.Output, step.failed())
+		ledger.Returned(r.Call, r.Leaves, tools.Result{Text: step.Output, Failed: step.failed()})
 	}
 	p.count(stopped, effects, passed)
 }

@@ -23,12 +23,11 @@ type Ledger struct {
 	prose           *index   // texts in untrusted records, without their keys
 	sources         []source // of the untrusted texts
 	said            *index   // what members of the boundary wrote
-	pages           []string // hosts of what was opened
 }
 
 // source is where an untrusted text came from.
 type source struct {
-	name  string // "functions.read_mail (call-3)"
+	name  string // "functions.read_mail (call-3)", "browser.open (call-4), https://shop.example"
 	sent  bool   // the user gave the address
 	plain bool   // computed by the run itself from text that nobody tainted
 }
@@ -73,11 +72,15 @@ func (l *Ledger) Tainted() bool {
 
 // Returned adds what a tool gave back for a call. Leaves are the call's own, as
 // Leaves gave them. A failed call names nobody: what it says is untrusted.
-func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool) {
+func (l *Ledger) Returned(c tools.Call, leaves []Leaf, r tools.Result) {
+	text := r.Text
 	t := l.manifest.Tools[c.Name()]
 	from := source{name: c.Name()}
 	if c.ID != "" {
 		from.name = fmt.Sprintf("%s (%s)", c.Name(), c.ID)
+	}
+	if r.Origin != "" {
+		from.name += ", " + r.Origin
 	}
 	if t.Output == Derived {
 		from.plain = !l.Tainted()
@@ -87,7 +90,6 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool)
 	address := slices.IndexFunc(leaves, func(leaf Leaf) bool { return leaf.Class == URL })
 	if address >= 0 {
 		from.sent = leaves[address].Label >= Developer
-		l.pages = append(l.pages, Host(leaves[address].Text))
 	}
 	root := parseRecords(text)
 	if t.Output == Untrusted {
@@ -96,7 +98,7 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, text string, failed bool)
 	}
 	// Fields count only where the service itself writes them. What is fetched
 	// from an address is written by whoever owns the address.
-	if failed || address >= 0 || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(l.manifest.Boundary.Payees) == 0 {
+	if r.Failed || address >= 0 || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(l.manifest.Boundary.Payees) == 0 {
 		return
 	}
 	if root != nil {

@@ -99,7 +99,7 @@ type Leaf struct {
 	Text   string // the value; a number as the model wrote it
 	Class  Class
 	Label  Label
-	Source string // whose text it was found in: "user", "functions.read_mail (call-3)"
+	Source string // whose text it was found in: "user", "browser.open (call-3), https://shop.example"
 	Quote  string // an excerpt of the untrusted text around it, for a person to read
 	Links  []Link // an address itself, or those in a text
 	// Sent says that the value was observed on a page whose address the user

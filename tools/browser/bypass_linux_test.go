@@ -160,7 +160,7 @@ func bypassSite(host string) http.Handler {
 	})
 	mux.HandleFunc("/hold", func(w http.ResponseWriter, r *http.Request) {
 		select {
-		case <-time.After(4 * time.Second):
+		case <-time.After(3 * time.Second):
 		case <-r.Context().Done():
 		}
 	})

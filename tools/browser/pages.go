@@ -104,7 +104,11 @@ func (b *Browser) act(ctx context.Context, f PageFunction, content string, l too
 	if page := b.web.live.page; page != nil && page.Ended() == nil && b.web.profile != nil {
 		err = errors.Join(err, b.web.remember(ctx, page.Storage(ctx)))
 	}
-	return tools.Result{Text: strings.TrimPrefix(text, "\n"), Artifacts: a.artifacts}, err
+	r := tools.Result{Text: strings.TrimPrefix(text, "\n"), Artifacts: a.artifacts}
+	if v := b.web.live.seen; v != nil {
+		r.Origin = originOf(v.URL)
+	}
+	return r, err
 }
 
 // snapshot shows the live page, or opens the page of a cursor to stay.

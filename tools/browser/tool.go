@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"sync"
 	"unicode/utf8"
 
@@ -144,8 +145,21 @@ var errClosed = errors.New("browser: the tool is closed")
 func (b *Browser) Call(ctx context.Context, c tools.Call) (tools.Result, error) {
 	return b.serve(ctx, c.Limits, func(ctx context.Context) (tools.Result, error) {
 		text, err := b.session.call(ctx, c.Function, c.Args, c.Limits.Output)
-		return tools.Result{Text: text}, err
+		r := tools.Result{Text: text}
+		if stack := b.session.stack; err == nil && len(stack) > 0 {
+			r.Origin = originOf(stack[len(stack)-1].url)
+		}
+		return r, err
 	})
+}
+
+// originOf is the origin of an address; empty for none, as of search results.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // serve runs one call within its limits. What its error tells the model to mend

@@ -136,8 +136,11 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	open(t, b, srv.URL+"/")
-	if r := call(t, b, "open", `{"id": 0}`); !strings.Contains(r.Text, "café") {
+	if r := call(t, b, "open", `{"id": 0}`); !strings.Contains(r.Text, "café") || r.Origin != srv.URL {
 		t.Errorf("relative link under a base: %+v", r)
+	}
+	if r := call(t, b, "find", `{"pattern": "caf"}`); !strings.Contains(r.Text, "match at") || r.Origin != srv.URL {
+		t.Errorf("find: %+v", r)
 	}
 	open(t, b, srv.URL+"/")
 	if r := call(t, b, "open", `{"view_source": true}`); !strings.Contains(r.Text, `<base href="/d/">`) {

@@ -56,6 +56,9 @@ func (a *actions) do(done, doing string, f func(*chrome.Live) (chrome.Outcome, e
 	if err != nil {
 		return "", err
 	}
+	if err := a.session.room(); err != nil {
+		return "", err
+	}
 	a.web.proxy.Allow(loadCap, a.web.upload)
 	out, err := f(page)
 	if err != nil {
@@ -81,6 +84,9 @@ func (a *actions) do(done, doing string, f func(*chrome.Live) (chrome.Outcome, e
 		if why := a.web.astray(); why != "" {
 			return "", a.retreat(page, before, doing, why)
 		}
+	}
+	if a.web.live.seen.First != before.seen.First {
+		a.session.visited++
 	}
 	return done + "." + followed + a.web.changes(before, out), nil
 }

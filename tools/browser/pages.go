@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"chorale/tools"
@@ -129,6 +128,10 @@ func (a *actions) snapshot() (string, error) {
 		if _, err := a.web.look(a.ctx); err != nil {
 			return "", a.trouble("Error reading the page", err)
 		}
+		if why := a.web.astray(); why != "" {
+			a.web.letGo()
+			return "", usage("The page has gone to where it can not be opened: %s. It was closed; take page_snapshot with the cursor of a page to open one again.", why)
+		}
 	} else {
 		out, err := a.web.stay(a.ctx, address)
 		if err != nil {
@@ -155,7 +158,7 @@ func (a *actions) wanted() (string, error) {
 		p = p.of
 	}
 	if p.url == "" {
-		return "", usage("Cursor `%s` shows search results, which are no page to act on. Open one of them first.", strconv.Itoa(len(a.session.stack)-1))
+		return "", usageError("That page shows search results, which can not be acted on. Open one of them first.")
 	}
 	if open == nil && sameDocument(p.url, a.web.live.seen.URL) {
 		return "", nil

@@ -37,6 +37,7 @@ var shopPages = map[string]string{
 		<iframe src=/frame width=300 height=90></iframe>
 		<div id=host></div><script>host.attachShadow({mode:"open"}).innerHTML =
 		"<button onclick=\"document.getElementById('out').textContent='Shadow pressed'\">In the shadow</button>"</script>`,
+	"/leave": `<title>Leaving</title><p>Soon</p><script>setTimeout(() => location = "/away", 900)</script>`,
 	"/long": `<title>Long</title><div style="height:3000px">Top</div><iframe src=/frame style="height:60px"></iframe><div id=out></div><div style="height:3000px"></div>
 		<iframe src=/frame style="height:60px;margin-top:9px"></iframe><div style="position:fixed;inset:0;z-index:9;display:none" id=lid></div><button onclick="lid.style.display='block'">Cover</button>`,
 	"/frame": `<p style="height:200px">In a frame</p><button onclick="parent.document.getElementById('out').textContent='Frame pressed'">Framed</button>`,
@@ -250,6 +251,19 @@ func TestPages(t *testing.T) {
 	if pdf, _ := os.ReadFile(filepath.Join(dir, "page-1.pdf")); !bytes.HasPrefix(pdf, []byte("%PDF-")) || len(r.Artifacts) != 1 {
 		t.Errorf("%+v", r)
 	}
+
+	// A page that goes where it may not, by itself.
+	open(t, b, srv.URL+"/leave")
+	p.says("page_snapshot", fmt.Sprintf(`{"cursor": %d}`, len(b.session.stack)-1), "Leaving")
+	time.Sleep(time.Second)
+	p.says("page_snapshot", `{}`, "failed", "has gone to where it can not be opened", "not allowed")
+
+	// Pages that are clicked to count as those that are opened.
+	open(t, b, srv.URL+"/")
+	p.says("page_snapshot", fmt.Sprintf(`{"cursor": %d}`, len(b.session.stack)-1))
+	b.session.maxPages = 0
+	p.says("page_click", `{"ref": "<Goods>"}`, "failed", "may open no more")
+	b.session.maxPages = 200
 
 	// The browser may end at any time.
 	open(t, b, srv.URL+"/")

@@ -49,6 +49,7 @@ type session struct {
 	viewTokens int
 	maxPages   int
 	stack      []*page
+	visited    int // pages that actions led to
 }
 
 func newPage(p pagetext.Page, asked string) *page {
@@ -234,7 +235,7 @@ func (s *session) room() error {
 	for _, p := range s.stack {
 		kept[p] = true
 	}
-	if len(kept) < s.maxPages {
+	if len(kept)+s.visited < s.maxPages {
 		return nil
 	}
 	return usage("This session has opened %d pages and may open no more. The pages already open can still be read with `open` and `find`.", s.maxPages)

@@ -56,7 +56,7 @@ func (a *actions) keep(name, ext string, make func(*chrome.Live) ([]byte, error)
 
 const (
 	maxUploads = 10
-	uploadCap  = 16 << 20 // bytes of all files of one call
+	uploadCap  = int64(16 << 20) // bytes of all files of one call, where MaxUpload allows as many
 )
 
 func (a *actions) upload() (string, error) {
@@ -72,7 +72,7 @@ func (a *actions) upload() (string, error) {
 		return "", usage("Give 1 to %d files.", maxUploads)
 	}
 	var files []chrome.File
-	left := int64(uploadCap)
+	left := min(uploadCap, a.options.MaxUpload)
 	for _, name := range paths {
 		content, err := a.readUpload(name, left)
 		if err != nil {
@@ -131,7 +131,7 @@ func readBelow(dir, name string, limit int64) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, errors.New("it is no file")
 	case info.Size() > limit:
-		return nil, fmt.Errorf("it is too large; %d bytes can be uploaded at once", uploadCap)
+		return nil, fmt.Errorf("it is too large: %d bytes are left of what can be uploaded at once", limit)
 	}
 	return io.ReadAll(io.LimitReader(f, limit))
 }

@@ -117,6 +117,7 @@ type Model struct {
 	eager     bool // tries every guess, for tests
 	config    *graph.Config
 	store     *weights.Store
+	weights   *graph.Weights // in it, or of what was converted
 	dense     *weights.Store // of what was converted; nil where nothing was
 	backend   graph.Backend
 	scheduler *schedule.Scheduler
@@ -210,6 +211,7 @@ func read(ctx context.Context, f files, o Options) (_ *Model, w *graph.Weights, 
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	m.weights = w
 	return m, w, m.describe(w, o)
 }
 

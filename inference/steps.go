@@ -16,15 +16,11 @@ type Step = graph.Step
 // Steps returns what a pass over some tokens of one session does, operation by
 // operation, where rows of them have their logits computed. It computes nothing.
 func (m *Model) Steps(tokens, pos, rows int) ([]Step, error) {
-	w, err := graph.Bind(m.store, m.config)
-	if err != nil {
-		return nil, err
-	}
 	kv, err := graph.ParseKVType(m.info.Memory.KV)
 	if err != nil {
 		return nil, err
 	}
-	return graph.Steps(m.config, w, graph.Load{Tokens: tokens, Pos: pos, Rows: rows, KV: kv}), nil
+	return graph.Steps(m.config, m.weights, graph.Load{Tokens: tokens, Pos: pos, Rows: rows, KV: kv}), nil
 }
 
 // Bandwidth measures how many bytes a second the memory of a device moves: what

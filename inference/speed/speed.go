@@ -25,7 +25,7 @@ import (
 
 // Options say what is measured. A list that is empty measures nothing of it.
 type Options struct {
-	Model    inference.Options // Context and Sessions are set as needed
+	Model    inference.Options // Context, Sessions and Plain are set as needed
 	Prefill  []int             // tokens of prompts
 	Decode   int               // tokens decoded in each measurement
 	Depth    []int             // tokens before them
@@ -140,6 +140,7 @@ func Run(ctx context.Context, ref string, o Options) (*Result, error) {
 		o.Progress = func(string) {}
 	}
 	o.Model.Context = o.context()
+	o.Model.Plain = true // there is nothing to guess in noise
 	o.Model.Sessions = max(1, slices.Max(append(slices.Clone(o.Sessions), 1)))
 	r := &run{o: o, noise: rand.New(rand.NewPCG(1, 2)), result: &Result{Threads: cmp.Or(o.Model.Threads, runtime.GOMAXPROCS(0))}}
 	err := r.with(ctx, ref, o.Model, r.all)

@@ -49,7 +49,7 @@ func (c *kase) measure(ctx context.Context, cache string, command []string) (*ou
 	}
 	threads, size := runtime.GOMAXPROCS(0), c.prefill+(c.pairs+2)*(c.decode+1)+64
 	fmt.Fprintf(os.Stderr, "%s: loading\n", c.name)
-	m, err := inference.Open(ctx, file, inference.Options{Device: c.device, Context: size, Threads: threads,
+	m, err := inference.Open(ctx, file, inference.Options{Device: c.device, Context: size, Threads: threads, Plain: true,
 		Notice: func(text string) { fmt.Fprintln(os.Stderr, text) }})
 	if err != nil {
 		return nil, err

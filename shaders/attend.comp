@@ -16,6 +16,11 @@
 // they are relative to: lavapipe ends the loops of an invocation, silently, after
 // 65,535 turns in all, and a watchdog may end a long dispatch.
 //
+// Or they are split, where many workgroups are wanted for few tokens: with SPLIT a
+// workgroup walks over that many positions only, from a multiple of it on, and kernel
+// merge folds what comes of them. The second dimension of the grid has the splits
+// then, each with all groups of tokens.
+//
 // The sink is one more logit with no value. The running maximum starts with it
 // and the running denominator with its weight, 1: so it counts once.
 #version 450
@@ -26,6 +31,7 @@ layout(constant_id = 1) const uint SHARE = 8;
 layout(constant_id = 2) const uint GROUP = 1;
 layout(constant_id = 3) const uint QUERIES = 8;
 layout(constant_id = 4) const uint HALF = 0; // 1 where the cache is in f16
+layout(constant_id = 5) const uint SPLIT = 0; // positions of a split, a multiple of 64; 0 where keys are not split
 
 layout(binding = 0) readonly buffer Batch { uint positions[]; }; // of each part's first token
 layout(binding = 1) readonly buffer QKV { vec4 qkv[]; };
@@ -34,8 +40,8 @@ layout(binding = 3) readonly buffer Keys { vec4 keys[]; }; // [kv head][slot][64
 layout(binding = 3) readonly buffer HalfKeys { uvec2 half_keys[]; };
 layout(binding = 4) readonly buffer Values { vec4 values[]; }; // [kv head][slot][64]
 layout(binding = 4) readonly buffer HalfValues { uvec2 half_values[]; };
-layout(binding = 5) buffer Ctx { vec4 ctx[]; };
-layout(binding = 6) buffer Running { vec2 running[]; }; // highest and total of each query, between segments
+layout(binding = 5) buffer Ctx { vec4 ctx[]; }; // of splits: their sums, [token][split][head]
+layout(binding = 6) buffer Running { vec2 running[]; }; // highest and total of each query, between segments, or of splits
 
 layout(push_constant) uniform Push {
 	uint tokens;   // of the part
@@ -46,7 +52,7 @@ layout(push_constant) uniform Push {
 	uint part;
 	uint row; // that the part begins with
 	uint segment_begin; // positions of keys that this dispatch walks over
-	uint segment_end;
+	uint segment_end; // of splits: where the first one's sums go
 	uint last_segment; // 1 where none comes after
 };
 
@@ -83,18 +89,24 @@ void softmax(uint i) {
 void main() {
 	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
 	uint kv = kv_first + gl_WorkGroupID.x, position = positions[part];
-	uint token = gl_WorkGroupID.y * (QUERIES / GROUP);
+	uint groups = (tokens + QUERIES / GROUP - 1) / (QUERIES / GROUP);
+	uint split = SPLIT > 0 ? gl_WorkGroupID.y / groups : 0, splits = gl_NumWorkGroups.y / groups;
+	uint token = (SPLIT > 0 ? gl_WorkGroupID.y % groups : gl_WorkGroupID.y) * (QUERIES / GROUP);
 	uint last = min(token + QUERIES / GROUP, tokens) - 1;
 	uint cache = gl_WorkGroupID.x * slots;
+	uint walk_begin = segment_begin + split * SPLIT, walk_end = SPLIT > 0 ? walk_begin + SPLIT : segment_end;
+	if (SPLIT > 0 && walk_begin > position + last) return; // merge does not look at it
 
 	// Query i is head i % GROUP of token i / GROUP; tokens over the end repeat
 	// the last one.
 	uint out_at[QUERIES];
-	[[unroll]] for (uint i = 0; i < QUERIES; i++)
-		out_at[i] = ((row + min(token + i / GROUP, last)) * kv_heads + kv) * GROUP + i % GROUP;
+	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+		uint t = min(token + i / GROUP, last);
+		out_at[i] = ((SPLIT > 0 ? segment_end + t * splits + split : row + t) * kv_heads + kv) * GROUP + i % GROUP;
+	}
 	for (uint i = lane; i < QUERIES; i += lanes) {
-		vec2 so_far = vec2(sinks[kv * GROUP + i % GROUP], 1);
-		if (segment_begin > 0) so_far = running[((row + min(token + i / GROUP, last)) * kv_heads + kv) * GROUP + i % GROUP];
+		vec2 so_far = vec2(sinks[kv * GROUP + i % GROUP], SPLIT > 0 ? 0 : 1);
+		if (SPLIT == 0 && segment_begin > 0) so_far = running[((row + min(token + i / GROUP, last)) * kv_heads + kv) * GROUP + i % GROUP];
 		highest[i] = so_far.x;
 		total[i] = so_far.y;
 	}
@@ -104,12 +116,12 @@ void main() {
 	vec4 sum[QUERIES * COLUMNS];
 	[[unroll]] for (uint i = 0; i < QUERIES; i++)
 		[[unroll]] for (uint c = 0; c < COLUMNS; c++)
-			sum[i * COLUMNS + c] = segment_begin > 0 ? ctx[out_at[i] * 16 + lane * COLUMNS + c] : vec4(0);
+			sum[i * COLUMNS + c] = SPLIT == 0 && segment_begin > 0 ? ctx[out_at[i] * 16 + lane * COLUMNS + c] : vec4(0);
 
 	uint begin = position + token + 1;
 	begin = window > 0 && begin > window ? (begin - window) / 64 * 64 : 0;
 	uint end = position + last + 1;
-	for (uint block = max(begin, segment_begin); block < min(end, segment_end); block += 64) {
+	for (uint block = max(begin, walk_begin); block < min(end, walk_end); block += 64) {
 		// Scores of keys key to key + SHARE - 1; keys over the end repeat the last.
 		uint key = block + lane * SHARE;
 		uint at = cache + block % slots, most = end - 1 - block;
@@ -160,10 +172,10 @@ void main() {
 
 	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 		if (token + i / GROUP <= last) {
-			float scale = last_segment == 1 ? 1 / total[i] : 1.0;
+			float scale = SPLIT == 0 && last_segment == 1 ? 1 / total[i] : 1.0;
 			[[unroll]] for (uint c = 0; c < COLUMNS; c++)
 				ctx[out_at[i] * 16 + lane * COLUMNS + c] = sum[i * COLUMNS + c] * scale;
-			if (last_segment == 0 && i % lanes == lane) running[out_at[i]] = vec2(highest[i], total[i]);
+			if ((SPLIT > 0 || last_segment == 0) && i % lanes == lane) running[out_at[i]] = vec2(highest[i], total[i]);
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // and types. It also holds the SPIR-V to the capabilities of its variant.
 func TestLayout(t *testing.T) {
 	pushes := map[*Kernel]any{
-		&Embed: EmbedPush{}, &Norm: NormPush{}, &Linear: LinearPush{}, &Rope: RopePush{}, &Attend: AttendPush{},
+		&Embed: EmbedPush{}, &Norm: NormPush{}, &Linear: LinearPush{}, &Rope: RopePush{}, &Attend: AttendPush{}, &Merge: MergePush{},
 		&TopK: TopKPush{}, &Group: GroupPush{}, &ExpertUp: ExpertUpPush{}, &ExpertDown: ExpertDownPush{},
 		&AttendLanes: AttendPush{}, &Combine: CombinePush{}, &Pick: PickPush{}, &Draw: DrawPush{}, &Above: DrawPush{},
 		&MatrixLinear: LinearPush{}, &MatrixExpertUp: ExpertUpPush{}, &MatrixExpertDown: ExpertDownPush{},

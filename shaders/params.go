@@ -20,6 +20,8 @@ type (
 		SegmentBegin, SegmentEnd, LastSegment              uint32
 	}
 
+	MergePush struct{ Heads, Part, Row, First, Count, PositionsEach, At, Last uint32 }
+
 	TopKPush struct{ Tokens, Experts, Top uint32 }
 
 	GroupPush struct{ Choices, Top, Tiles uint32 }

@@ -55,7 +55,7 @@ var Variants = map[string]struct {
 }
 
 // All lists the kernels.
-var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick, &Draw, &Above,
+var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &Merge, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick, &Draw, &Above,
 	&LinearTexel, &ExpertUpTexel, &ExpertDownTexel, &AttendLanes,
 	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot,
 	&MatrixLinear, &MatrixExpertUp, &MatrixExpertDown}
@@ -85,7 +85,8 @@ var (
 	Norm       = Kernel{"norm", normSPV, 3, 8, nil}
 	Linear     = Kernel{"linear", linearSPV, 4, 28, []string{"ROWS", "TILE", "FORMAT"}}
 	Rope       = Kernel{"rope", ropeSPV, 5, 32, []string{"HALF"}}
-	Attend     = Kernel{"attend", attendSPV, 7, 40, []string{"SHARE", "GROUP", "QUERIES", "HALF"}}
+	Attend     = Kernel{"attend", attendSPV, 7, 40, []string{"SHARE", "GROUP", "QUERIES", "HALF", "SPLIT"}}
+	Merge      = Kernel{"merge", mergeSPV, 6, 32, nil}
 	TopK       = Kernel{"topk", topkSPV, 3, 12, nil}
 	Group      = Kernel{"group", groupSPV, 4, 12, []string{"TILE", "EXPERTS"}}
 	ExpertUp   = Kernel{"expert_up", expertUpSPV, 7, 28, []string{"ROWS", "TILE"}}
@@ -127,6 +128,8 @@ var (
 	ropeSPV []byte
 	//go:embed spv/attend.spv
 	attendSPV []byte
+	//go:embed spv/merge.spv
+	mergeSPV []byte
 	//go:embed spv/topk.spv
 	topkSPV []byte
 	//go:embed spv/group.spv

@@ -141,6 +141,11 @@ func (o *recorder) half() uint32 {
 func (o *recorder) Append(layer int) { o.layer = layer + 1 }
 
 func (o *recorder) Attend(layer int, sinks *weights.Tensor) {
+	if o.profile.split > 0 && o.profile.attend == nil && o.config.Window[layer] == 0 {
+		o.attendSplit(layer, sinks)
+		o.done(graph.Ctx)
+		return
+	}
 	row := 0
 	for i, x := range o.parts {
 		if x.tokens > 0 {
@@ -149,6 +154,57 @@ func (o *recorder) Attend(layer int, sinks *weights.Tensor) {
 		row += x.tokens
 	}
 	o.done(graph.Ctx)
+}
+
+// attendSplit records all parts, their keys split, as many splits at a time as there
+// is room for.
+func (o *recorder) attendSplit(layer int, sinks *weights.Tensor) {
+	c, each := o.config, o.profile.split
+	group := c.Heads / c.KVHeads
+	most := max(1, splitsAtOnce/o.tokens)
+	for first, more := 0, true; more; first += most {
+		more = false
+		var merges []func()
+		row := 0
+		for i, x := range o.parts {
+			slots, begin := 0, row
+			row += x.tokens
+			if x.tokens > 0 {
+				slots = x.state.layers[layer].slots
+			}
+			n := min(most, ceil(slots, each)-first)
+			if n <= 0 {
+				continue
+			}
+			more = more || first+n < ceil(slots, each)
+			how := o.profile.cutAttend(group, x.tokens)
+			push := shaders.AttendPush{Tokens: uint32(x.tokens), KVHeads: uint32(c.KVHeads), Slots: uint32(slots), Part: uint32(i),
+				Row: uint32(begin), SegmentBegin: uint32(first * each), SegmentEnd: uint32(begin * most)}
+			sums, totals := o.in(o.splitSums), o.in(o.splitTotals)
+			for _, w := range x.state.windows(layer) {
+				push.KVFirst = uint32(w.first)
+				work := int64(x.tokens) * int64(w.count*group) * 128 * int64(n*each)
+				dispatch(o, how.kernel, append(how.constants, o.half(), uint32(each)), push, w.count, ceil(x.tokens, how.tile)*n, work,
+					o.input(o.positions), o.register(graph.Q).Range, o.model.vectors[sinks], w.keys, w.values, sums, totals)
+			}
+			merge := shaders.MergePush{Heads: uint32(c.Heads), Part: uint32(i), Row: uint32(begin), First: uint32(first), Count: uint32(n),
+				PositionsEach: uint32(each), At: uint32(begin * most)}
+			if first+n == ceil(slots, each) {
+				merge.Last = 1
+			}
+			merges = append(merges, func() {
+				dispatch(o, &shaders.Merge, []uint32{64}, merge, ceil(c.Heads, 4), x.tokens, 0,
+					o.input(o.positions), o.model.vectors[sinks], sums, totals, o.register(graph.Ctx).Range, o.in(o.between))
+			})
+		}
+		o.barrier()
+		for _, merge := range merges {
+			merge()
+		}
+		if more {
+			o.barrier()
+		}
+	}
 }
 
 // attend records a part that begins with a row.

@@ -17,7 +17,7 @@ import (
 // variant is a kernel with its specialisation constants.
 type variant struct {
 	kernel    *shaders.Kernel
-	constants [5]uint32
+	constants [6]uint32
 	count     int // of constants
 }
 

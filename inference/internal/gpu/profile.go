@@ -25,6 +25,7 @@ type profile struct {
 
 	sharers int // invocations per workgroup of attend
 	segment int // positions per dispatch of attend, a multiple of 64
+	split   int // positions per workgroup of attend in full layers, a multiple of 64; 0 is all
 	queries int // query vectors per workgroup of attend, whole tokens, for batches
 
 	window int   // bytes of weights bound at once, at most
@@ -140,7 +141,7 @@ func (p *profile) outputs() *each {
 func newProfile(c *graph.Config, software bool) profile {
 	p := profile{
 		products: base, local: 64, norm: 256, each: each{1, 4, 4, 2, 4, 1, 4}, tile: tile,
-		sharers: 16, queries: 8, segment: 1 << 16, slots: firstSlots, work: 16e9,
+		sharers: 16, queries: 8, segment: 1 << 16, split: 256, slots: firstSlots, work: 16e9,
 	}
 	if software {
 		p = profile{

@@ -17,15 +17,17 @@ import (
 
 func TestHeavySequences(t *testing.T) {
 	for _, profile := range []string{Base, Texel} {
-		t.Run(profile, func(t *testing.T) { sequences(t, profile) })
+		t.Run(profile, func(t *testing.T) { sequences(t, profile, nil) })
 	}
+	// As on hardware: attention with its keys split.
+	t.Run("split", func(t *testing.T) { sequences(t, Subgroup, func(p *profile) { p.split, p.sharers = 64, 16 }) })
 }
 
-func sequences(t *testing.T, profile string) {
+func sequences(t *testing.T, name string, adjust func(*profile)) {
 	drivers.Lavapipe.Use(t)
 	golden.Sequences{
 		Load: func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
-			b, err := open(t.Context(), only(t), c, w, Options{KV: kv, Validate: true, Profile: profile}, nil)
+			b, err := open(t.Context(), only(t), c, w, Options{KV: kv, Validate: true, Profile: name}, adjust)
 			if err == nil {
 				instance := b.instance
 				t.Cleanup(func() { silent(t, instance) })

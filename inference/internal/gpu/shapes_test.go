@@ -45,7 +45,7 @@ func TestShapes(t *testing.T) {
 					compareTraces(t, c, w, func(p *profile) {
 						window := p.window
 						*p = newProfile(c, false)
-						p.window = window
+						p.window, p.split = window, 64
 					})
 					compareTraces(t, c, w, func(p *profile) {
 						p.window, p.tile = c.Width*c.Hidden, 4 // one expert

@@ -6,10 +6,12 @@ import (
 )
 
 const (
-	align   = 256      // of every range: no device asks for more
-	staging = 16 << 20 // bytes of weights copied at a time
-	tile    = 8        // slots that share a look at an expert's weights, at most
-	few     = 4        // tokens, as sequences bring that decode together
+	align        = 256      // of every range: no device asks for more
+	staging      = 16 << 20 // bytes of weights copied at a time
+	tile         = 8        // slots that share a look at an expert's weights, at most
+	splitsAtOnce = 2048     // splits of attention, times tokens, that there is room for
+
+	few = 4 // tokens, as sequences bring that decode together
 
 	fragment   = 16 // numbers on a side of what matrix units multiply at once
 	matrixTile = 32 // as tile, on them
@@ -31,6 +33,10 @@ type workspace struct {
 	tiles, slotTokens, slotOf span // as kernel group writes them
 	inner                     span // [slots, Width]
 	outer                     span // [slots, Hidden]
+
+	// Attention whose keys are split, [token][split][head]: sums, and what they are
+	// relative to.
+	splitSums, splitTotals span
 
 	between span // of attention that is walked in segments, [tokens, Heads, 2]
 
@@ -59,6 +65,8 @@ func newWorkspace(c *graph.Config, chunk, tile int) workspace {
 	w.tiles, w.slotTokens, w.slotOf = w.words(2*choices), w.words(slots), w.words(choices)
 	w.inner, w.outer = w.words(slots*c.Width), w.words(slots*c.Hidden)
 	w.between = w.words(2 * chunk * c.Heads)
+	n := max(chunk, splitsAtOnce) * c.Heads
+	w.splitSums, w.splitTotals = w.words(64*n), w.words(2*n)
 	return w
 }
 

@@ -30,7 +30,7 @@ var errWrong = errors.New("the self-test found its kernels to compute wrongly (a
 type proof struct {
 	Device string             `json:"device"` // in words, for people who look
 	Passed map[string]bool    `json:"passed"` // by profile; those not tested yet are missing
-	Times  map[string]float64 `json:"times"`  // of decoding a token, relative to the base
+	Times  map[string]float64 `json:"times"`  // of passes, relative to the base
 	Chosen string             `json:"chosen"` // of those that are exact; empty: not measured yet
 }
 

@@ -120,17 +120,17 @@ func testProfile(ctx context.Context, d gpu.Device, profile string) (_ []DeviceT
 
 // compareBackends notes the worst difference of each register.
 func compareBackends(ctx context.Context, b, oracle graph.Backend, worst map[graph.Reg]float64) error {
-	got, err := b.NewState(64)
+	got, err := b.NewState(128)
 	if err != nil {
 		return err
 	}
 	defer got.Close()
-	want, err := oracle.NewState(64)
+	want, err := oracle.NewState(128)
 	if err != nil {
 		return err
 	}
 	defer want.Close()
-	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 40}, {44, 1}} {
+	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 70}, {74, 1}} {
 		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
 		for i := range x.n {
 			batch.IDs = append(batch.IDs, uint32((x.pos+i)*37%320))

@@ -2,6 +2,7 @@ package inference
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -17,8 +18,12 @@ var tuneModel = synth.Model{Hidden: 2880, Width: 2880, Layers: 1, Experts: 4, To
 // tuneTime is how long the profiles of a device are measured, together.
 const tuneTime = time.Second
 
-// timeProfiles measures how long decoding a token takes in each profile, relative
-// to the base: the ratio of medians of passes that take turns. Software drivers,
+// tuneBatch is how many tokens of a prompt are measured at once.
+const tuneBatch = 64
+
+// timeProfiles measures how long decoding a token takes in each profile, and taking
+// a prompt in, relative to the base: the geometric mean of the ratios of medians of
+// passes that take turns. Software drivers,
 // which serve tests, get a smaller model and less time.
 func timeProfiles(ctx context.Context, d gpu.Device, profiles []string) (_ map[string]float64, err error) {
 	model, bound := tuneModel, tuneTime
@@ -37,7 +42,7 @@ func timeProfiles(ctx context.Context, d gpu.Device, profiles []string) (_ map[s
 			return nil, err
 		}
 		defer b.Close()
-		s, err := b.NewState(64)
+		s, err := b.NewState(tuneBatch)
 		if err != nil {
 			return nil, err
 		}
@@ -47,28 +52,40 @@ func timeProfiles(ctx context.Context, d gpu.Device, profiles []string) (_ map[s
 	return takeTurns(ctx, profiles, states, bound)
 }
 
-// takeTurns decodes in turns for about as long as it may, and at least once after
-// the pass that compiles the kernels.
+// takeTurns runs batches and single tokens in turns for about as long as it may, and
+// at least once after the passes that compile the kernels.
 func takeTurns(ctx context.Context, profiles []string, states map[string]graph.State, bound time.Duration) (map[string]float64, error) {
-	took := map[string][]time.Duration{}
+	took := map[string][2][]time.Duration{}
 	var end time.Time
 	for turn := 0; turn < 2 || time.Now().Before(end); turn++ {
 		if turn == 1 {
 			end = time.Now().Add(bound)
 		}
 		for _, profile := range profiles {
-			start := time.Now()
-			if _, err := states[profile].Forward(ctx, graph.Batch{IDs: []uint32{uint32(turn % 256)}, Pos: min(turn, 1), Rows: []int{0}}); err != nil {
-				return nil, err
+			all := took[profile]
+			for i, n := range []int{tuneBatch, 1} {
+				b := graph.Batch{IDs: make([]uint32, n), Rows: []int{n - 1}}
+				for j := range b.IDs {
+					b.IDs[j] = uint32((turn + j) % 256)
+				}
+				start := time.Now()
+				if _, err := states[profile].Forward(ctx, b); err != nil {
+					return nil, err
+				}
+				if turn > 0 {
+					all[i] = append(all[i], time.Since(start))
+				}
 			}
-			if turn > 0 {
-				took[profile] = append(took[profile], time.Since(start))
-			}
+			took[profile] = all
 		}
 	}
 	times := map[string]float64{}
 	for _, profile := range profiles {
-		times[profile] = float64(median(took[profile])) / float64(median(took[gpu.Base]))
+		product := 1.0
+		for i, all := range took[profile] {
+			product *= float64(median(all)) / float64(median(took[gpu.Base][i]))
+		}
+		times[profile] = math.Sqrt(product)
 	}
 	return times, nil
 }

@@ -47,6 +47,7 @@ var Variants = map[string]struct {
 	"":         {},
 	"subgroup": {[]string{"-DSUBGROUP"}, []uint32{61, 63}},
 	"texel":    {[]string{"-DSUBGROUP", "-DTEXEL"}, []uint32{61, 63, 46}},
+	"tiled":    {[]string{"-DTILED"}, nil},
 	"half":     {[]string{"-DSUBGROUP", "-DHALF"}, []uint32{61, 63, 9}},
 	"dot":      {[]string{"-DSUBGROUP", "-DDOT"}, []uint32{61, 63, 6018, 6019}},
 
@@ -57,6 +58,7 @@ var Variants = map[string]struct {
 // All lists the kernels.
 var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &Merge, &TopK, &Group, &ExpertUp, &ExpertDown, &Combine, &Pick, &Draw, &Above,
 	&LinearTexel, &ExpertUpTexel, &ExpertDownTexel, &AttendLanes,
+	&TiledLinear, &TiledExpertUp, &TiledExpertDown,
 	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot,
 	&MatrixLinear, &MatrixExpertUp, &MatrixExpertDown}
 
@@ -106,7 +108,10 @@ var (
 	ExpertUpDot        = Kernel{"expert_up.dot", expertUpDotSPV, 7, 28, ExpertUp.Constants}
 	ExpertDownDot      = Kernel{"expert_down.dot", expertDownDotSPV, 6, 16, ExpertDown.Constants}
 
-	// The products on matrix units, for batches.
+	// The products in tiles, for batches: in f32, and on matrix units.
+	TiledLinear      = Kernel{"matrix_linear.tiled", tiledLinearSPV, 4, 28, MatrixLinear.Constants}
+	TiledExpertUp    = Kernel{"matrix_expert_up.tiled", tiledExpertUpSPV, 7, 28, MatrixExpertUp.Constants}
+	TiledExpertDown  = Kernel{"matrix_expert_down.tiled", tiledExpertDownSPV, 6, 16, MatrixExpertDown.Constants}
 	MatrixLinear     = Kernel{"matrix_linear.cooperative", matrixLinearSPV, 4, 28, []string{"SUBGROUPS", "DOWN", "ACROSS", "FORMAT"}}
 	MatrixExpertUp   = Kernel{"matrix_expert_up.cooperative", matrixExpertUpSPV, 7, 28, MatrixLinear.Constants[:3]}
 	MatrixExpertDown = Kernel{"matrix_expert_down.cooperative", matrixExpertDownSPV, 6, 16, MatrixLinear.Constants[:3]}
@@ -152,6 +157,12 @@ var (
 	expertUpSubgroupSPV []byte
 	//go:embed spv/attend_lanes.texel.spv
 	attendLanesSPV []byte
+	//go:embed spv/matrix_linear.tiled.spv
+	tiledLinearSPV []byte
+	//go:embed spv/matrix_expert_up.tiled.spv
+	tiledExpertUpSPV []byte
+	//go:embed spv/matrix_expert_down.tiled.spv
+	tiledExpertDownSPV []byte
 	//go:embed spv/linear.texel.spv
 	linearTexelSPV []byte
 	//go:embed spv/expert_up.texel.spv

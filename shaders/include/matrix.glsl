@@ -10,8 +10,17 @@
 // With COOPERATIVE the fragments are cooperative matrices. Without it each
 // invocation computes its share of them by hand: so the same tiles, steps and
 // ends are tested where no driver has matrix units.
+//
+// With TILED nothing is rounded and no matrix unit is needed: a quarter of the
+// workgroup stands for a subgroup, and each invocation computes 4 outputs of ACROSS
+// tokens.
+#ifdef TILED
+#define VEC4 vec4
+#else
+#define VEC4 f16vec4
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #ifdef COOPERATIVE
 #pragma use_vulkan_memory_model
 #extension GL_KHR_memory_scope_semantics : require
@@ -24,15 +33,23 @@ layout(constant_id = 3) const uint ACROSS = 2;    // fragments of tokens
 
 const uint SIDE = 16, STEP = 32;   // of a fragment, and inputs at a time
 const uint VECTORS = STEP / 4;     // of four, that a step has of a row
-const uint PITCH = VECTORS + 2;    // from row to row: so rows begin in different banks
+#ifdef TILED
+const uint PITCH = VECTORS + 1;    // from row to row: so rows begin in different banks
+#else
+const uint PITCH = VECTORS + 2;
+#endif
 const uint OUTPUTS = SUBGROUPS * DOWN * SIDE, TOKENS = ACROSS * SIDE;
 const float MOST = 65504;          // that f16 holds
 
-shared f16vec4 left[OUTPUTS * PITCH]; // weights
-shared f16vec4 right[TOKENS * PITCH]; // activations
+shared VEC4 left[OUTPUTS * PITCH]; // weights
+shared VEC4 right[TOKENS * PITCH]; // activations
 shared float product[SUBGROUPS * SIDE * SIDE];
 
+#ifdef TILED
+vec4 rounded(vec4 v) { return v; }
+#else
 f16vec4 rounded(vec4 v) { return f16vec4(clamp(v, -MOST, MOST)); }
+#endif
 
 #define THREAD gl_LocalInvocationIndex
 #define THREADS gl_WorkGroupSize.x
@@ -67,6 +84,33 @@ void show(uint i) {
 	subgroupBarrier();
 	coopMatStore(sums[i], product, WHICH * SIDE * SIDE, SIDE, gl_CooperativeMatrixLayoutColumnMajor);
 	subgroupBarrier();
+}
+#elif defined(TILED)
+const uint FOUR = 4; // outputs of an invocation; SHARERS / 4 is SIDE, and DOWN is 1
+float sums[FOUR * ACROSS];
+
+void clear_sums() {
+	[[unroll]] for (uint i = 0; i < FOUR * ACROSS; i++) sums[i] = 0;
+}
+
+void multiply() {
+	uint a = (WHICH * SIDE + SHARER % 4 * FOUR) * PITCH, b = SHARER / 4 * PITCH;
+	[[unroll]] for (uint k = 0; k < VECTORS; k++) {
+		vec4 w[FOUR];
+		[[unroll]] for (uint r = 0; r < FOUR; r++) w[r] = left[a + r * PITCH + k];
+		[[unroll]] for (uint c = 0; c < ACROSS; c++) {
+			vec4 x = right[b + c * SIDE * PITCH + k];
+			[[unroll]] for (uint r = 0; r < FOUR; r++) sums[c * FOUR + r] += dot(w[r], x);
+		}
+	}
+}
+
+void show(uint i) {
+	barrier();
+	[[unroll]] for (uint c = 0; c < ACROSS; c++)
+		[[unroll]] for (uint r = 0; r < FOUR; r++)
+			if (c == i) product[WHICH * SIDE * SIDE + SHARER / 4 * SIDE + SHARER % 4 * FOUR + r] = sums[c * FOUR + r];
+	barrier();
 }
 #else
 const uint SHARE = SIDE * SIDE * SUBGROUPS / gl_WorkGroupSize.x; // of a fragment, of an invocation

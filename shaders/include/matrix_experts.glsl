@@ -11,8 +11,13 @@ layout(binding = 3) readonly buffer Bias { float bias[]; };    // [expert][row],
 
 // Weights are multiplied by 2^9 and sums by 2^-9: so f16 holds blocks with scales
 // of 2^-32 to 2^4 as they are, where it would not hold scales under 2^-23.
+#ifdef TILED
+const uint SHIFT = 0;
+const float UNSHIFT = 1;
+#else
 const uint SHIFT = 9;
 const float UNSHIFT = 0.001953125;
+#endif
 
 // bring_codes brings a block of each row of the window's expert.
 void bring_codes(uint expert, uint row, uint rows, uint width, uint k) {

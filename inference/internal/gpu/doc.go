@@ -94,19 +94,20 @@ const (
 	Base     = "base"
 	Texel    = "texel"    // sums over a subgroup of what comes from texel buffers, for software drivers
 	Subgroup = "subgroup" // sums over a subgroup
+	Tiled    = "tiled"    // and batches in tiles that go through shared memory
 	Half     = "half"     // and experts in f16
 	Dot      = "dot"      // and experts with activations rounded to bytes
 	Matrix   = "matrix"   // and batches in f16 on matrix units, added up in f32
 )
 
 // AllProfiles lists them.
-var AllProfiles = []string{Base, Texel, Subgroup, Half, Dot, Matrix}
+var AllProfiles = []string{Base, Texel, Subgroup, Tiled, Half, Dot, Matrix}
 
 // Tolerances are how far a register may be from the plain Go backend's in each
 // profile: the root of the mean square of the difference, by that of the values.
 // Half, Dot and Matrix round activations; those no further off than Base
 // compute in f32 throughout.
-var Tolerances = map[string]float64{Base: 1e-4, Texel: 1e-4, Subgroup: 1e-4, Half: 4e-3, Dot: 4e-2, Matrix: 4e-3}
+var Tolerances = map[string]float64{Base: 1e-4, Texel: 1e-4, Subgroup: 1e-4, Tiled: 1e-4, Half: 4e-3, Dot: 4e-2, Matrix: 4e-3}
 
 // Device is a Vulkan device that can run the model.
 type Device struct {

@@ -10,11 +10,20 @@ import (
 	"chorale/shaders"
 )
 
-// matrices are the products of batches on a device's matrix units; a few tokens
-// are left to the other kernels of their profile.
+// matrices are the products of batches in tiles, on a device's matrix units or
+// without; a few tokens are left to the other kernels of their profile.
 type matrices struct {
 	linear, up, down *shaders.Kernel
 	lanes            int // invocations of a subgroup
+	deep             int // fragments of outputs of a subgroup
+	least            int // tokens of a batch
+}
+
+// tiled needs no matrix units: a quarter of its workgroups of 256 stands for a
+// subgroup. It begins where guesses end, whose tokens must be those of decoding one
+// by one.
+func tiled() *matrices {
+	return &matrices{&shaders.TiledLinear, &shaders.TiledExpertUp, &shaders.TiledExpertDown, 64, 1, 64}
 }
 
 // How the kernels matrix_*.comp are cut: see shaders/include/matrix.glsl. Nothing
@@ -37,7 +46,7 @@ func matricesOf(d *vk.Description) *matrices {
 		local > d.MaxInvocations || matrixShared > d.MaxShared || fragment*fragment%f.Subgroup != 0 {
 		return nil
 	}
-	return &matrices{&shaders.MatrixLinear, &shaders.MatrixExpertUp, &shaders.MatrixExpertDown, f.Subgroup}
+	return &matrices{&shaders.MatrixLinear, &shaders.MatrixExpertUp, &shaders.MatrixExpertDown, f.Subgroup, matrixDown, fragment}
 }
 
 // cut is how a product is shared out.
@@ -48,14 +57,14 @@ type cut struct {
 }
 
 func (m *matrices) cut(k *shaders.Kernel, across int) cut {
-	constants := []uint32{uint32(matrixSubgroups * m.lanes), matrixSubgroups, matrixDown, uint32(across)}
-	return cut{k, constants, matrixOutputs, across * fragment}
+	constants := []uint32{uint32(matrixSubgroups * m.lanes), matrixSubgroups, uint32(m.deep), uint32(across)}
+	return cut{k, constants, matrixSubgroups * m.deep * fragment, across * fragment}
 }
 
 // cutLinear shares a dense matrix out over n tokens. The router stays in f32: on
 // equal terms, rounding would choose among experts.
 func (p *profile) cutLinear(dst graph.Reg, n int) cut {
-	if p.matrices != nil && n >= fragment && dst != graph.Router {
+	if p.matrices != nil && n >= p.matrices.least && dst != graph.Router {
 		across := 1
 		for across < matrixAcross && across*fragment < n {
 			across *= 2
@@ -120,4 +129,10 @@ func (p *profile) cut(k *shaders.Kernel, rows, tile int) cut {
 
 // tileOf is how many slots share a look at an expert's weights in a pass over n
 // tokens.
-func (p *profile) tileOf(c *graph.Config, n int) int { return tileOf(c, n, p.tile, p.matrices != nil) }
+func (p *profile) tileOf(c *graph.Config, n int) int {
+	least := n + 1
+	if p.matrices != nil {
+		least = p.matrices.least
+	}
+	return tileOf(c, n, p.tile, least)
+}

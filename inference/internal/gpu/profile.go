@@ -72,6 +72,9 @@ func profilesOf(d *vk.Description) []products {
 		all = append(all, texelProducts(f.Subgroup))
 	}
 	all = append(all, subgroupProducts(f.Subgroup))
+	if d.MaxInvocations >= matrixSubgroups*64 {
+		all = append(all, tiledProducts(f.Subgroup))
+	}
 	if f.Float16 {
 		all = append(all, products{Half, &shaders.LinearSubgroup, &shaders.ExpertUpHalf, &shaders.ExpertDownHalf, f.Subgroup, nil, nil, nil})
 	}
@@ -96,6 +99,12 @@ func texelProducts(lanes int) products {
 
 func subgroupProducts(lanes int) products {
 	return products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, lanes, nil, nil, nil}
+}
+
+func tiledProducts(lanes int) products {
+	p := subgroupProducts(lanes)
+	p.name, p.matrices = Tiled, tiled()
+	return p
 }
 
 func dotProducts(lanes int) products {

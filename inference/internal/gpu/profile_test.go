@@ -36,7 +36,16 @@ func TestProfiles(t *testing.T) {
 					continue
 				}
 				ran++
-				t.Run(name, func(t *testing.T) { compareProfile(t, c, w, name, func(p *profile) { p.products = all[i] }) })
+				t.Run(name, func(t *testing.T) {
+					compareProfile(t, c, w, name, func(p *profile) {
+						p.products = all[i]
+						if m := p.matrices; m != nil { // batches as small as these
+							tiles := *m
+							tiles.least = fragment
+							p.matrices = &tiles
+						}
+					})
+				})
 			}
 			t.Logf("%d profiles ran", ran)
 		})
@@ -50,7 +59,7 @@ func TestMatrices(t *testing.T) {
 	drivers.Lavapipe.Use(t)
 	d := description(t)
 	kernels := matrixProducts(&matrices{
-		emulated(t, &shaders.MatrixLinear), emulated(t, &shaders.MatrixExpertUp), emulated(t, &shaders.MatrixExpertDown), d.Features.Subgroup})
+		emulated(t, &shaders.MatrixLinear), emulated(t, &shaders.MatrixExpertUp), emulated(t, &shaders.MatrixExpertDown), d.Features.Subgroup, matrixDown, fragment})
 	for _, shape := range []string{"tails", "plain", "128 experts"} {
 		t.Run(shape, func(t *testing.T) {
 			c, w := golden.Synth(t, shapes[shape])

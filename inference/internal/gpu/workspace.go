@@ -80,11 +80,11 @@ func (w *workspace) words(n int) span {
 
 // tileOf is how many slots share a look at an expert's weights in a pass over n
 // tokens, at most so many: more than its share of the choices would only be padding.
-// It is a power of two. On matrix units it is whole fragments of them, where a
-// fragment's share is filled on average.
-func tileOf(c *graph.Config, n, most int, matrices bool) int {
+// It is a power of two. From so many tokens on as least says it is whole fragments of
+// matrix units or of what stands for them.
+func tileOf(c *graph.Config, n, most, least int) int {
 	tile, share := 1, 2*n*c.TopK
-	if matrices && n >= fragment {
+	if n >= least {
 		tile, most, share = fragment, matrixTile, n*c.TopK
 	}
 	for tile < most && tile*c.Experts < share {
@@ -104,7 +104,11 @@ func tiles(c *graph.Config, n, tile int) int {
 // and the caches in a kernel profile: registers for a full chunk, logits, and what
 // choosing tokens needs.
 func PassBytes(c *graph.Config, profile string) int64 {
-	tile := tileOf(c, graph.MaxChunk, tile, profile == Matrix)
+	least := graph.MaxChunk + 1
+	if profile == Matrix || profile == Tiled {
+		least = fragment
+	}
+	tile := tileOf(c, graph.MaxChunk, tile, least)
 	words := graph.MaxDraws/2*c.Vocab + (graph.MaxDraws+stayingMasks)*maskWords(c.Vocab) + graph.MaxDraws*(howWords+2*summaryWords)
 	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(words)
 }

@@ -92,7 +92,7 @@ func setupSystem(cmd *cobra.Command, std streams, part systemPart) error {
 	}
 	// 4 MB a second to fetch, and 20 to unpack, are what a slow machine does.
 	about := time.Duration(cost.Download/4+cost.Disk/20) * time.Microsecond
-	fmt.Fprintf(std.err, "Setting up %s: %s (%d packages), %s to download, %s on disk, about %s.\n",
+	fmt.Fprintf(std.err, "Setting up %s: %s (packages: %d), %s to download, %s on disk, about %s.\n",
 		part.name, strings.Join(part.packages, " "), len(cost.Packages), megabytes(cost.Download), megabytes(cost.Disk), span(about))
 	p := &progress{out: std.err, live: std.terminal}
 	p.show("install", "installing", "")

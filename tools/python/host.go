@@ -68,9 +68,7 @@ func instantiateHost(ctx context.Context, rt wazero.Runtime) error {
 // yield is what the guest's loops call. Being Go code it is also a point at
 // which the scheduler and the garbage collector can stop this goroutine.
 func yield(ctx context.Context, stack []uint64) {
-	if stopOf(ctx).set.Load() {
-		leave()
-	}
+	stopOf(ctx).check()
 	stack[0] = 0
 }
 
@@ -157,9 +155,7 @@ func clockWait(sub []byte) time.Duration {
 // sleep waits, or unwinds the guest when it is stopped.
 func sleep(stop *stopFlag, d time.Duration) {
 	if d <= 0 {
-		if stop.set.Load() {
-			leave()
-		}
+		stop.check()
 		return
 	}
 	timer := time.NewTimer(d)

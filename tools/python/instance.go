@@ -131,10 +131,10 @@ func (in *instance) config(e *Engine) wazero.ModuleConfig {
 		WithStartFunctions().
 		WithArgs("python", "-I", "-B", "-X", "utf8", "-X", "no_debug_ranges", "-c", prelude+serve).
 		WithEnv("HOME", dataPath).
-		WithRandSource(rand.Reader).
+		WithRandSource(stoppable{rand.Reader, in.stop}).
 		WithStdin(bytes.NewReader(nil)).
-		WithStdout(guestOutput(func(p []byte) { in.out.stdout.Write(p); in.out.all.Write(p) })).
-		WithStderr(guestOutput(func(p []byte) { in.out.stderr.Write(p); in.out.all.Write(p) })).
+		WithStdout(guestOutput(func(p []byte) { in.stop.check(); in.out.stdout.Write(p); in.out.all.Write(p) })).
+		WithStderr(guestOutput(func(p []byte) { in.stop.check(); in.out.stderr.Write(p); in.out.all.Write(p) })).
 		WithFSConfig(mounts)
 	return withClocks(config)
 }

@@ -40,8 +40,10 @@ func clean(name string) string {
 	return "."
 }
 
-// find returns the mount that the path is in and its path in there.
+// find returns the mount that the path is in and its path in there. Every use of
+// a path begins here.
 func (r *root) find(name string) (*mount, string) {
+	r.control.stop.check()
 	slash := ""
 	if strings.HasSuffix(name, "/") {
 		slash = "/"
@@ -99,7 +101,11 @@ func (r *root) OpenFile(name string, flag sys.Oflag, perm fs.FileMode) (sys.File
 	case m != nil && m.readOnly && writes:
 		return nil, sys.EROFS
 	case m != nil:
-		return m.fs.OpenFile(name, flag, perm)
+		f, errno := m.fs.OpenFile(name, flag, perm)
+		if errno != 0 {
+			return nil, errno
+		}
+		return &guarded{f, r.control.stop}, 0
 	case name == controlPath && !r.control.opened:
 		r.control.opened = true
 		return r.control, 0

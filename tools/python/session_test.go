@@ -74,6 +74,8 @@ func TestDeadlineStopsLoops(t *testing.T) {
 		"import asyncio\nasync def f():\n    while True: await asyncio.sleep(0)\nawait f()",
 		"import select, time\nselect.select([], [], [], 100)",
 		"'a' * 10 ** 8 in 'b' * 10 ** 8 * 2\nwhile True: sorted(range(10 ** 5))",
+		"while True:\n    with open('f', 'wb') as f: f.write(bytes(10 ** 6))",
+		"import os\nwhile True: os.urandom(10 ** 7)",
 	} {
 		t.Run(code, func(t *testing.T) {
 			s := newSession(t, Options{Limits: tools.Limits{Time: 300 * time.Millisecond}})

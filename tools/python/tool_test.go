@@ -85,6 +85,27 @@ func TestToolNeedsAPreparedInterpreter(t *testing.T) {
 	}
 }
 
+// TestEngineIsLoadedByTheFirstCall: a task that never calls Python pays nothing.
+func TestEngineIsLoadedByTheFirstCall(t *testing.T) {
+	newSession(t, Options{}) // skips where there is no interpreter
+	tool, err := Open(context.Background(), Options{Runtime: tested})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tool.session.options.Engine != nil || tool.session.instance != nil {
+		t.Error("something is loaded before the first call")
+	}
+	if r, err := tool.Call(context.Background(), tools.Call{Tool: "python", Args: "print(6 * 7)", Limits: DefaultLimits}); err != nil || r.Text != "42\n" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if tool.session.options.Engine == nil {
+		t.Error("the first call has loaded nothing")
+	}
+	if err := tool.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestToolRefusesFunctions(t *testing.T) {
 	s := newSession(t, Options{})
 	r, err := (&Tool{s}).Call(context.Background(), tools.Call{Tool: "python", Function: "exec", Args: "1", Limits: DefaultLimits})

@@ -35,6 +35,8 @@ var loops = []struct{ name, code string }{
 	{"growing list", "x = []\nwhile True:\n    x.append(0)\n    if len(x) > 10 ** 7: x.clear()"},
 	{"recursion", "def f():\n    try: f()\n    finally: f()\nf()"},
 	{"output", "while True: print('x' * 1000)"},
+	{"random bytes", "import os\nwhile True: os.urandom(100_000_000)"},
+	{"large files", "block = bytes(100_000_000)\nwhile True:\n    with open('f', 'wb', 0) as f: f.write(block)\n    open('f', 'rb').read()"},
 	{"files", "while True:\n    with open('f', 'wb') as f: f.write(bytes(10 ** 6))"},
 	{"sympy", "from sympy import *\nx = symbols('x')\nwhile True: integrate(sin(x) ** 9 * exp(x), x)"},
 }

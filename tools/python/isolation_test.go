@@ -178,7 +178,10 @@ open('old/file', 'w').write('here')`)
 	}
 	want(t, s, "os._exit(1)", "[The Python interpreter was restarted because the code ended it with exit code 1. Variables and imports are gone; files in /mnt/data are kept.]\n")
 	want(t, s, "open('old/file').read()", "'here'")
-	want(t, s, "open('/mnt/data/' + 'a/' * 2000 + 'b', 'w')\n", "Traceback (most recent call last):\n  File \"<cell 2>\", line 1, in <module>\n    open('/mnt/data/' + 'a/' * 2000 + 'b', 'w')\nOSError: [Errno 37] Filename too long: '/mnt/data/"+strings.Repeat("a/", 2000)+"b'\n")
+	out = run(t, s, "open('/mnt/data/' + 'a/' * 2000 + 'b', 'w')\n")
+	if out.Err == nil || out.Err.Type != "OSError" || !strings.HasPrefix(out.Err.Message, "[Errno 37] Filename too long: '/mnt/data/a/a/") {
+		t.Errorf("%.200s", out.Text)
+	}
 }
 
 func quote(s string) string { return "r'''" + s + "'''" }
@@ -206,10 +209,13 @@ func TestQuotas(t *testing.T) {
 		{"truncate", "with open('hole', 'wb') as f: f.truncate(1 << 40)", "1048576 bytes"},
 		{"allocate", "import os\nfd = os.open('hole', os.O_RDWR)\ntry: os.posix_fallocate(fd, 0, 1 << 30)\nfinally: os.close(fd)", "1048576 bytes"},
 		{"files", "for i in range(100): open(f'f{i}', 'w').close()", "10 files"},
-		{"folders", "for i in range(100): os.mkdir(f'd{i}')", "10 files"},
+		{"folders", "import os\nfor i in range(100): os.mkdir(f'd{i}')", "10 files"},
 		{"handles", "hold = []\nfor i in range(100): hold.append(open('big'))", "5 files are open"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tested == Full && tt.name == "allocate" {
+				t.Skip("the full interpreter has no posix_fallocate")
+			}
 			out := run(t, s, tt.code)
 			if out.Err == nil || out.Err.Type != "OSError" || !strings.Contains(out.Text, "[/mnt/data: ") || !strings.Contains(out.Text, tt.says) {
 				t.Errorf("%+v: %s", out.Err, out.Text)

@@ -29,6 +29,8 @@ def _serve():
     main = types.ModuleType("__main__")
     figures = _figures(os, sys)
     missing = _missing(sys)
+    misleading = (". Site initialization is disabled, did you forget to add the site-packages directory "
+                  "to sys.path or to enable your virtual environment?")
     main.__builtins__ = builtins
     scope = main.__dict__
     lines = linecache.cache
@@ -141,7 +143,7 @@ def _serve():
         text = "".join(TracebackException(type_(error), error, at, compact=True).format())
         text = text.replace(library, "")
         if isinstance_(error, ModuleNotFoundError_):
-            text += missing
+            text = text.replace(misleading, "") + missing
         rows = text.splitlines(True)
         if len_(rows) > 60:
             rows[20:-35] = ["  ... %d lines left out ...\n" % (len_(rows) - 55)]

@@ -72,6 +72,7 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 	if err != nil {
 		return err
 	}
+	defer gpu.Stay()()
 	d, err := pick(name)
 	if err != nil {
 		return err

@@ -17,6 +17,9 @@ func Free(Device) (int64, error) { return 0, ErrUnsupported }
 // Heaps reports ErrUnsupported.
 func Heaps(Device) ([]Heap, error) { return nil, ErrUnsupported }
 
+// Stay does nothing.
+func Stay() (leave func()) { return func() {} }
+
 // Bandwidth reports ErrUnsupported.
 func Bandwidth(context.Context, Device) (float64, error) { return 0, ErrUnsupported }
 

@@ -120,7 +120,8 @@ func (f *filtering) partial() bool { return f.mass == f.mass }
 // filter returns the candidates that the filters keep. It is not sure where those
 // that are not among the candidates may matter, or rounding of the mass.
 func (d *Draw) filter(f filtering) (kept []Candidate, sure bool) {
-	weight := func(c Candidate) float64 { return math.Exp((float64(c.Logit) - float64(f.top)) / d.Temperature) }
+	scale := math.Log2E / d.Temperature
+	weight := func(c Candidate) float64 { return math.Exp2((float64(c.Logit) - float64(f.top)) * scale) } // Exp is assembly that vectors before it slow down 30 times
 	kept, sure = f.candidates, !f.partial()
 	if d.TopK > 0 {
 		if f.partial() && len(kept) < d.TopK {

@@ -96,7 +96,7 @@ func TestDistribution(t *testing.T) {
 	for i := range logits {
 		logits[i] = float32(r.NormFloat64() * 2)
 	}
-	const draws = 20_000
+	const draws = 10_000
 	for _, p := range []Params{
 		{Temperature: 1},
 		{Temperature: 0.5},

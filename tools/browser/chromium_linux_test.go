@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -159,6 +160,46 @@ func TestClosedWhileLoading(t *testing.T) {
 	gone(t, pid)
 	if _, err := b.Call(t.Context(), tools.Call{Tool: "browser", Function: "open", Limits: testLimits}); err == nil {
 		t.Error("a call after Close gave no error")
+	}
+}
+
+// TestKilledInACall kills the browser while it loads a page: the call says so, at
+// once, pages that were read can still be read, and the next call starts another.
+func TestKilledInACall(t *testing.T) {
+	needChromium(t)
+	asked := make(chan struct{}, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		switch r.URL.Path {
+		case "/endless":
+			asked <- struct{}{}
+			<-r.Context().Done()
+		default:
+			io.WriteString(w, "<title>T</title><p>a fact")
+		}
+	}))
+	defer srv.Close()
+	b := openFor(t, srv, true)
+	b.web.loadTime = time.Minute
+	open(t, b, srv.URL+"/")
+	pid := b.web.chromium.Pid()
+	go func() {
+		<-asked
+		syscall.Kill(pid, syscall.SIGKILL)
+	}()
+	limits := testLimits
+	limits.Time = 2 * time.Minute
+	began := time.Now()
+	r := openWithin(t, b, srv.URL+"/endless", limits)
+	if !r.Failed || !strings.Contains(r.Text, "the browser ended while it opened the page") || time.Since(began) > 30*time.Second {
+		t.Errorf("after %v: %+v", time.Since(began), r)
+	}
+	if r := call(t, b, "find", `{"pattern": "fact"}`); !strings.Contains(r.Text, "match at") {
+		t.Errorf("a page read before: %+v", r)
+	}
+	gone(t, pid)
+	if r := open(t, b, srv.URL+"/"); r.Failed || b.web.chromium.Pid() == pid {
+		t.Errorf("afterwards: %+v", r)
 	}
 }
 

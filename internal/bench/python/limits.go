@@ -49,7 +49,7 @@ func measureLimits(rounds int) ([]measurement, error) {
 		return nil, err
 	}
 	defer e.Close()
-	late := measurement{Name: "stopped after the deadline, of all loops below", Unit: "ms", Bar: 100, Worst: true}
+	late := measurement{Name: "stopped after the deadline, of all loops", Unit: "ms", Bar: 100, Worst: true}
 	pause := measurement{Name: "longest pause of Go's collector in each", Unit: "ms", Bar: 20, Worst: true}
 	for _, l := range loops {
 		var lates, pauses []float64

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -106,13 +105,5 @@ func machine() string {
 
 // source is what was measured, and when.
 func source() string {
-	what := runtime.Version()
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "GOEXPERIMENT" && s.Value != "" {
-				what += " with " + s.Value
-			}
-		}
-	}
-	return what + ", llama.cpp v0.5.0, " + time.Now().Format("2006-01-02")
+	return runtime.Version() + ", llama.cpp v0.5.0, " + time.Now().Format("2006-01-02")
 }

@@ -2,6 +2,7 @@ package inference
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"chorale/inference/internal/drivers"
 	"chorale/inference/internal/gpu"
+	"chorale/shaders"
 )
 
 var (
@@ -221,5 +223,116 @@ func TestProofOfDevice(t *testing.T) {
 	}
 	if i := openModel(t, tinyA+"hf", o).Info(); i.Backend != "ref" || len(notices) != 1 || !strings.Contains(notices[0], "self-test") {
 		t.Errorf("with a base that fails it runs on %s, notices %q", i.Device, notices)
+	}
+}
+
+// TestProofMeasured tests and measures the profiles of real drivers, which a run
+// does only where the device is no software: the choice follows what was measured
+// and is read the next time, a damaged file is found out and replaced, and a
+// profile that computes wrongly is not taken.
+func TestProofMeasured(t *testing.T) {
+	for _, driver := range drivers.All {
+		t.Run(driver.Name, func(t *testing.T) {
+			driver.Use(t)
+			d, err := pick(anySoftware)
+			if err != nil {
+				t.Fatal(err)
+			}
+			have, err := gpu.Profiles(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := newMeasured(t)
+			chosen := x.expect(t, d, have, gpu.Base, gpu.Subgroup)
+			path, err := x.path(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := readProof(path)
+			if len(r.Times) != 2 || r.Times[gpu.Base] != 1 || r.Times[gpu.Subgroup] <= 0 || chosen != fastest(r.Times) || r.Chosen != chosen {
+				t.Errorf("chose %q by %+v", chosen, r)
+			}
+			if again := x.expect(t, d, have); again != chosen {
+				t.Errorf("chose %q, and %q the next time", chosen, again)
+			}
+			if driver.Name != drivers.Lavapipe.Name {
+				return
+			}
+			if err := os.Truncate(path, 40); err != nil {
+				t.Fatal(err)
+			}
+			x.expect(t, d, have, gpu.Base, gpu.Subgroup)
+
+			spoil(t, &shaders.LinearSubgroup) // another proof, by the hash of the kernels
+			if chosen := x.expect(t, d, have, gpu.Base, gpu.Subgroup); chosen != gpu.Base {
+				t.Errorf("chose %q, which computes wrongly", chosen)
+			}
+			if got, err := x.choose(t.Context(), d, have, gpu.Subgroup); err != nil || got != gpu.Base || len(x.notices) != 1 {
+				t.Errorf("asked for kernels that compute wrongly: %q, %v, notices %q", got, err, x.notices)
+			}
+		})
+	}
+}
+
+// newMeasured is a trial whose tests and measurements are real, and counted.
+func newMeasured(t *testing.T) *measured {
+	x := &measured{}
+	x.prover = prover{
+		dir: t.TempDir(), notice: func(s string) { x.notices = append(x.notices, s) }, time: timeProfiles,
+		test: func(ctx context.Context, d gpu.Device, profile string) (bool, error) {
+			x.tested = append(x.tested, profile)
+			return profileAgrees(ctx, d, profile)
+		},
+	}
+	return x
+}
+
+type measured struct {
+	prover
+	tested, notices []string
+}
+
+// expect chooses, and wants these profiles to be tested for that.
+func (x *measured) expect(t *testing.T, d gpu.Device, have []string, tested ...string) string {
+	t.Helper()
+	x.tested = nil
+	chosen, err := x.choose(t.Context(), d, have, "")
+	if err != nil || !slices.Equal(x.tested, tested) || len(x.notices) > 0 {
+		t.Fatalf("chose %q (%v) after testing %q, want %q; notices %q", chosen, err, x.tested, tested, x.notices)
+	}
+	return chosen
+}
+
+// spoil makes a kernel subtract where it should add, until the test ends.
+func spoil(t *testing.T, k *shaders.Kernel) {
+	t.Helper()
+	const header, add, subtract = 20, 129, 131
+	right, wrong := k.SPIRV, slices.Clone(k.SPIRV)
+	k.SPIRV = wrong
+	t.Cleanup(func() { k.SPIRV = right })
+	changed := 0
+	for i := header; i < len(wrong); i += 4 * int(binary.LittleEndian.Uint16(wrong[i+2:])) {
+		if binary.LittleEndian.Uint16(wrong[i:]) == add {
+			binary.LittleEndian.PutUint16(wrong[i:], subtract)
+			changed++
+		}
+	}
+	if changed == 0 {
+		t.Fatalf("%s adds nothing", k.Name)
+	}
+}
+
+// TestWrongBase holds that a model on a GPU whose base computes wrongly runs on the
+// CPU, now and the next time.
+func TestWrongBase(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	spoil(t, &shaders.ExpertDown)
+	cache := t.TempDir()
+	for range 2 {
+		var notices []string
+		o := Options{Device: anySoftware, Cache: cache, Threads: 1, Context: 64, Notice: func(s string) { notices = append(notices, s) }}
+		if i := openModel(t, tinyA+"hf", o).Info(); i.Backend != "ref" || len(notices) != 1 || !strings.Contains(notices[0], "self-test") {
+			t.Errorf("it runs on %s, notices %q", i.Device, notices)
+		}
 	}
 }

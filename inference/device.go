@@ -59,11 +59,24 @@ func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	m.device.Store(&device{kind: "ref", name: cpuName(n)})
-	return ref.New(m.config, w, ref.Options{Threads: n, KV: kv, Watch: o.Watch}), nil
+	if o.Kernels == gpu.Dot && !ref.HasBytes() {
+		o.Notice("This processor has no products of bytes (AVX512-VNNI), or this build does not use them: kernels multiply numbers.")
+	}
+	m.device.Store(&device{kind: "ref", name: cpuName(n, o.bytesOnCPU())})
+	return ref.New(m.config, w, ref.Options{Threads: n, KV: kv, Watch: o.Watch, Bytes: o.bytesOnCPU()}), nil
 }
 
-func cpuName(threads int) string { return fmt.Sprintf("CPU (%d threads, %s)", threads, ref.Kernels()) }
+// bytesOnCPU reports whether the CPU rounds activations to bytes: where that is asked
+// for, and the processor is faster for it.
+func (o *Options) bytesOnCPU() bool { return o.Kernels == gpu.Dot && ref.HasBytes() }
+
+func cpuName(threads int, bytes bool) string {
+	kernels := ref.Kernels()
+	if bytes {
+		kernels += ", bytes"
+	}
+	return fmt.Sprintf("CPU (%d threads, %s)", threads, kernels)
+}
 
 // openVulkan loads the model on the GPU that a name means, with the CPU to take
 // over where the GPU fails for the second time.
@@ -129,7 +142,7 @@ func (m *Model) openPlanned(ctx context.Context, d gpu.Device, w *graph.Weights,
 	if err := w.LoadHost(ctx, g.HostLayers); err != nil {
 		return nil, err
 	}
-	helper := ref.New(m.config, w, ref.Options{Threads: o.Threads})
+	helper := ref.New(m.config, w, ref.Options{Threads: o.Threads, Bytes: o.bytesOnCPU()})
 	g.Host = helper
 	b, err := gpu.Open(ctx, d, m.config, w, g)
 	if err != nil {

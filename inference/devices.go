@@ -36,7 +36,10 @@ type Heap struct {
 // what Vulkan has. The error says why Vulkan has nothing; the list is good all
 // the same.
 func Devices() ([]DeviceInfo, error) {
-	out := []DeviceInfo{{ID: "cpu", Name: fmt.Sprintf("CPU (%d threads)", runtime.GOMAXPROCS(0)), Kind: "cpu", Kernels: ref.Kernels()}}
+	out := []DeviceInfo{{ID: "cpu", Name: fmt.Sprintf("CPU (%d threads)", runtime.GOMAXPROCS(0)), Kind: "cpu", Kernels: ref.Kernels(), Profiles: []string{gpu.Base}}}
+	if ref.HasBytes() {
+		out[0].Profiles = append(out[0].Profiles, gpu.Dot)
+	}
 	all, err := gpu.Devices()
 	for _, d := range all {
 		info := DeviceInfo{ID: fmt.Sprintf("vulkan:%d", d.Index), UUID: d.UUID, Name: d.Name, Vendor: d.Vendor, Kind: d.Kind,

@@ -81,10 +81,10 @@ func (m *Model) plan(w *graph.Weights, d *gpu.Device, o Options) (*MemoryPlan, e
 	}
 	r := plan.Request{
 		Config: m.config, Weights: plan.Measure(w), Context: m.info.Context, KV: kv, Sessions: max(o.Sessions, 1),
-		Host: plan.Host{Limit: availableMemory() / 10 * 9, KV: graph.KVF32, Work: ref.WorkBytes(m.config), Program: program},
+		Host: plan.Host{Limit: availableMemory() / 10 * 9, KV: graph.KVF32, Work: ref.WorkBytes(m.config, o.bytesOnCPU()), Program: program},
 	}
 	if d != nil {
-		r.Host.Work = ref.AloneBytes(m.config) + gpu.CrossingBytes(m.config)
+		r.Host.Work = ref.AloneBytes(m.config, o.bytesOnCPU()) + gpu.CrossingBytes(m.config)
 		if r.Device, err = m.planDevice(*d, o, r.Host.Limit); err != nil {
 			return nil, err
 		}

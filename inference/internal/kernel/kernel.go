@@ -134,6 +134,7 @@ type Rows struct {
 	Data  []float32
 	Width int     // Padded length of a row
 	Pick  []int32 // nil for all
+	Bytes []byte  // the rows as Round leaves them, or nil
 }
 
 // Len returns the number of rows.
@@ -161,6 +162,8 @@ type Scratch struct {
 	Sums  [][TileRows]float32 // of each input row
 	panel []float32           // TileRows unpacked rows, by groups (Set.group)
 	lanes []lanes             // of the vector sets
+	bytes []byte              // as panel, of rows that are bytes
+	in    [byteInputs][]byte
 }
 
 // Tiles returns the number of tiles of a matrix.
@@ -177,9 +180,14 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 	}
 	count := x.Len()
 	if cap(s.Sums) < count {
-		s.Sums = make([][TileRows]float32, count)
+		s.Sums = make([][TileRows]float32, (count+byteInputs-1)/byteInputs*byteInputs)
 	}
 	s.Sums = s.Sums[:count]
+	if x.Bytes != nil && k.bytes != nil && m.Format.OfBytes() && n == TileRows && count >= byteInputs {
+		data, scales := m.rows(row, n)
+		k.tileBytes(s, m.Format, data, scales, x)
+		return n
+	}
 	if n == TileRows && m.Cols == width {
 		data, scales := m.rows(row, n)
 		if dot := k.dot[m.Format]; count == 1 && dot != nil {

@@ -24,6 +24,9 @@ type Set struct {
 	// row.
 	multiply func(s *Scratch, x Rows)
 
+	// bytes is how rounded input rows are multiplied. It may be nil.
+	bytes *byteKernels
+
 	// Widen sets dst to IEEE halves.
 	Widen func(dst []float32, halves []uint16)
 
@@ -57,6 +60,7 @@ var Scalar = &Set{
 	unpack:   unpackScalar,
 	group:    1,
 	multiply: multiplyScalar,
+	bytes:    scalarBytes,
 	Widen:    widenScalar,
 	Score:    scoreScalar,
 	Mix:      mixScalar,

@@ -27,6 +27,9 @@ func vectorSets() []*Set {
 		sets = append(sets, avx2)
 	}
 	if cpu.AVX512() {
+		if cpu.AVX512VNNI() {
+			avx512.bytes = vnni
+		}
 		sets = append(sets, avx512)
 	}
 	return sets

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
 	"chorale/inference/internal/weights"
 )
 
@@ -41,8 +42,8 @@ func (b *Backend) Experts(ctx context.Context, up, down *graph.Affine, x, norm, 
 }
 
 // WorkBytes returns the memory of a pass's registers, for as many tokens as a
-// pass takes at most.
-func WorkBytes(c *graph.Config) int64 {
+// pass takes at most; with bytes, those of rounded rows beside them.
+func WorkBytes(c *graph.Config, bytes bool) int64 {
 	words := 0
 	for r := range graph.Reg(graph.NumRegs) {
 		n := chunk
@@ -51,12 +52,15 @@ func WorkBytes(c *graph.Config) int64 {
 		}
 		words += n * c.RegWidth(r)
 	}
-	return AloneBytes(c) + int64(4*words)
+	return AloneBytes(c, bytes) + int64(4*words)
 }
 
 // AloneBytes returns the memory that Experts takes beside what it is lent.
-func AloneBytes(c *graph.Config) int64 {
-	words := chunk * c.TopK * (c.Width + c.Hidden)             // activations and outputs
-	words += chunk * max(c.TopK*c.Width, c.Hidden, c.QWidth()) // rows in the split layout
-	return int64(4 * words)
+func AloneBytes(c *graph.Config, bytes bool) int64 {
+	input := chunk * max(c.TopK*c.Width, c.Hidden, c.QWidth()) // rows in the split layout
+	n := 4 * (chunk*c.TopK*(c.Width+c.Hidden) + input)         // activations and outputs beside them
+	if bytes {
+		n += kernel.BytesOf(input)
+	}
+	return int64(n)
 }

@@ -78,7 +78,7 @@ func TestWorkBytes(t *testing.T) {
 			}
 			words += n
 		}
-		if got, want := float64(4*words), float64(WorkBytes(c)); got > want*1.05 || got < want*0.95 {
+		if got, want := float64(4*words), float64(WorkBytes(c, false)); got > want*1.05 || got < want*0.95 {
 			t.Errorf("a pass of %+v takes %.0f bytes, want about %.0f", m, got, want)
 		}
 	}

@@ -29,7 +29,7 @@ func BenchmarkShapes(b *testing.B) {
 		c, w = golden.Synth(b, m)
 	}
 	for _, threads := range []int{1, 2} {
-		back := New(c, w, Options{Threads: threads})
+		back := New(c, w, Options{Threads: threads, Bytes: os.Getenv("AGENT_BENCH_BYTES") != ""})
 		defer back.Close()
 		state, err := back.NewState(4096)
 		if err != nil {

@@ -60,7 +60,7 @@ func (s *pass) Experts(up, down *graph.Affine) {
 	s.inner = resize(s.inner, pairs*c.Width)
 	s.outer = resize(s.outer, pairs*c.Hidden)
 
-	norm := s.split(s.regs[graph.Norm], c.Hidden)
+	norm := s.split(s.regs[graph.Norm], c.Hidden, up.W)
 	s.eachTile(groups, up.W, func(k *scratch, g group, m *kernel.Matrix, i int) {
 		in := norm
 		in.Pick = g.tokens
@@ -69,7 +69,7 @@ func (s *pass) Experts(up, down *graph.Affine) {
 			s.kernels.SwiGLU(s.inner[int(p)*c.Width+first:][:n], k.gateUp[j][:2*n], graph.Alpha, c.Limit)
 		}
 	})
-	inner := s.split(s.inner, c.Width)
+	inner := s.split(s.inner, c.Width, down.W)
 	s.eachTile(groups, down.W, func(k *scratch, g group, m *kernel.Matrix, i int) {
 		in := inner
 		in.Pick = g.pairs

@@ -49,12 +49,24 @@ func (s *pass) vector(t *weights.Tensor) []float32 {
 // at returns number i of a tensor of any shape, not counting an Odd part's.
 func at(t *weights.Tensor, i int) float32 { return formats[t.DType].At(t.Data, i) }
 
-// split lays rows of a width out for multiplying.
-func (s *pass) split(src []float32, width int) kernel.Rows {
+// split lays rows of a width out for multiplying with w: rounded to bytes where the
+// backend does that and w's numbers are bytes.
+func (s *pass) split(src []float32, width int, w *weights.Tensor) kernel.Rows {
 	p := kernel.Padded(width)
 	s.input = resize(s.input, len(src)/width*p)
-	kernel.Split(s.input, src, width)
-	return kernel.Rows{Data: s.input, Width: p}
+	rows := kernel.Rows{Data: s.input, Width: p}
+	if !s.bytes || !formats[w.DType].OfBytes() {
+		kernel.Split(s.input, src, width)
+		return rows
+	}
+	if n := kernel.BytesOf(len(src)); cap(s.rounded) < n {
+		s.rounded = make([]byte, n)
+	}
+	rows.Bytes = s.rounded[:kernel.BytesOf(len(src))]
+	s.spread(len(src)/width, grain(width), func(_ *scratch, lo, hi int) {
+		kernel.Round(rows.Bytes[kernel.BytesOf(lo*width):], s.input[lo*width:], src[lo*width:hi*width])
+	})
+	return rows
 }
 
 // grain returns how many tiles make a piece of work that is worth handing to
@@ -66,7 +78,7 @@ func (s *pass) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
 		return
 	}
 	m := dense(a.W)
-	in := s.split(s.regs[src], m.Cols)
+	in := s.split(s.regs[src], m.Cols, a.W)
 	out := s.regs[dst]
 	s.spread(m.Tiles(), grain(m.Cols*in.Len()), func(k *scratch, lo, hi int) {
 		for i := lo; i < hi; i++ {

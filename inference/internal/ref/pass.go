@@ -17,6 +17,7 @@ type pass struct {
 	inner    []float32 // experts' activations, [pairs, Width]
 	outer    []float32 // experts' outputs, [pairs, Hidden]
 	input    []float32 // rows in the split layout
+	rounded  []byte    // the same as bytes
 	gain     []float32 // an unpacked vector
 	cos, sin []float32 // of the rows' positions, [rows, HeadDim/2]
 	scratch  scratch

@@ -3,6 +3,10 @@
 // of its own), and other processes. It works on the calling thread, whose
 // children inherit what is left, so that no helper program is needed.
 //
+// Or it builds a jail around a program: a root folder, processes and a network of
+// its own. That, and a network for a proxy, is prepared by this program itself,
+// started a second time.
+//
 // It can only take away. What the kernel cannot do is named and not pretended.
 package confine
 

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,13 +96,12 @@ func openPort() (listener int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	up := struct { // struct ifreq
-		name  [unix.IFNAMSIZ]byte
-		flags uint16
-		_     [22]byte
-	}{name: [unix.IFNAMSIZ]byte{'l', 'o'}, flags: unix.IFF_UP}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(s), unix.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&up))); errno != 0 {
-		err = fmt.Errorf("bring the loopback up: %w", errno)
+	up, err := unix.NewIfreq("lo")
+	if err == nil {
+		up.SetUint16(unix.IFF_UP)
+		if err = unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, up); err != nil {
+			err = fmt.Errorf("bring the loopback up: %w", err)
+		}
 	}
 	if err == nil {
 		err = unix.Bind(s, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: portalPort})

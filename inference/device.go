@@ -70,6 +70,10 @@ func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.
 // for, and the processor is faster for it.
 func (o *Options) bytesOnCPU() bool { return o.Kernels == gpu.Dot && ref.HasBytes() }
 
+// rounds reports whether kernels are asked for that round activations. What they make
+// of a token may depend on how many a pass has, so a guess could change what is said.
+func (o *Options) rounds() bool { return gpu.Tolerances[o.Kernels] > gpu.Tolerances[gpu.Base] }
+
 func cpuName(threads int, bytes bool) string {
 	kernels := ref.Kernels()
 	if bytes {

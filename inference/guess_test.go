@@ -10,6 +10,7 @@ import (
 
 	"chorale/inference/internal/drivers"
 	"chorale/inference/internal/golden"
+	"chorale/inference/internal/gpu"
 )
 
 // Fork lets a lane be followed along a guess.
@@ -147,6 +148,19 @@ func TestGuessesBlind(t *testing.T) {
 	}
 	if st := s.Stats(); st.Guessed > 0 {
 		t.Error(fmt.Sprintf("%d tokens were guessed", st.Guessed))
+	}
+}
+
+// TestGuessesRounded: kernels that round activations run without guesses.
+func TestGuessesRounded(t *testing.T) {
+	for kernels, want := range map[string]bool{"": true, gpu.Dot: false} {
+		m := openTiny(t, Options{Kernels: kernels})
+		m.eager = true
+		s := newSession(t, m, Sampling{})
+		speech(t, s, repeating(80, 1), placesAlong(rand.New(rand.NewPCG(1, 1)), repeating(50, 1)), false)
+		if st := s.Stats(); st.Guessed > 0 != want {
+			t.Errorf("kernels %q: %d tokens were guessed", kernels, st.Guessed)
+		}
 	}
 }
 

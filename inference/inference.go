@@ -80,7 +80,7 @@ type Options struct {
 
 	// Plain has sessions run one sampled token at a time, without guessing what
 	// follows from what was said before. It changes how fast they are, and nothing
-	// else.
+	// else. Kernels that round activations always run so.
 	Plain bool
 
 	// Read, unless nil, is given the tokenizer when the files have been read and
@@ -113,7 +113,7 @@ type Model struct {
 	info      Info
 	files     files
 	said      lookup.Memory
-	plain     bool // Options.Plain
+	plain     bool // guesses nothing
 	eager     bool // tries every guess, for tests
 	config    *graph.Config
 	store     *weights.Store
@@ -184,7 +184,7 @@ func open(ctx context.Context, f files, o Options) (_ *Model, err error) {
 
 // read opens a model's files, before there is a device for it.
 func read(ctx context.Context, f files, o Options) (_ *Model, w *graph.Weights, err error) {
-	m := &Model{files: f, plain: o.Plain, sessions: map[*Session]bool{}}
+	m := &Model{files: f, plain: o.Plain || o.rounds(), sessions: map[*Session]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())

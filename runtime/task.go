@@ -89,6 +89,7 @@ type BrowserSpec struct {
 	MaxPages   int             `yaml:"maxPages,omitempty"`   // that the run may open
 	Methods    []string        `yaml:"methods,omitempty"`    // of HTTP that pages may use; nil: any
 	MaxUpload  strictyaml.Size `yaml:"maxUpload,omitempty"`  // bytes that a page may send
+	Downloads  strictyaml.Size `yaml:"downloads,omitempty"`  // bytes of files that are kept as artifacts; 0: none is
 	JavaScript bool            `yaml:"javascript,omitempty"` // load pages in Chromium; else as the server sends them
 	Search     *SearchSpec     `yaml:"search,omitempty"`     // what it searches with; nil: what is configured
 	Functions  []string        `yaml:"functions,omitempty"`  // by which pages may be acted on: page_click

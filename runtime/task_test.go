@@ -45,6 +45,7 @@ func TestMistakes(t *testing.T) {
 		"folder for brave":   {head + "prompt: hi\ntools: {browser: {search: {folder: x, provider: brave}}}\n", "is for index, and the provider is brave"},
 		"base of nothing":    {head + "prompt: hi\ntools: {browser: {allow: [a.example], search: {base: 'https://x.example'}}}\n", "no folder is given"},
 		"empty allow":        {head + "prompt: hi\ntools: {browser: {allow: []}}\n", "task.yaml:5:26"},
+		"odd downloads":      {head + "prompt: hi\ntools: {browser: {allow: [a.example], downloads: some}}\n", "must be a size such as 512Mi"},
 		"negative pages":     {head + "prompt: hi\ntools: {browser: {allow: [a.example], maxPages: -1}}\n", "must be positive"},
 		"effort":             {head + "prompt: hi\nmodel: {effort: hihg}\n", `did you mean "high"?`},
 		"temperature":        {head + "prompt: hi\nmodel: {temperature: -1}\n", "task.yaml:5:22"},
@@ -136,7 +137,7 @@ func TestDefaultsAreFinite(t *testing.T) {
 	if l.Turns <= 0 || l.ToolCalls <= 0 || l.Tokens <= 0 || l.WallTime <= 0 || l.RepeatDenied <= 0 {
 		t.Errorf("limits %+v", l)
 	}
-	if b := job.Task.Tools.Browser; b.MaxPages <= 0 || b.JavaScript {
+	if b := job.Task.Tools.Browser; b.MaxPages <= 0 || b.JavaScript || b.Downloads != 0 {
 		t.Errorf("browser %+v", b)
 	}
 	if p := job.Task.Tools.Python; p.Timeout <= 0 || p.Memory <= 0 {
@@ -262,6 +263,7 @@ func TestSchemaRefuses(t *testing.T) {
 		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","checks":[{"contains":"a","equals":"b"}]}`,
 		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","tools":{"browser":{}}}`,
 		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","tools":{"browser":{"allow":[]}}}`,
+		`{"apiVersion":"agent/v1","kind":"Task","name":"t","prompt":"a","tools":{"browser":{"allow":["a.example"],"downloads":"some"}}}`,
 	} {
 		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(bad))
 		if err != nil {

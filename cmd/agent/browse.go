@@ -54,7 +54,7 @@ func (b *browse) check() error {
 	if err := browser.CheckAllow(s.Allow); err != nil {
 		return err
 	}
-	b.options = browser.Options{Allow: s.Allow, Within: b.hosts, MaxPages: s.MaxPages, Methods: s.Methods, MaxUpload: int64(s.MaxUpload), JavaScript: s.JavaScript, Pages: len(s.Functions) > 0}
+	b.options = browser.Options{Allow: s.Allow, Within: b.hosts, MaxPages: s.MaxPages, Methods: s.Methods, MaxUpload: int64(s.MaxUpload), Downloads: int64(s.Downloads), JavaScript: s.JavaScript, Pages: len(s.Functions) > 0}
 	for _, name := range s.Functions {
 		if !slices.ContainsFunc(browser.PageFunctions(), func(f browser.PageFunction) bool { return f.Name == name }) {
 			return fmt.Errorf("functions: there is no function %q for pages", name)

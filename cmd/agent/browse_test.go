@@ -105,6 +105,36 @@ func TestSearchProvider(t *testing.T) {
 	}
 }
 
+// TestDownloads: files are kept as artifacts where the task says so, up to its
+// limit.
+func TestDownloads(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/zip")
+		w.Header().Set("Content-Disposition", "attachment; filename=list.zip")
+		io.WriteString(w, "PK34567890")
+	}))
+	defer srv.Close()
+	for downloads, want := range map[string]string{"": "only text can be read", ", downloads: 0": "only text can be read",
+		", downloads: 9": "too large: 9 bytes left", ", downloads: 10": "Kept for the user: downloads/list.zip"} {
+		granted, err := grants(browserTask(t, t.TempDir(), fmt.Sprintf("allow: [%q]", srv.Listener.Addr())+downloads), policies.Default(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place := runtime.Place{Encoding: harmony.O200kHarmony(), Scratch: t.TempDir()}
+		tool, err := granted[0].Open(t.Context(), place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tool.Close()
+		r, err := tool.Call(t.Context(), tools.Call{Tool: "browser", Function: "open", Args: fmt.Sprintf(`{"id": %q}`, srv.URL),
+			Limits: tools.Limits{Time: time.Minute, Output: 1 << 16, Memory: 2 << 30}})
+		files, _ := os.ReadDir(place.Scratch)
+		if keeps := strings.HasPrefix(want, "Kept"); err != nil || !strings.Contains(r.Text, want) || (len(files) == 1) != keeps || len(r.Artifacts) != len(files) {
+			t.Errorf("%q: %+v, %v, files %v; want %q", downloads, r, err, files, want)
+		}
+	}
+}
+
 // TestPageFunctions: the functions that a task names share the browser with the
 // trained ones, are its only ones, and say what they can do.
 func TestPageFunctions(t *testing.T) {

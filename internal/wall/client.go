@@ -1,6 +1,7 @@
 package wall
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -79,47 +80,72 @@ type Document struct {
 // Get fetches an address. wants decides from the headers whether the body is
 // read at all.
 func (c *Client) Get(ctx context.Context, u *url.URL, wants func(*Document) bool) (*Document, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	d, body, err := c.Open(ctx, u, nil)
 	if err != nil {
 		return nil, err
+	}
+	defer body.Close()
+	if wants != nil && !wants(d) {
+		return d, nil
+	}
+	return d, d.Read(body, c.cap)
+}
+
+// A Body is what a server sends, decoded and without a limit.
+type Body struct {
+	*bufio.Reader
+	io.Closer
+}
+
+// Open asks for an address. The document that it returns has no body yet. jar
+// has the cookies to send; nil: none.
+func (c *Client) Open(ctx context.Context, u *url.URL, jar http.CookieJar) (*Document, Body, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, Body{}, err
 	}
 	req.Header.Set("Accept", "text/html,application/xhtml+xml,text/*;q=0.9,*/*;q=0.8")
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("User-Agent", "Mozilla/5.0 (compatible; chorale)")
-	resp, err := c.http.Do(req)
+	with := *c.http
+	with.Jar = jar
+	resp, err := with.Do(req)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Body{}, plain(err)
 	}
-	defer resp.Body.Close()
 	d := &Document{URL: resp.Request.URL.String(), Status: resp.StatusCode, Size: resp.ContentLength}
 	d.Type, d.Params, err = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil {
 		d.Type = strings.ToLower(strings.TrimSpace(strings.Split(resp.Header.Get("Content-Type"), ";")[0]))
 	}
-	if kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); err == nil && kind == "attachment" {
+	if kind, params, _ := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); kind == "attachment" {
 		d.Name = params["filename"]
 		if d.Name == "" {
 			d.Name = path.Base(resp.Request.URL.Path)
 		}
 	}
-	if wants != nil && !wants(d) {
-		return d, nil
-	}
-	body, _, err := decode(resp)
+	body, decoded, err := decode(resp)
 	if err != nil {
-		return nil, err
+		resp.Body.Close()
+		return nil, Body{}, err
 	}
-	d.Body, err = io.ReadAll(io.LimitReader(body, c.cap+1))
-	if int64(len(d.Body)) > c.cap {
-		d.Body, d.Cut = d.Body[:c.cap], true
+	if decoded {
+		d.Size = -1
 	}
-	if err != nil && ctx.Err() == nil && len(d.Body) == 0 {
-		return nil, fmt.Errorf("the answer broke off: %w", err)
+	return d, Body{bufio.NewReader(body), resp.Body}, nil
+}
+
+// Read takes most bytes of the body.
+func (d *Document) Read(body Body, most int64) error {
+	var err error
+	if d.Body, err = io.ReadAll(io.LimitReader(body, most)); err == nil {
+		_, err = body.Peek(1)
 	}
-	if err != nil {
-		d.Cut = true
+	d.Cut = err != io.EOF
+	if d.Cut && err != nil && len(d.Body) == 0 {
+		return fmt.Errorf("the answer broke off: %w", err)
 	}
-	return d, nil
+	return nil
 }
 
 // plain takes the request out of an error of net/http: the address is named by

@@ -66,14 +66,16 @@ func (a *actions) do(done, doing string, f func(*chrome.Live) (chrome.Outcome, e
 			a.web.letGo()
 			return "", a.trouble("Error "+doing, fmt.Errorf("%w. The page was closed; take page_snapshot with a cursor to open one again", err))
 		}
-		var file chrome.Download
-		if !errors.As(err, &file) {
+		file := new(chrome.Download)
+		if !errors.As(err, file) {
 			return "", a.trouble("Error "+doing, err)
 		}
-		out.Download = file.Name
+		out.Download = file
 	}
 	followed, err := a.follow(page, out.Popup)
-	if err != nil {
+	if file := new(chrome.Download); errors.As(err, file) {
+		out.Download = file
+	} else if err != nil {
 		return "", a.trouble("Error "+doing, err)
 	}
 	before, err := a.web.look(a.ctx)
@@ -88,7 +90,11 @@ func (a *actions) do(done, doing string, f func(*chrome.Live) (chrome.Outcome, e
 	if a.web.live.seen.First != before.seen.First {
 		a.session.visited++
 	}
-	return done + "." + followed + a.web.changes(before, out), nil
+	saved, err := a.web.download(a.ctx, out.Download)
+	if err != nil {
+		return "", err
+	}
+	return done + "." + followed + a.web.changes(before, out, saved), nil
 }
 
 // follow opens in the live page what was opened in a window.

@@ -12,5 +12,6 @@
 // on as well, by functions of their own (PageFunctions): one page stays open then,
 // and its elements have refs.
 //
-// It refuses downloads.
+// Downloads are refused unless the options grant them. Chromium writes none: our
+// own client fetches them.
 package browser

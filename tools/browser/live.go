@@ -131,8 +131,8 @@ const (
 )
 
 // changes says how the live page differs from what the model knew, and what
-// else came of an action.
-func (w *web) changes(before live, out chrome.Outcome) string {
+// else came of an action. saved is what came of a download.
+func (w *web) changes(before live, out chrome.Outcome, saved string) string {
 	v := w.live.seen
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "\n"+format, args...) }
@@ -143,8 +143,8 @@ func (w *web) changes(before live, out chrome.Outcome) string {
 		}
 		line("The page showed a dialog (%s), which was %s: %q", d.Kind, what, clip(plain(d.Text), maxLine))
 	}
-	if out.Download != "" {
-		line("It started a download of %q, which is denied.", clip(plain(out.Download), maxLine))
+	if out.Download != nil {
+		line("It started a download of %q, %s.", clip(plain(out.Download.Name), maxLine), saved)
 	}
 	if before.seen == nil || before.seen.First != v.First {
 		line("A new page has loaded: %s (%s), with %s. Refs from before are gone; page_snapshot shows the new ones.",

@@ -37,6 +37,9 @@ type Options struct {
 	// MaxUpload is how many bytes a page may send: bodies of requests, and all
 	// that goes through https. Zero means 4 MiB.
 	MaxUpload int64
+	// Downloads is how many bytes of files that servers send to be saved are
+	// kept in Dir, in all. Zero refuses them.
+	Downloads int64
 	// Tokens cuts text into tokens; windows are measured in them. Required.
 	Tokens Tokenizer
 	// Search finds pages. Without it, search fails and says so.
@@ -44,7 +47,8 @@ type Options struct {
 	// Pages allows the functions of PageFunctions. One page can then stay open,
 	// and all pages share their cookies and storage.
 	Pages bool
-	// Dir is the folder for screenshots and saved pages; empty: none are made.
+	// Dir is the folder for downloads, screenshots and saved pages; empty: none
+	// are made.
 	Dir string
 	// Profile is the folder of a profile: its cookies and storage are there when
 	// the browser starts, and are kept. It is made, and used by one browser at a
@@ -93,6 +97,9 @@ func Open(_ context.Context, o Options) (*Browser, error) {
 	}
 	if o.MaxUpload == 0 {
 		o.MaxUpload = defaultMaxUpload
+	}
+	if o.Downloads < 0 || o.Downloads > 0 && o.Dir == "" {
+		return nil, fmt.Errorf("open browser: Downloads is %d, for the folder %q", o.Downloads, o.Dir)
 	}
 	rule, err := wall.ParseRule(o.Allow)
 	if err != nil {
@@ -181,6 +188,7 @@ func (b *Browser) serve(ctx context.Context, l tools.Limits, call func(context.C
 	defer context.AfterFunc(b.closing, cancel)()
 	b.web.memory = l.Memory
 	r, err := call(limited)
+	r.Artifacts = append(r.Artifacts, b.web.files.taken()...)
 	var told usageError
 	switch {
 	case err == nil:
@@ -191,10 +199,10 @@ func (b *Browser) serve(ctx context.Context, l tools.Limits, call func(context.C
 	case b.closing.Err() != nil:
 		return tools.Result{}, errClosed
 	case errors.As(err, &told):
-		return tools.Result{Text: clip(string(told), l.Output), Failed: true}, nil
+		return tools.Result{Text: clip(string(told), l.Output), Failed: true, Artifacts: r.Artifacts}, nil
 	case limited.Err() != nil:
 		why := fmt.Sprintf("The call did not end within its time limit of %v.", l.Time)
-		return tools.Result{Text: clip(why, l.Output), Failed: true}, nil
+		return tools.Result{Text: clip(why, l.Output), Failed: true, Artifacts: r.Artifacts}, nil
 	}
 	return tools.Result{}, fmt.Errorf("browser: %w", err)
 }

@@ -82,6 +82,8 @@ func TestOpenRefuses(t *testing.T) {
 		"no tokenizer":      {},
 		"a bad allow entry": {Tokens: o200k, Allow: []string{"ftp://x"}},
 		"negative pages":    {Tokens: o200k, MaxPages: -1},
+		"no room":           {Tokens: o200k, Downloads: -1, Dir: "x"},
+		"no folder":         {Tokens: o200k, Downloads: 1},
 	} {
 		if _, err := Open(t.Context(), o); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -32,7 +33,6 @@ type web struct {
 	rule     wall.Rule
 	dialer   *wall.Dialer
 	client   *wall.Client
-	large    *wall.Client // for documents that are longer than a page may be
 	scripts  bool
 	binary   string
 	methods  []string // nil: any
@@ -49,12 +49,13 @@ type web struct {
 	live    live
 	profile *profile // nil: nothing lasts
 	har     *har     // nil: nothing is recorded
+	files   files
 }
 
 func newWeb(rule wall.Rule, o Options) *web {
 	d := &wall.Dialer{Rule: rule}
-	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), large: wall.NewClient(d, loadCap), scripts: o.JavaScript, binary: o.Binary,
-		methods: o.Methods, upload: o.MaxUpload, searcher: o.Search, loadTime: loadTime, pages: o.Pages, live: live{next: 1}}
+	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), scripts: o.JavaScript, binary: o.Binary,
+		methods: o.Methods, upload: o.MaxUpload, searcher: o.Search, loadTime: loadTime, pages: o.Pages, live: live{next: 1}, files: newFiles(o)}
 }
 
 func (w *web) close() error {
@@ -99,13 +100,15 @@ func (w *web) fetch(ctx context.Context, address string, source bool) (pagetext.
 		return pagetext.Page{}, err
 	}
 	if source || !w.scripts {
-		return w.read(ctx, u, source)
+		return w.read(ctx, u, source, nil)
 	}
 	d, err := w.render(ctx, u)
 	var file chrome.Download
 	switch {
+	case errors.As(err, &file) && w.files.granted:
+		return w.read(ctx, u, false, w.jar(ctx, u, ""))
 	case errors.As(err, &file), errors.Is(err, errNoHTML), errors.Is(err, chrome.ErrLogin):
-		return w.read(ctx, u, false)
+		return w.read(ctx, u, false, nil)
 	case err != nil:
 		return pagetext.Page{}, err
 	}
@@ -260,19 +263,40 @@ type fatalError struct{ error }
 
 func (e fatalError) Unwrap() error { return e.error }
 
-// read fetches a document with our own client.
-func (w *web) read(ctx context.Context, u *url.URL, source bool) (pagetext.Page, error) {
+// read fetches a document with our own client, with the cookies of jar if there
+// is one. What the server sends to be saved is kept where that is granted.
+func (w *web) read(ctx context.Context, u *url.URL, source bool, jar http.CookieJar) (pagetext.Page, error) {
 	began := time.Now()
-	wants := func(d *wall.Document) bool { return isHTML(d.Type) || isText(d.Type) || isPDF(d) && !source }
-	d, err := w.client.Get(ctx, u, wants)
-	if err == nil && d.Cut && isPDF(d) { // half of one can not be read
-		d, err = w.large.Get(ctx, u, wants)
+	d, body, err := w.client.Open(ctx, u, jar)
+	if err == nil {
+		defer body.Close()
+		switch {
+		case isPDF(d) && !source:
+			err = d.Read(body, loadCap) // half of one can not be read
+		case isHTML(d.Type), isText(d.Type):
+			err = d.Read(body, bodyCap)
+		}
 	}
 	w.har.fetched(u, began, d, err)
 	if err != nil {
 		return pagetext.Page{}, err
 	}
-	return pageOf(ctx, d, source, w.memory)
+	p, err := pageOf(ctx, d, source, w.memory)
+	if !w.files.granted || source || !isFile(d) || d.Status >= 400 {
+		return p, err
+	}
+	kept, failed := w.files.keep(ctx, d, fileName(d), io.MultiReader(bytes.NewReader(d.Body), body))
+	switch {
+	case failed != nil && !tellable(ctx, failed):
+		return p, failed
+	case failed != nil && err != nil:
+		return p, fmt.Errorf("%w; it was not kept: %w", err, failed)
+	case failed != nil:
+		return annotate(p, 0, false, "The address is a download, which was not kept: "+failed.Error()+"."), nil
+	case err != nil:
+		p = pagetext.FromText("", d.URL, plain(fileName(d)))
+	}
+	return annotate(p, 0, false, "The address is a download. Kept for the user: "+kept+"."), nil
 }
 
 // pageOf is the page of a document that was read as it is.
@@ -311,16 +335,11 @@ func isText(mediaType string) bool {
 }
 
 func describeFile(d *wall.Document) string {
-	name, size := d.Name, "of unknown size"
+	size := "of unknown size"
 	if d.Size >= 0 {
 		size = fmt.Sprintf("%d bytes", d.Size)
 	}
-	if name == "" {
-		if u, err := url.Parse(d.URL); err == nil {
-			name = u.Path[strings.LastIndexByte(u.Path, '/')+1:]
-		}
-	}
-	return fmt.Sprintf("the address is a download, not a page: %q, type %s, %s; only text can be read", name, d.Type, size)
+	return fmt.Sprintf("the address is a download, not a page: %q, type %s, %s; only text can be read", fileName(d), d.Type, size)
 }
 
 func toUTF8(d *wall.Document) string {

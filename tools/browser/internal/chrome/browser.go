@@ -55,8 +55,8 @@ type Browser struct {
 	kept    string // the shared context; guarded by loading
 
 	mu      sync.Mutex
-	crashed map[string]func() // by target: what to do when its renderer dies
-	dropped map[string]func(Download)
+	crashed map[string]func()         // by target: what to do when its renderer dies
+	dropped map[string]func(Download) // by frame: what to do when it starts a download
 }
 
 // Start runs Chromium and waits until it answers.

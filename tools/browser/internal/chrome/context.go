@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 )
 
@@ -124,5 +125,28 @@ func (c Cookie) settable() Cookie {
 	}
 	out["url"] = scheme + "://" + domain + path
 	delete(out, "domain")
+	return out
+}
+
+// HTTP is the cookie as a client of ours can send it to a host; nil if it is not
+// that host's, or bound to what only the browser knows.
+func (c Cookie) HTTP(host string) *http.Cookie {
+	text := func(key string) string { s, _ := c[key].(string); return s }
+	out := &http.Cookie{Name: text("name"), Value: text("value"), Path: text("path"), Secure: c["secure"] == true}
+	if v := out.Value; len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' {
+		out.Value, out.Quoted = v[1:len(v)-1], true
+	}
+	if c["sameSite"] == "Strict" {
+		out.SameSite = http.SameSiteStrictMode
+	}
+	domain := text("domain")
+	if strings.HasPrefix(domain, ".") {
+		out.Domain = domain
+	} else if strings.Trim(domain, "[]") != host {
+		return nil
+	}
+	if c["partitionKey"] != nil || out.Valid() != nil {
+		return nil
+	}
 	return out
 }

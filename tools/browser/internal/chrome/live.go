@@ -44,7 +44,7 @@ type Outcome struct {
 	Note     string // why the page may not be complete
 	Dialogs  []Dialog
 	Accepted bool // the dialogs were accepted; else they were dismissed
-	Download string
+	Download *Download
 	Popup    string // address of a window that was opened; it is closed
 }
 
@@ -172,6 +172,7 @@ func (l *Live) act(ctx context.Context, limits Limits, accept bool, do func() (n
 	t := l.t
 	t.b.loading.Lock()
 	defer t.b.loading.Unlock()
+	defer t.b.own(t)()
 	t.limits = bounded(ctx, limits)
 	t.change(func() {
 		t.navigations, t.dialogs, t.said, t.download, t.accept = 0, 0, nil, nil, accept
@@ -179,10 +180,7 @@ func (l *Live) act(ctx context.Context, limits Limits, accept bool, do func() (n
 	})
 	defer func() {
 		t.change(func() {
-			out.Dialogs, out.Accepted, t.accept = t.said, accept, false
-			if t.download != nil {
-				out.Download = t.download.Name
-			}
+			out.Dialogs, out.Accepted, out.Download, t.accept = t.said, accept, t.download, false
 		})
 		err = l.verdict(ctx, err)
 	}()

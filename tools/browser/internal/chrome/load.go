@@ -28,8 +28,12 @@ type Document struct {
 	Storage Storage // of its origin, in a shared context
 }
 
-// A Download is why an address gives no page: the server sends a file.
-type Download struct{ Name string }
+// A Download is why an address gives no page: the server sends a file. It is
+// not taken.
+type Download struct {
+	Name string // as the browser would save it
+	URL  string // after redirects
+}
 
 // ErrLogin is why an address gives no page: the server asks for a login.
 var ErrLogin = errors.New("the server asks for a login")
@@ -172,6 +176,23 @@ func (b *Browser) watch(t *tab) {
 	b.dropped[t.frame] = func(d Download) { t.change(func() { t.download = &d }) }
 }
 
+// anyFrame stands for frames that no tab of ours is: those in a page, and windows
+// that it opened.
+const anyFrame = ""
+
+// own lets downloads of frames and windows reach the tab, until it is told to let
+// go.
+func (b *Browser) own(t *tab) (letGo func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dropped[anyFrame] = b.dropped[t.frame]
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.dropped, anyFrame)
+	}
+}
+
 // dispose throws the page and all that it opened away. It comes before the tab
 // is let go of: a browser that is detached from while it shows a dialog aborts.
 func (t *tab) dispose() {
@@ -194,18 +215,21 @@ func (t *tab) dispose() {
 
 // event handles the events of the browser.
 func (b *Browser) event(method string, params []byte) {
-	var p struct{ TargetID, FrameID, SuggestedFilename string }
+	var p struct{ TargetID, FrameID, SuggestedFilename, URL string }
 	if method != "Target.targetCrashed" && method != "Browser.downloadWillBegin" || json.Unmarshal(params, &p) != nil {
 		return
 	}
 	b.mu.Lock()
 	crashed, dropped := b.crashed[p.TargetID], b.dropped[p.FrameID]
+	if dropped == nil {
+		dropped = b.dropped[anyFrame]
+	}
 	b.mu.Unlock()
 	if method == "Target.targetCrashed" && crashed != nil {
 		crashed()
 	}
 	if method == "Browser.downloadWillBegin" && dropped != nil {
-		dropped(Download{Name: p.SuggestedFilename})
+		dropped(Download{Name: p.SuggestedFilename, URL: p.URL})
 	}
 }
 

@@ -56,8 +56,11 @@ func TestExpertsAlone(t *testing.T) {
 	}
 }
 
-// TestWorkBytes compares with what a full pass of full chunks has taken.
-func TestWorkBytes(t *testing.T) {
+// TestHeavyWorkBytes compares with what a full pass of full chunks has taken.
+func TestHeavyWorkBytes(t *testing.T) {
+	if golden.Race {
+		t.Skip("much arithmetic of one thread: make heavy")
+	}
 	for _, m := range []synth.Model{synth.Presets["tiny-b"], {Hidden: 288, Width: 96, Layers: 1, Experts: 8, TopK: 4, Heads: 8, KVHeads: 8, Window: 7, Vocab: 500, Seed: 1}} {
 		c, w := golden.Synth(t, m)
 		b := New(c, w, Options{Threads: 1})

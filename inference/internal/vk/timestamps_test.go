@@ -4,6 +4,7 @@ package vk
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func TestTimestamps(t *testing.T) {
 	eachDriver(t, func(t *testing.T, d *Device) {
 		const numbers = 1 << 18
 		stamps, err := d.NewTimestamps(3)
-		if errors.Is(err, ErrNoTimestamps) {
+		if errors.Is(err, ErrNoTimestamps) && os.Getenv("CI") != "true" {
 			t.Skip(err)
 		}
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"chorale/internal/bench/page"
 )
 
 // constrained holds them for every round.
@@ -92,7 +94,7 @@ func (c constrained) write(b *strings.Builder) {
 			for _, round := range c {
 				x = append(x, of(round[i]))
 			}
-			return figure(median(x))
+			return page.Figure(median(x))
 		}
 		fmt.Fprintf(b, "| %s, %s | %d | %s | %s | %s |\n", m.Implementation, strings.ReplaceAll(m.Metric, " us", " µs"), m.N,
 			over(func(m measurement) float64 { return m.P50 }), over(func(m measurement) float64 { return m.P99 }), over(func(m measurement) float64 { return m.Max }))

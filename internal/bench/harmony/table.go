@@ -2,29 +2,15 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
-	"runtime/debug"
 	"strings"
-)
 
-const (
-	begin = "<!-- bench-harmony: generated from here -->\n"
-	end   = "<!-- bench-harmony: to here -->\n"
+	"chorale/internal/bench/page"
 )
 
 // writeTable replaces the generated section of the file.
 func writeTable(name string, r *results, c constrained, in *inputs, missing []string) error {
-	page, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(page), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s lacks the lines %q and %q", name, begin, end)
-	}
-	return os.WriteFile(name, []byte(before+begin+"\n"+section(r, c, in, missing)+"\n"+end+after), 0o644)
+	return page.Write(name, "bench-harmony", section(r, c, in, missing))
 }
 
 func section(r *results, c constrained, in *inputs, missing []string) string {
@@ -33,7 +19,7 @@ func section(r *results, c constrained, in *inputs, missing []string) string {
 		base = binding
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, medians of %d rounds.", cpuModel(), runtime.Version(), r.rounds)
+	fmt.Fprintf(&b, "%s, %s, medians of %d rounds.", page.CPU(), runtime.Version(), r.rounds)
 	if len(missing) > 0 {
 		fmt.Fprintf(&b, " Not built on that machine: %s.", strings.Join(missing, "; "))
 	}
@@ -49,7 +35,7 @@ func (r *results) encoders(b *strings.Builder, in *inputs, base string) {
 	fmt.Fprintf(b, "\n| encode | 1 MiB, MB/s | to `%s` | wrong of %d | 100,000 spaces, ms | 100,000 letters, ms | decode 1 MiB, MB/s | load, ms |\n|---|---|---|---|---|---|---|---|\n", base, in.vectors)
 	speed := func(work, library string) string {
 		if s := r.median(work, library); s > 0 {
-			return figure(float64(in.size["encode"]) / s / 1e6)
+			return page.Figure(float64(in.size["encode"]) / s / 1e6)
 		}
 		return "–"
 	}
@@ -58,8 +44,8 @@ func (r *results) encoders(b *strings.Builder, in *inputs, base string) {
 			continue
 		}
 		fmt.Fprintf(b, "| `%s` | %s | **%s** | %d | %s | %s | %s | %s |\n", l,
-			speed("encode", l), figure(r.ratio("encode", base, l)), r.wrong[l],
-			figure(1e3*r.median("spaces", l)), figure(1e3*r.median("letters", l)), speed("decode", l), figure(1e3*r.median("load", l)))
+			speed("encode", l), page.Figure(r.ratio("encode", base, l)), r.wrong[l],
+			page.Figure(1e3*r.median("spaces", l)), page.Figure(1e3*r.median("letters", l)), speed("decode", l), page.Figure(1e3*r.median("load", l)))
 	}
 }
 
@@ -82,40 +68,13 @@ func (r *results) codec(b *strings.Builder, in *inputs, base string) {
 		for _, l := range columns {
 			cell := "–"
 			if s := r.median(w.name, l); s > 0 {
-				cell = figure(1e9 * s / float64(in.size[w.name]))
+				cell = page.Figure(1e9 * s / float64(in.size[w.name]))
 			}
 			if r.differs[w.name][l] {
 				cell += " (other result)"
 			}
 			fmt.Fprintf(b, " %s |", cell)
 		}
-		fmt.Fprintf(b, " **%s** |\n", figure(r.ratio(w.name, base, ours)))
+		fmt.Fprintf(b, " **%s** |\n", page.Figure(r.ratio(w.name, base, ours)))
 	}
-}
-
-// figure prints a number with three digits or so.
-func figure(x float64) string {
-	switch {
-	case x >= 100:
-		return fmt.Sprintf("%.0f", x)
-	case x >= 10:
-		return fmt.Sprintf("%.1f", x)
-	}
-	return fmt.Sprintf("%.2f", x)
-}
-
-// cpuModel is the processor as the system calls it.
-func cpuModel() string {
-	data, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(data)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				return strings.TrimSpace(value)
-			}
-		}
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return runtime.GOOS + "/" + runtime.GOARCH + " (" + info.GoVersion + ")"
-	}
-	return runtime.GOOS + "/" + runtime.GOARCH
 }

@@ -2,28 +2,17 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
 	"chorale/inference/speed"
+	"chorale/internal/bench/page"
 )
 
 // writeTable replaces what the file says of a case.
 func writeTable(name string, c kase, o *outcome) error {
-	page, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	begin, end := fmt.Sprintf("<!-- bench-peer %s: generated from here -->\n", c.name), fmt.Sprintf("<!-- bench-peer %s: to here -->\n", c.name)
-	before, rest, ok := strings.Cut(string(page), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s lacks the lines %q and %q", filepath.Base(name), begin, end)
-	}
-	return os.WriteFile(name, []byte(before+begin+"\n"+c.section(o)+"\n"+end+after), 0o644)
+	return page.Write(name, "bench-peer "+c.name, c.section(o))
 }
 
 // section is the table of a case.
@@ -76,31 +65,12 @@ func spread(pairs []pair, of func(pair) float64) speed.Spread {
 
 // rates writes a median with its spread.
 func rates(s speed.Spread) string {
-	return fmt.Sprintf("%s (%s–%s)", figure(s.Median), figure(s.Min), figure(s.Max))
-}
-
-// figure writes three digits that count.
-func figure(x float64) string {
-	switch {
-	case x < 10:
-		return fmt.Sprintf("%.2f", x)
-	case x < 100:
-		return fmt.Sprintf("%.1f", x)
-	}
-	return fmt.Sprintf("%.0f", x)
+	return fmt.Sprintf("%s (%s–%s)", page.Figure(s.Median), page.Figure(s.Min), page.Figure(s.Max))
 }
 
 // machine is what it was measured on.
 func machine() string {
-	model := "unknown CPU"
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			model = strings.TrimSpace(value)
-			break
-		}
-	}
-	return fmt.Sprintf("%s, %d threads, %s", model, runtime.GOMAXPROCS(0), runtime.GOOS)
+	return fmt.Sprintf("%s, %d threads, %s", page.CPU(), runtime.GOMAXPROCS(0), runtime.GOOS)
 }
 
 // source is what was measured, and when.

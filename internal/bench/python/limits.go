@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"chorale/internal/bench/page"
 	"chorale/tools"
 	"chorale/tools/python"
 )
@@ -64,7 +65,7 @@ func measureLimits(rounds int) ([]measurement, error) {
 			}
 			lates, pauses = append(lates, after), append(pauses, longest)
 		}
-		fmt.Fprintf(os.Stderr, "  %s: at most %s ms late, pauses of %s ms\n", l.name, figure(slices.Max(lates)), figure(slices.Max(pauses)))
+		fmt.Fprintf(os.Stderr, "  %s: at most %s ms late, pauses of %s ms\n", l.name, page.Figure(slices.Max(lates)), page.Figure(slices.Max(pauses)))
 		late.Values, pause.Values = append(late.Values, lates...), append(pause.Values, pauses...)
 	}
 	control := measurement{Name: "the same with a loop of Go in the guest's place", Unit: "ms"}

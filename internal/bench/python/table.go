@@ -2,30 +2,16 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-)
 
-const (
-	begin = "<!-- bench-python: generated from here -->\n"
-	end   = "<!-- bench-python: to here -->\n"
+	"chorale/internal/bench/page"
 )
 
 // writeTable replaces the generated section of the file.
 func writeTable(name string, all []measurement, rounds int) error {
-	page, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(page), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s lacks the lines %q and %q", name, begin, end)
-	}
-	section := fmt.Sprintf("\n%s, %d cores, %s, %d rounds.\n\n%s\n", cpuModel(), runtime.NumCPU(), runtime.Version(), rounds, rows(all))
-	return os.WriteFile(name, []byte(before+begin+section+end+after), 0o644)
+	return page.Write(name, "bench-python", fmt.Sprintf("%s, %d cores, %s, %d rounds.\n\n%s", page.CPU(), runtime.NumCPU(), runtime.Version(), rounds, rows(all)))
 }
 
 // rows is the table. What misses its bar is marked.
@@ -37,7 +23,7 @@ func rows(all []measurement) string {
 		mid, most := median(v), v[len(v)-1]
 		bar := "–"
 		if m.Bar > 0 {
-			bar = figure(m.Bar)
+			bar = page.Figure(m.Bar)
 			if m.Worst {
 				bar += " at most, ever"
 			}
@@ -45,7 +31,7 @@ func rows(all []measurement) string {
 				bar += " **missed**"
 			}
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | **%s** | %s | %s |\n", m.Name, m.Unit, figure(v[0]), figure(mid), figure(most), bar)
+		fmt.Fprintf(&b, "| %s | %s | %s | **%s** | %s | %s |\n", m.Name, m.Unit, page.Figure(v[0]), page.Figure(mid), page.Figure(most), bar)
 	}
 	return b.String()
 }
@@ -58,28 +44,4 @@ func median(sorted []float64) float64 {
 func percentile(values []float64, p int) float64 {
 	v := slices.Sorted(slices.Values(values))
 	return v[min(len(v)-1, len(v)*p/100)]
-}
-
-// figure prints a number with three digits or so.
-func figure(x float64) string {
-	switch {
-	case x >= 100:
-		return fmt.Sprintf("%.0f", x)
-	case x >= 10:
-		return fmt.Sprintf("%.1f", x)
-	}
-	return fmt.Sprintf("%.2f", x)
-}
-
-// cpuModel is the processor as the system calls it.
-func cpuModel() string {
-	data, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(data)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				return strings.TrimSpace(value)
-			}
-		}
-	}
-	return runtime.GOOS + "/" + runtime.GOARCH
 }

@@ -44,7 +44,7 @@ type Config struct {
 	Kernels     string        // kernel profile of a GPU; empty: the fastest of those that round like the base
 	Patience    time.Duration // for each wait for a GPU; 0: a minute
 	Dense       string        // type that dense matrices are converted to: q8_0, or empty for none
-	Guess       string        // on or off: whether what the model may say next is guessed and run along
+	Guess       string        // on, run or off: whence what the model may say next is guessed
 	Runs        string
 	Approve     string
 	Policies    []Policy
@@ -52,6 +52,13 @@ type Config struct {
 	Models      Models
 	Search      Search
 }
+
+// Whence what a model may say next is guessed.
+const (
+	GuessOn  = "on"  // from the run and from earlier runs in the same folder
+	GuessRun = "run" // from the run alone
+	GuessOff = "off" // not at all
+)
 
 // Search says what the browser searches with where a task does not. Keys are no
 // part of it: Brave and the like are the variable or the file that holds one.
@@ -119,8 +126,8 @@ func (f *file) Check() error {
 	if f.Dense != "" && f.Dense != "q8_0" {
 		return strictyaml.At("dense", fmt.Errorf("%q is not q8_0; empty leaves matrices as they are", f.Dense))
 	}
-	if f.Guess != "" && f.Guess != "on" && f.Guess != "off" {
-		return strictyaml.At("guess", fmt.Errorf("%q is neither on nor off", f.Guess))
+	if !slices.Contains([]string{"", GuessOn, GuessRun, GuessOff}, f.Guess) {
+		return strictyaml.At("guess", fmt.Errorf("%q is none of %s, %s and %s", f.Guess, GuessOn, GuessRun, GuessOff))
 	}
 	if _, err := parseSize(f.Memory); err != nil {
 		return strictyaml.At("memory", err)

@@ -42,7 +42,7 @@ func (t *turn) guess(s *step) {
 	}
 	t.guessed = &g
 	room := min(lookup.Most, t.m.info.Context-s.Pos) - s.certain
-	n := t.passes.Worth(t.hits, g, s.certain)
+	n := t.passes.Worth(t.hits, &g, s.certain)
 	if t.m.eager {
 		n = lookup.Most
 	}
@@ -108,7 +108,18 @@ func (t *turn) judge(i int, drawn uint32) (right bool) {
 	}
 	id, ok := t.guessed.Token(i)
 	if ok {
-		t.hits.Observe(*t.guessed, i, id == drawn)
+		t.hits.Observe(t.guessed, i, id == drawn)
 	}
 	return ok && id == drawn
+}
+
+// Before is how many tokens before what was said help to know it again.
+const Before = lookup.Before
+
+// Remember has sessions guess also from what was said elsewhere, in earlier runs for
+// one: ids are a message behind the tokens before it, of which [Before] are of use.
+func (m *Model) Remember(ids []uint32) {
+	if !m.plain {
+		m.said.Add(ids, nil)
+	}
 }

@@ -166,3 +166,31 @@ func TestGuessesRounded(t *testing.T) {
 
 // unfollowed hides that a constraint can be forked.
 type unfollowed struct{ Constraint }
+
+// TestRemembered: what was said elsewhere saves passes and changes nothing, even
+// where it is not of this model.
+func TestRemembered(t *testing.T) {
+	ask := prompt(60, 3)
+	run := func(remembered ...[]uint32) ([]uint32, Stats) {
+		m := openTiny(t, Options{})
+		m.eager = true
+		for _, ids := range remembered {
+			m.Remember(ids)
+		}
+		s := newSession(t, m, Sampling{})
+		said := speech(t, s, ask, nil, false)
+		return said, s.Stats()
+	}
+	want, alone := run()
+	whole := append(slices.Clone(ask), want...)
+	got, again := run(whole)
+	if !slices.Equal(got, want) || again.Passes >= alone.Passes || again.Hit <= alone.Hit {
+		t.Errorf("remembering: %v in %+v; without: %v in %+v", got, again, want, alone)
+	}
+	for i := range whole[len(ask)+3:] {
+		whole[len(ask)+3+i] = 1 << 31
+	}
+	if got, _ := run(whole); !slices.Equal(got, want) {
+		t.Errorf("remembering what is not of the vocabulary: %v, want %v", got, want)
+	}
+}

@@ -34,7 +34,7 @@ func (t *turn) generate(ctx context.Context, prompt []uint32) error {
 		return err
 	}
 	st, err := t.prefill(ctx, prompt, forced)
-	defer func() { t.m.said.Add(t.said, t.hits) }()
+	defer func() { t.m.said.Add(slices.Concat(prompt[max(0, len(prompt)-Before):], t.said), t.hits) }()
 	for err == nil {
 		var certain []uint32
 		if certain, err = t.speak(ctx, st); err != nil || t.over {

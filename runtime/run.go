@@ -86,7 +86,7 @@ func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
 	if err := s.form(w.agent); err != nil {
 		return broke("constrain the model", errors.Join(err, w.trace.close(), w.audit.close()))
 	}
-	w.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name, Run: dir.id})
+	w.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name, Run: dir.id, Model: s.Job.Task.Model.Ref})
 	o, err := w.agent.Run(ctx, s.conversation())
 	return w.end(o, err)
 }

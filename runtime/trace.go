@@ -22,6 +22,7 @@ type Record struct {
 
 	Task      string          `json:"task,omitempty"`      // run.started
 	Run       string          `json:"run,omitempty"`       // run.started: the id, which agent approve takes
+	Model     string          `json:"model,omitempty"`     // run.started: as the task names it
 	Message   *Message        `json:"message,omitempty"`   // message
 	Tokens    []harmony.Token `json:"tokens,omitempty"`    // prompt, message: the exact ids
 	Channel   string          `json:"channel,omitempty"`   // started

@@ -33,7 +33,7 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 	var words chan func() error
 	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
 		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory,
-		Kernels: cfg.Kernels, Patience: cfg.Patience, Dense: cfg.Dense, Plain: cfg.Guess == "off", Notice: notice, Progress: progress,
+		Kernels: cfg.Kernels, Patience: cfg.Patience, Dense: cfg.Dense, Plain: cfg.Guess == configs.GuessOff, Notice: notice, Progress: progress,
 		Read: func(src inference.Tokenizer, err error) {
 			words = make(chan func() error, 1)
 			go func() { words <- e.readVocabulary(src, err, spec.Constrain != runtime.ConstrainOff) }()
@@ -50,6 +50,21 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 		return nil, errors.Join(fmt.Errorf("open model %q: %w", spec.Ref, err), e.Close())
 	}
 	return e, nil
+}
+
+// recall begins to read what the model said in earlier runs, where it is to guess
+// from that. What it returns waits for it and gives it to the model.
+func recall(spec runtime.ModelSpec, cfg configs.Config) func(*engine) {
+	if cfg.Guess != configs.GuessOn {
+		return func(*engine) {}
+	}
+	said := make(chan [][]harmony.Token, 1)
+	go func() { said <- runtime.Recall(cfg.Runs, spec.Ref, inference.Before) }()
+	return func(e *engine) {
+		for _, message := range <-said {
+			e.model.Remember(message)
+		}
+	}
 }
 
 // garbage is how much garbage, in percent of the heap, Go's collector may let

@@ -146,11 +146,13 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err := prepare(cmd, std, job, cfg); err != nil {
 		return broken(ctx, job, agent.ToolBroke, err), err
 	}
+	remember := recall(job.Task.Model, cfg)
 	engine, err := openEngine(ctx, job.Task.Model, cfg, say, f.loading(std))
 	if err != nil {
 		return broken(ctx, job, modelStatus(err), err), err
 	}
 	defer engine.Close()
+	remember(engine)
 	session, err := engine.session(job.Task.Model)
 	if err != nil {
 		return broken(ctx, job, agent.ModelBroke, err), err

@@ -14,11 +14,11 @@ import "sync"
 // gram is how many tokens must be the same for a guess.
 const gram = 2
 
-// Limits of a search: places that are looked at, and tokens compared at each.
-const (
-	mostPlaces = 32
-	mostSame   = 32
-)
+// Before is how many tokens before a place are compared.
+const Before = 32
+
+// mostPlaces is how many places are looked at.
+const mostPlaces = 32
 
 // Index finds earlier occurrences of the last tokens of a text. The zero value is
 // of the empty text.
@@ -72,10 +72,25 @@ func (x *Index) key(i int) [gram]uint32 { return [gram]uint32(x.tokens[i-gram+1:
 type Guess struct {
 	Same int // tokens before it that are the same as at its place; 0 where there is none
 
-	text  []uint32
-	from  int
-	other bool // the place is in another text
+	text   []uint32
+	from   int
+	other  bool        // the place is in another text
+	stands [Most]stand // of its tokens
 }
+
+// stand is what other places say of a token that the guess's place says.
+type stand uint8
+
+const (
+	alone     stand = iota // there are none
+	agreed                 // all the same
+	contested              // not all
+	stands
+)
+
+// enough is how many tokens before it must be the same for a place to have a say,
+// where the best one has more.
+const enough = 16
 
 // Find looks for the place with the most tokens before it that are also the text's
 // last ones; of several the last.
@@ -88,24 +103,40 @@ func (x *Index) Find() Guess {
 
 // best looks at the places that the one in p leads to, for the end of a text.
 func (x *Index) best(text []uint32, p int32) (g Guess) {
+	var found [mostPlaces]struct{ from, same int }
+	n := 0
 	end := len(text) - 1
-	for range mostPlaces {
-		if p < 0 {
-			break
-		}
+	for ; p >= 0 && n < mostPlaces; p = x.before[p] {
 		same := gram
-		for same < min(mostSame, len(text)) && int(p) >= same && x.tokens[int(p)-same] == text[end-same] {
+		for same < min(Before, len(text)) && int(p) >= same && x.tokens[int(p)-same] == text[end-same] {
 			same++
 		}
+		found[n].from, found[n].same = int(p)+1, same
+		n++
 		if same > g.Same {
 			g = Guess{Same: same, text: x.tokens, from: int(p) + 1}
 		}
-		if same == mostSame {
-			break
+	}
+	for _, f := range found[:n] {
+		if f.from != g.from && f.same >= min(enough, g.Same) {
+			g.hear(f.from)
 		}
-		p = x.before[p]
 	}
 	return g
+}
+
+// hear notes what another place says, as far as it goes the guess's way.
+func (g *Guess) hear(from int) {
+	for i := range g.stands {
+		if from+i >= len(g.text) || g.from+i >= len(g.text) {
+			return
+		}
+		if g.text[from+i] != g.text[g.from+i] {
+			g.stands[i] = contested
+			return
+		}
+		g.stands[i] = max(g.stands[i], agreed)
+	}
 }
 
 // Token is number i of those that are guessed to come, and whether there is one.
@@ -122,15 +153,14 @@ func (g Guess) Token(i int) (id uint32, ok bool) {
 }
 
 // class is what kind of guess its token i is, as far as being right goes.
-func (g Guess) class(i int) int {
-	c := min(g.Same+i, mostSame)
-	if g.other {
-		c += mostSame + 1
-	}
-	return c
+func (g *Guess) class(i int) class {
+	return class{min(g.Same+i, Before), g.stands[min(i, Most-1)]}
 }
 
-const classes = 2 * (mostSame + 1)
+type class struct {
+	same  int
+	stand stand
+}
 
 // Memory is what a model said lately, in all conversations, and how good guesses
 // were there. It is safe for concurrent use; the zero value is empty.
@@ -154,19 +184,21 @@ func (m *Memory) Hits() *Hits {
 	return &h
 }
 
-// Add remembers what was said in a turn, and what has been found there of guesses.
-func (m *Memory) Add(said []uint32, h *Hits) {
+// Add remembers what was said, behind the last tokens before it, and what has been
+// found there of guesses, unless h is nil.
+func (m *Memory) Add(text []uint32, h *Hits) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range h.right {
-		m.hits.right[i] += (h.right[i] - m.hits.right[i]) / 4
+	if h != nil {
+		found := *h
+		m.hits = &found
 	}
-	if len(m.x.tokens)+len(said) > mostRemembered {
+	if len(m.x.tokens)+len(text) > mostRemembered {
 		late := m.x.tokens[len(m.x.tokens)/2:]
 		m.x = Index{}
 		m.x.Append(late...)
 	}
-	m.x.Append(said[max(0, len(said)-mostRemembered/2):]...)
+	m.x.Append(text[max(0, len(text)-mostRemembered/2):]...)
 }
 
 // Find looks for the end of an index's text among what was said. It prefers the
@@ -188,3 +220,5 @@ func (m *Memory) Find(x *Index, g Guess) Guess {
 	}
 	return g
 }
+
+func (g Guess) Other() bool { return g.other }

@@ -13,7 +13,7 @@ func find(tokens []uint32) (same, from int) {
 	places := 0
 	for p := end - 1; p >= gram && places < mostPlaces; p-- {
 		n := 0
-		for n < mostSame && n < p && tokens[p-1-n] == tokens[end-1-n] {
+		for n < Before && n < p && tokens[p-1-n] == tokens[end-1-n] {
 			n++
 		}
 		if n >= gram {
@@ -67,6 +67,118 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// TestStands compares what other places say of a guess with a search of the whole text.
+func TestStands(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	var seen [stands]int
+	for range 400 {
+		var text []uint32
+		for range 20 + r.IntN(40) {
+			text = append(text, uint32(r.IntN(3)))
+		}
+		var x Index
+		x.Append(text...)
+		g := x.Find()
+		if g.Same == 0 {
+			continue
+		}
+		var others []int
+		for p := len(text) - 1; p >= gram && len(others) < mostPlaces; p-- {
+			if n := common(text[:p], text); n >= gram {
+				others = append(others, p)
+			}
+		}
+		others = slices.DeleteFunc(others, func(p int) bool {
+			return p == g.from || common(text[:p], text) < min(enough, g.Same)
+		})
+		for i := range Most {
+			if g.from+i >= len(text) {
+				break
+			}
+			want := alone
+			for _, p := range others {
+				if p+i < len(text) && slices.Equal(text[p:p+i], text[g.from:g.from+i]) {
+					if want = max(want, agreed); text[p+i] != text[g.from+i] {
+						want = contested
+					}
+				}
+			}
+			if got := g.class(i).stand; got != want {
+				t.Fatalf("in %v, token %d of the guess at %d: stand %d, want %d", text, i, g.from, got, want)
+			}
+			seen[want]++
+		}
+	}
+	if slices.Contains(seen[:], 0) {
+		t.Errorf("seen %v", seen)
+	}
+}
+
+// common is how many tokens the ends of two texts have in common, up to Before.
+func common(a, b []uint32) (n int) {
+	for n < min(Before, len(a), len(b)) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
+}
+
+// TestNothingToGain decodes texts that look as if they came again, and do not, with
+// passes that cost what a rule says: what is tried must not cost more than 3 in 100.
+func TestNothingToGain(t *testing.T) {
+	for name, next := range map[string]func(r *rand.Rand, text []uint32) uint32{
+		"noise":      func(r *rand.Rand, _ []uint32) uint32 { return uint32(r.IntN(30_000)) },
+		"few tokens": func(r *rand.Rand, _ []uint32) uint32 { return uint32(r.IntN(6)) },
+		"another turn each time": func(r *rand.Rand, text []uint32) uint32 { // always two that were neighbours before
+			if len(text)%2 == 1 {
+				return text[len(text)-1] + 1
+			}
+			return uint32(2 * r.IntN(30))
+		},
+	} {
+		for costs, cost := range map[string]func(n int) float64{
+			"half and half": func(n int) float64 { return 1 + 0.5*float64(n-1) },
+			"dear":          func(n int) float64 { return 1 + 0.8*float64(n-1) },
+			"cheap":         func(n int) float64 { return 1 + 0.1*float64(n-1) },
+		} {
+			r := rand.New(rand.NewPCG(5, 6))
+			var c Costs
+			var x Index
+			h := newHits()
+			var text []uint32
+			for range 300 {
+				text = append(text, next(r, text))
+			}
+			x.Append(text...)
+			plain, spent, tried := 0.0, 0.0, 0
+			for at := 0; at < 400; {
+				g := x.Find()
+				k := c.Length(h, &g, 1, 0)
+				tried += k
+				spent += cost(1 + k)
+				c.Observe(1+k, cost(1+k))
+				for i := 0; ; i++ { // what a pass says: what is guessed right, and one more
+					id := next(r, text)
+					text = append(text, id)
+					x.Append(id)
+					plain += cost(1)
+					at++
+					token, ok := g.Token(i)
+					if ok = ok && g.Same > 0; ok {
+						h.Observe(&g, i, token == id)
+					}
+					if !ok || token != id || i >= k {
+						break
+					}
+				}
+			}
+			if plain/spent < 0.97 {
+				t.Errorf("%s, passes that are %s: %.3f times as fast", name, costs, plain/spent)
+			}
+			t.Logf("%s, %s: %.3f times as fast, %d tried", name, costs, plain/spent, tried)
+		}
+	}
+}
+
 // TestLength plays passes that cost what a rule says, with guesses that are right
 // so often: what is tried must pay, and nothing where it cannot.
 func TestLength(t *testing.T) {
@@ -92,11 +204,11 @@ func TestLength(t *testing.T) {
 		h := newHits()
 		tokens, seconds := 0.0, 0.0
 		for range 2000 {
-			k := c.Length(h, Guess{Same: 5}, 1, v.others)
+			k := c.Length(h, &Guess{Same: 5}, 1, v.others)
 			tokens++
 			for i := range max(k, 1) { // a guess that is not tried is compared as well
 				right := r.Float64() < v.right
-				h.Observe(Guess{Same: 5}, i, right)
+				h.Observe(&Guess{Same: 5}, i, right)
 				if !right {
 					break
 				}

@@ -102,29 +102,39 @@ func (c *Costs) beyond(lo, n int) float64 {
 }
 
 // Hits are how often guesses were right, by how many tokens before them were the
-// same. They are a session's: texts differ.
-type Hits struct{ right [classes]float64 }
+// same and by what other places said. They are a session's: texts differ.
+type Hits [Before + 1][stands]struct {
+	right float64 // share
+	seen  float64
+}
 
 // newHits believes what agents' conversations showed.
 func newHits() *Hits {
 	var h Hits
-	for i := range h.right {
-		h.right[i] = 0.5 + 0.04*float64(min(i%(classes/2), 10))
+	for same := range h {
+		p := 0.3 + 0.04*float64(min(same, 14))
+		h[same][alone].right, h[same][agreed].right, h[same][contested].right = p, min(0.95, p+0.2), 0.6*p
 	}
 	return &h
 }
 
-// memory is how much one guess moves what is believed of the next.
-const memory = 0.1
+// of is how likely token i of a guess is right, if those before it are.
+func (h *Hits) of(g *Guess, i int) float64 {
+	c := g.class(i)
+	return h[c.same][c.stand].right
+}
 
-// Observe notes whether token i of a guess was right, tried or not.
-func (h *Hits) Observe(g Guess, i int, right bool) {
-	p := &h.right[g.class(i)]
+// Observe notes whether token i of a guess was right, tried or not. What was
+// believed beforehand counts as much as four guesses, and the last twelve count most.
+func (h *Hits) Observe(g *Guess, i int, right bool) {
+	c := g.class(i)
+	p := &h[c.same][c.stand]
+	p.seen = min(p.seen+1, 8)
+	was := 0.0
 	if right {
-		*p += memory * (1 - *p)
-	} else {
-		*p -= memory * *p
+		was = 1
 	}
+	p.right += (was - p.right) / (p.seen + 4)
 }
 
 // row is how many guesses are tried in a row before a pass without one measures
@@ -137,7 +147,7 @@ const gain = 1.05
 // Length returns how many tokens of a guess are worth trying: own is how many the
 // sequence brings to the pass anyhow, and others how many come along, a token for
 // each sequence. It is the number that makes the most tokens a second of all.
-func (c *Costs) Length(h *Hits, g Guess, own, others int) (k int) {
+func (c *Costs) Length(h *Hits, g *Guess, own, others int) (k int) {
 	if g.Same == 0 {
 		return 0
 	}
@@ -159,7 +169,7 @@ func (c *Costs) Length(h *Hits, g Guess, own, others int) (k int) {
 			break
 		}
 		for ; guessed < n; guessed++ {
-			chance *= h.right[g.class(guessed)]
+			chance *= h.of(g, guessed)
 			expected += chance
 		}
 		if rate := expected / c.at(size+others); rate > best {

@@ -78,7 +78,7 @@ type Sequence struct {
 
 // Worth returns how many tokens of a guess are worth running behind own ones; see
 // [lookup.Costs.Length].
-func (q *Sequence) Worth(h *lookup.Hits, g lookup.Guess, own int) int {
+func (q *Sequence) Worth(h *lookup.Hits, g *lookup.Guess, own int) int {
 	return q.scheduler.costs.Length(h, g, own, q.beside)
 }
 

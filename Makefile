@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: test-python-full equivalence-python run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-python bench-peer bench-browser build setup setup-test shaders clean
+.PHONY: test-python-full equivalence-python run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-python bench-peer bench-guesses bench-browser build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -84,6 +84,9 @@ bench-browser: ## starting Chromium, opening tabs and small pages, and turning p
 
 bench-peer: ## the engine beside llama.cpp, installed from packages; rewrites docs/benchmarks.md; CASES=cpu,lavapipe-cut,... for some
 	$(GO) run -buildvcs=false ./internal/bench/llama -cases '$(CASES)'
+
+bench-guesses: setup ## the examples with guesses and without, on the CPU and on lavapipe; rewrites docs/benchmarks.md
+	$(GO) test -buildvcs=false -timeout 60m -run '^$$' -bench Guesses -benchtime 20x ./cmd/agent -guess-table "$(CURDIR)/docs/benchmarks.md"
 
 bench-python: build ## the sandbox beside CPython with numpy and pandas; rewrites docs/benchmarks.md
 	@bin/agent setup python

@@ -42,13 +42,19 @@ func (t *turn) guess(s *step) {
 	}
 	t.guessed = &g
 	room := min(lookup.Most, t.m.info.Context-s.Pos) - s.certain
-	n := t.passes.Worth(t.hits, &g, s.certain)
+	n, saves := t.passes.Worth(t.hits, &g, s.certain)
 	if t.m.eager {
 		n = lookup.Most
 	}
-	if n = min(n, room); n > 0 {
-		t.try(s, g, n)
+	if n = min(n, room); n <= 0 {
+		return
 	}
+	certain := *s
+	t.try(s, g, n)
+	if len(s.follow) > 0 && !t.m.eager && !t.passes.Pays(&s.Work, saves) {
+		*s = certain
+	}
+	t.stats.Guessed += len(s.follow)
 }
 
 // try adds up to n guessed tokens. It ends where the constraint or a stop token
@@ -93,7 +99,6 @@ func (t *turn) try(s *step, g lookup.Guess, n int) {
 		s.Rows = append(s.Rows, len(s.IDs)-1)
 		s.Draws = append(s.Draws, draw)
 		s.Tokens = append(s.Tokens, 0)
-		t.stats.Guessed++
 		if !same {
 			break
 		}

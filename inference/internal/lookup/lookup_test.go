@@ -135,11 +135,11 @@ func TestNothingToGain(t *testing.T) {
 			return uint32(2 * r.IntN(30))
 		},
 	} {
-		for costs, cost := range map[string]func(n int) float64{
-			"half and half": func(n int) float64 { return 1 + 0.5*float64(n-1) },
-			"dear":          func(n int) float64 { return 1 + 0.8*float64(n-1) },
-			"cheap":         func(n int) float64 { return 1 + 0.1*float64(n-1) },
+		for costs, v := range map[string]struct{ row, form float64 }{
+			"half and half": {0.5, 0}, "dear": {0.8, 0}, "cheap": {0.1, 0}, "recorded": {0.5, 8}, "cheap and recorded": {0.1, 8},
 		} {
+			cost := func(n int) float64 { return 1 + v.row*float64(n-1) }
+			seen := map[int]bool{}
 			r := rand.New(rand.NewPCG(5, 6))
 			var c Costs
 			var x Index
@@ -149,13 +149,22 @@ func TestNothingToGain(t *testing.T) {
 				text = append(text, next(r, text))
 			}
 			x.Append(text...)
-			plain, spent, tried := 0.0, 0.0, 0
+			plain, spent, tried := v.form, 0.0, 0
 			for at := 0; at < 400; {
 				g := x.Find()
-				k := c.Length(h, &g, 1, 0)
+				k, saves := c.Length(h, &g, 1, 0)
+				first := !seen[1+k]
+				if k > 0 && !c.Pays(saves, first) {
+					k, first = 0, !seen[1]
+				}
+				seen[1+k] = true
 				tried += k
-				spent += cost(1 + k)
-				c.Observe(1+k, cost(1+k))
+				took := cost(1 + k)
+				if first {
+					took += v.form
+				}
+				spent += took
+				c.Observe(1+k, took, first)
 				for i := 0; ; i++ { // what a pass says: what is guessed right, and one more
 					id := next(r, text)
 					text = append(text, id)
@@ -203,8 +212,9 @@ func TestLength(t *testing.T) {
 		var c Costs
 		h := newHits()
 		tokens, seconds := 0.0, 0.0
+		seen := map[int]bool{}
 		for range 2000 {
-			k := c.Length(h, &Guess{Same: 5}, 1, v.others)
+			k, _ := c.Length(h, &Guess{Same: 5}, 1, v.others)
 			tokens++
 			for i := range max(k, 1) { // a guess that is not tried is compared as well
 				right := r.Float64() < v.right
@@ -218,7 +228,8 @@ func TestLength(t *testing.T) {
 			}
 			cost := v.cost(1 + k + v.others)
 			seconds += cost
-			c.Observe(1+k+v.others, cost*(0.9+0.2*r.Float64()))
+			c.Observe(1+k+v.others, cost*(0.9+0.2*r.Float64()), !seen[k])
+			seen[k] = true
 		}
 		if speed := tokens / seconds * v.cost(1+v.others); speed < v.least || speed > v.limit {
 			t.Errorf("%s: %.2f times as fast, want %v to %v", v.name, speed, v.least, v.limit)

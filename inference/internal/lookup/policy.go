@@ -17,8 +17,11 @@ var sizes = []int{2, 3, 4, 6, 8, 12, Most}
 type Costs struct {
 	mu    sync.Mutex
 	times [2*Most + 1]float64 // 0 where not measured
-	seen  [2*Most + 1]bool
-	tried int // guesses in a row
+	tried int                 // guesses in a row
+
+	early [2*Most + 1]float64 // first passes before anything was measured
+	fresh float64             // seconds that a pass of a new form takes longer
+	purse float64             // seconds that may be spent on new forms
 }
 
 const (
@@ -33,23 +36,34 @@ const (
 	// fade is how fast a measurement that keeps guesses from being tried gives way
 	// to that belief: it may have been chance, or of another time.
 	fade = 0.001
+
+	// What may be spent on passes of new forms, which a GPU compiles and records for:
+	// little of all time, and what guesses have saved. It is nothing to ask for where
+	// it is less than few passes.
+	share = 0.02
+	few   = 3
 )
 
-// Observe notes how long a pass took. The first of its size is not counted: a GPU
-// compiles and records for it.
-func (c *Costs) Observe(tokens int, seconds float64) {
+// Observe notes how long a pass took. The first of its form counts as that alone.
+func (c *Costs) Observe(tokens int, seconds float64, first bool) {
 	if tokens < 1 || tokens >= len(c.times) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.purse += share * seconds
 	t := &c.times[tokens]
-	if !c.seen[tokens] {
-		c.seen[tokens] = true
+	if first {
+		if !c.measured(len(c.times) - 1) {
+			c.early[tokens] = seconds
+		} else {
+			c.fresh = (c.fresh + max(0, seconds-c.at(tokens))) / 2
+		}
 		return
 	}
 	if *t == 0 {
 		*t = seconds
+		c.fresh, c.early[tokens] = max(c.fresh, c.early[tokens]-seconds), 0
 	} else if seconds < *t {
 		*t += faster * (seconds - *t)
 	} else {
@@ -60,6 +74,28 @@ func (c *Costs) Observe(tokens int, seconds float64) {
 			c.times[n] += fade * (belief - c.times[n])
 		}
 	}
+}
+
+// measured reports whether passes of up to n tokens have been.
+func (c *Costs) measured(n int) bool {
+	return slices.ContainsFunc(c.times[:n+1], func(t float64) bool { return t > 0 })
+}
+
+// Pays reports whether a pass that is expected to save so many seconds is worth its
+// form, if that is a new one.
+func (c *Costs) Pays(saves float64, first bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !first:
+		c.purse += saves
+	case c.fresh < few*c.at(1):
+	case c.fresh > c.purse:
+		return false
+	default:
+		c.purse -= c.fresh
+	}
+	return true
 }
 
 // believed is what n tokens should take where m take t.
@@ -146,17 +182,18 @@ const gain = 1.05
 
 // Length returns how many tokens of a guess are worth trying: own is how many the
 // sequence brings to the pass anyhow, and others how many come along, a token for
-// each sequence. It is the number that makes the most tokens a second of all.
-func (c *Costs) Length(h *Hits, g *Guess, own, others int) (k int) {
+// each sequence. It is the number that makes the most tokens a second of all. It is
+// expected to save the sequence that many seconds.
+func (c *Costs) Length(h *Hits, g *Guess, own, others int) (k int, saves float64) {
 	if g.Same == 0 {
-		return 0
+		return 0, 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	base := own + others
-	if base >= len(c.times) || c.tried == row || !slices.ContainsFunc(c.times[:base+1], func(t float64) bool { return t > 0 }) {
+	if base >= len(c.times) || c.tried == row || !c.measured(base) {
 		c.tried = 0
-		return 0
+		return 0, 0
 	}
 	best := gain * float64(others+1) / c.at(base)
 	expected, chance, guessed := float64(others+1), 1.0, 0
@@ -174,10 +211,11 @@ func (c *Costs) Length(h *Hits, g *Guess, own, others int) (k int) {
 		}
 		if rate := expected / c.at(size+others); rate > best {
 			k, best = n, rate
+			saves = expected/float64(others+1)*c.at(base) - c.at(size+others)
 		}
 	}
 	if k > 0 {
 		c.tried++
 	}
-	return k
+	return k, saves
 }

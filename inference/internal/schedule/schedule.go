@@ -74,12 +74,22 @@ type Sequence struct {
 	state     graph.State
 	number    int // in the order of making: recordings are kept by order
 	beside    int // tokens of others in its last pass
+	seen      map[form]bool
 }
 
-// Worth returns how many tokens of a guess are worth running behind own ones; see
-// [lookup.Costs.Length].
-func (q *Sequence) Worth(h *lookup.Hits, g *lookup.Guess, own int) int {
+// form is what a GPU records a sequence's pass for.
+type form struct{ tokens, draws int }
+
+// Worth returns how many tokens of a guess are worth running behind own ones, and
+// what that saves; see [lookup.Costs.Length].
+func (q *Sequence) Worth(h *lookup.Hits, g *lookup.Guess, own int) (n int, saves float64) {
 	return q.scheduler.costs.Length(h, g, own, q.beside)
+}
+
+// Pays reports whether work with a guess in it is worth running; see
+// [lookup.Costs.Pays].
+func (q *Sequence) Pays(w *Work, saves float64) bool {
+	return q.scheduler.costs.Pays(saves, !q.seen[form{len(w.IDs) + q.beside, len(w.Draws) + q.beside}])
 }
 
 // Add makes a sequence of a state of the scheduler's backend.
@@ -87,7 +97,7 @@ func (s *Scheduler) Add(state graph.State) *Sequence {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.made++
-	return &Sequence{scheduler: s, state: state, number: s.made}
+	return &Sequence{scheduler: s, state: state, number: s.made, seen: map[form]bool{}}
 }
 
 // Work is tokens to run, and what to choose behind some of them.
@@ -281,17 +291,19 @@ func (s *Scheduler) run(pass []piece) {
 
 // measure notes what a pass cost, if it decoded and nothing else.
 func (s *Scheduler) measure(pass []piece, err error) {
-	tokens := 0
+	var f form
 	for _, p := range pass {
-		tokens += p.n
+		f = form{f.tokens + p.n, f.draws + len(p.Draws)}
 	}
-	decoded := err == nil
+	decoded, first := err == nil, false
 	for _, p := range pass {
-		p.beside = tokens - p.n
+		first = first || !p.seen[f]
+		p.seen[f] = true
+		p.beside = f.tokens - p.n
 		decoded = decoded && p.n == len(p.IDs) && p.n <= step
 	}
 	if decoded {
-		s.costs.Observe(tokens, s.last.Seconds())
+		s.costs.Observe(f.tokens, s.last.Seconds(), first)
 	}
 }
 

@@ -77,7 +77,7 @@ func soak(t *testing.T, o Options, sessions, tokens int) {
 	o.Patience = time.Hour // a machine that is busy is no device that has failed
 	o.Notice = func(text string) { t.Error("notice: " + text) }
 	m := openModel(t, smallest, o)
-	defer storms(2)()
+	defer storms(1)()
 	start := time.Now()
 	var before usage
 	const parts = 10
@@ -150,7 +150,7 @@ func storms(n int) (end func()) {
 			for !stop.Load() {
 				litter.Store(new([1 << 16]byte))
 				runtime.GC()
-				time.Sleep(time.Millisecond)
+				time.Sleep(5 * time.Millisecond)
 			}
 		})
 	}

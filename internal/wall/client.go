@@ -3,6 +3,8 @@ package wall
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -42,14 +45,20 @@ func NewClient(d *Dialer, bodyCap int64) *Client {
 // Bodies come as they were sent, without limit; proxies of the environment are
 // not used.
 func Transport(d *Dialer) http.RoundTripper {
-	return checked{d.Rule, &http.Transport{
+	t := transport(d)
+	t.DisableKeepAlives = true
+	return checked{d.Rule, t}
+}
+
+func transport(d *Dialer) *http.Transport {
+	return &http.Transport{
 		DialContext:            func(ctx context.Context, _, addr string) (net.Conn, error) { return d.Dial(ctx, "", addr) },
+		TLSClientConfig:        &tls.Config{RootCAs: d.Roots},
 		DisableCompression:     true,
-		DisableKeepAlives:      true,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
-	}}
+	}
 }
 
 // checked holds every request, redirects too, against the rule.
@@ -148,12 +157,31 @@ func (d *Document) Read(body Body, most int64) error {
 	return nil
 }
 
-// plain takes the request out of an error of net/http: the address is named by
-// who reports it.
+// plain takes the request out of an error of net/http, since the address is named
+// by who reports it, and words what users meet.
 func plain(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
+	}
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return errors.New("the server's certificate is not signed by a known authority")
+	case errors.As(err, &other):
+		return errors.New("the server's certificate is for another host")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return errors.New("the server's certificate has expired")
+	case errors.As(err, new(tls.RecordHeaderError)), errors.Is(err, http.ErrSchemeMismatch):
+		return errors.New("the server does not speak https")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return errors.New("the connection was refused")
+	case errors.Is(err, syscall.ECONNRESET):
+		return errors.New("the server broke the connection off")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the server closed the connection without an answer")
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package wall
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -19,20 +20,14 @@ type Dialer struct {
 	Rule Rule
 	// Lookup replaces the system's resolver; for tests.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Roots are who servers of https must be vouched for by; nil: the system's.
+	Roots *x509.CertPool
 }
 
 // Dial connects for a scheme ("http", "https", or empty where it is not known)
 // to host:port.
 func (d *Dialer) Dial(ctx context.Context, scheme, hostport string) (net.Conn, error) {
-	host, p, err := net.SplitHostPort(hostport)
-	if err != nil {
-		return nil, &Refusal{hostport, "not host:port"}
-	}
-	port, err := strconv.ParseUint(p, 10, 16)
-	if err != nil {
-		return nil, &Refusal{hostport, "bad port"}
-	}
-	name, named, err := d.Rule.check(scheme, host, uint16(port))
+	name, port, named, err := d.check(scheme, hostport)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +44,7 @@ func (d *Dialer) Dial(ctx context.Context, scheme, hostport string) (net.Conn, e
 	}
 	var errs []error
 	for _, a := range addrs {
-		conn, err := dialChecked(ctx, netip.AddrPortFrom(a, uint16(port)))
+		conn, err := dialChecked(ctx, netip.AddrPortFrom(a, port))
 		if err == nil {
 			return conn, nil
 		}
@@ -59,6 +54,21 @@ func (d *Dialer) Dial(ctx context.Context, scheme, hostport string) (net.Conn, e
 		}
 	}
 	return nil, errors.Join(errs...)
+}
+
+// check holds host:port against the rule. named reports that the rule names the
+// host itself.
+func (d *Dialer) check(scheme, hostport string) (name string, port uint16, named bool, err error) {
+	host, p, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return "", 0, false, &Refusal{hostport, "not host:port"}
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return "", 0, false, &Refusal{hostport, "bad port"}
+	}
+	name, named, err = d.Rule.check(scheme, host, uint16(n))
+	return name, uint16(n), named, err
 }
 
 func (d *Dialer) lookup(ctx context.Context, name string) ([]netip.Addr, error) {

@@ -1,15 +1,14 @@
 package wall
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"slices"
 	"strings"
 	"sync"
@@ -17,10 +16,13 @@ import (
 	"time"
 )
 
-// Limits say what may pass a proxy, of what it can see: requests of plain HTTP.
+// Limits say what may pass a proxy.
 type Limits struct {
 	Body    int64    // bytes of an answer's body, decoded; the rest is cut off
 	Methods []string // of requests; nil: any
+	// Identity has the proxy stand in for the servers of https. Without one https
+	// passes unseen, and the limits above are those of plain HTTP.
+	Identity *Identity
 }
 
 // A Proxy is the only way out of a browser, or of a program with a network of
@@ -28,45 +30,52 @@ type Limits struct {
 // bodies that it can see, so that a small one can not inflate in the browser, and
 // counts every byte.
 type Proxy struct {
-	dialer    *Dialer
-	listener  net.Listener
-	server    *http.Server
-	transport *http.Transport
-	done      chan struct{}
-	end       context.CancelFunc
-	work      sync.WaitGroup // requests under way
+	dialer   *Dialer
+	listener net.Listener
+	server   *http.Server
+	inside   *inside // nil without an Identity
+	reverse  httputil.ReverseProxy
+	idle     func() // closes connections that wait for another request
+	end      context.CancelFunc
+	loops    sync.WaitGroup
+	work     sync.WaitGroup // requests under way
 
 	limits  Limits
 	in, out atomic.Int64 // bytes that may still come in, and go out, before the next Allow
 
-	mu      sync.Mutex
-	seen    Seen
-	closed  bool
-	tunnels map[net.Conn]struct{}
+	mu     sync.Mutex
+	seen   Seen
+	closed bool
 }
 
 // NewProxy starts a proxy on a listener, which it closes. Nothing passes before
 // the first Allow.
 func NewProxy(l net.Listener, d *Dialer, limits Limits) *Proxy {
-	p := &Proxy{dialer: d, listener: l, done: make(chan struct{}), limits: limits, tunnels: map[net.Conn]struct{}{}}
-	p.transport = &http.Transport{
-		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			return d.Dial(ctx, "http", addr)
-		},
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: 4,
-		IdleConnTimeout:     30 * time.Second,
+	p := &Proxy{dialer: d, listener: l, limits: limits}
+	t := transport(d)
+	t.MaxIdleConnsPerHost, t.IdleConnTimeout = 6, 30*time.Second
+	p.idle = t.CloseIdleConnections
+	p.reverse = httputil.ReverseProxy{
+		Rewrite: p.rewrite, Transport: checked{d.Rule, t}, ModifyResponse: p.receive, ErrorHandler: p.fail,
+		FlushInterval: -1, // the browser is to see the headers of a body that never comes
+		ErrorLog:      silent,
 	}
 	ctx, end := context.WithCancel(context.Background())
 	p.end = end
-	p.server = &http.Server{BaseContext: func(net.Listener) context.Context { return ctx },
-		Handler: p, ReadHeaderTimeout: 30 * time.Second, MaxHeaderBytes: 256 << 10,
-		ErrorLog: log.New(io.Discard, "", 0)}
-	go func() {
-		defer close(p.done)
-		p.server.Serve(l)
-	}()
+	p.server = newServer(ctx, p)
+	p.loops.Go(func() { p.server.Serve(l) })
+	if limits.Identity != nil {
+		p.inside = newInside(ctx, p)
+		p.loops.Go(func() { p.inside.server.Serve(p.inside) })
+	}
 	return p
+}
+
+var silent = log.New(io.Discard, "", 0)
+
+func newServer(ctx context.Context, h http.Handler) *http.Server {
+	return &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, Handler: h,
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 256 << 10, ErrorLog: silent}
 }
 
 // Addr is the proxy's host:port.
@@ -74,17 +83,17 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Close ends the proxy and every connection through it.
 func (p *Proxy) Close() error {
-	p.end()
-	err := p.server.Close()
 	p.mu.Lock()
 	p.closed = true
-	for c := range p.tunnels {
-		c.Close()
-	}
 	p.mu.Unlock()
-	<-p.done
+	p.end()
+	err := p.server.Close()
+	if p.inside != nil {
+		err = errors.Join(err, p.inside.server.Close())
+	}
+	p.loops.Wait()
 	p.work.Wait()
-	p.transport.CloseIdleConnections()
+	p.idle()
 	return err
 }
 
@@ -144,50 +153,83 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.work.Done()
-	if r.Method == http.MethodConnect {
+	switch {
+	case r.Method == http.MethodConnect && p.inside != nil:
+		p.inside.open(w, r)
+	case r.Method == http.MethodConnect:
 		p.tunnel(w, r)
-		return
-	}
-	if r.URL.Scheme != "http" || r.URL.Host == "" {
+	case r.URL.Scheme == "http" && r.URL.Host != "":
+		p.forward(w, r)
+	default:
 		http.Error(w, "this proxy takes http requests and CONNECT", http.StatusBadRequest)
-		return
 	}
+}
+
+// begin counts a request, unless the proxy is closed.
+func (p *Proxy) begin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.work.Add(1)
+	}
+	return !p.closed
+}
+
+// forward sends a request where its address leads, within the limits.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	if err := p.permits(r); err != nil {
-		p.note(r.URL.String(), err)
-		http.Error(w, err.Error(), http.StatusForbidden)
+		p.fail(w, r, err)
 		return
 	}
-	out := r.Clone(r.Context())
-	out.RequestURI = ""
-	if r.Body != nil && r.Body != http.NoBody {
-		out.Body = sent{r.Body, p, r.URL.Host}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		r.Header.Del("Upgrade")
 	}
-	dropHopByHop(out.Header)
-	if out.Header.Get("Accept-Encoding") != "" {
-		out.Header.Set("Accept-Encoding", "gzip")
-	}
-	resp, err := p.transport.RoundTrip(out)
-	if err != nil {
-		if r.Context().Err() != nil {
-			return // the browser has gone away
-		}
-		p.note(r.URL.String(), err)
-		http.Error(w, err.Error(), statusOf(err))
-		return
-	}
-	defer resp.Body.Close()
-	p.relay(w, resp)
+	p.reverse.ServeHTTP(w, r)
 }
 
 // permits checks a request but for where it goes.
 func (p *Proxy) permits(r *http.Request) error {
-	if p.limits.Methods != nil && !slices.Contains(p.limits.Methods, r.Method) {
-		return &Refusal{r.URL.Host, "no page may use the method " + r.Method}
+	method := r.Method
+	if m := r.Header.Get("Access-Control-Request-Method"); method == http.MethodOptions && m != "" && r.ContentLength == 0 {
+		method = m // the browser asks whether it may
+	}
+	if p.limits.Methods != nil && !slices.Contains(p.limits.Methods, method) {
+		return &Refusal{r.URL.Host, "no page may use the method " + method}
 	}
 	if r.ContentLength > p.out.Load() {
 		return tooMuch(r.URL.Host)
 	}
 	return nil
+}
+
+// rewrite makes the request that is sent of one that came.
+func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
+	r.Out.URL.RawQuery = r.In.URL.RawQuery // as the page wrote it
+	if r.Out.Header.Get("Accept-Encoding") != "" {
+		r.Out.Header.Set("Accept-Encoding", "gzip")
+	}
+	r.Out.Header.Del("Sec-Websocket-Extensions") // they compress
+	if r.Out.Body != nil && r.Out.Body != http.NoBody {
+		r.Out.Body = sent{r.Out.Body, p, r.Out.URL.Host}
+	}
+}
+
+// fail answers a request that was not sent, or got no answer.
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // the browser has gone away
+	}
+	err = plain(err)
+	p.note(r.URL.String(), err)
+	http.Error(w, err.Error(), statusOf(err))
+}
+
+func statusOf(err error) int {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return http.StatusForbidden
+	}
+	return http.StatusBadGateway
 }
 
 func tooMuch(host string) error {
@@ -209,174 +251,73 @@ func (s sent) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// begin counts a request, unless the proxy is closed.
-func (p *Proxy) begin() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.work.Add(1)
+// receive has an answer counted and capped, and its body decoded.
+func (p *Proxy) receive(resp *http.Response) error {
+	if socket, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body = &conversation{socket, p, resp.Request.URL.Host}
+		return nil
 	}
-	return !p.closed
-}
-
-func statusOf(err error) int {
-	var r *Refusal
-	if errors.As(err, &r) {
-		return http.StatusForbidden
-	}
-	return http.StatusBadGateway
-}
-
-// relay passes a response on as it comes in, decoded and capped.
-func (p *Proxy) relay(w http.ResponseWriter, resp *http.Response) {
-	dropHopByHop(resp.Header)
 	body, decoded, err := decode(resp)
 	if err != nil {
-		p.note(resp.Request.URL.String(), err)
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	for k, v := range resp.Header {
-		w.Header()[k] = v
+		return err
 	}
 	if decoded {
-		w.Header().Del("Content-Encoding")
-		w.Header().Del("Content-Length")
+		resp.Header.Del("Content-Encoding")
+		resp.Header.Del("Content-Length")
 	}
-	w.WriteHeader(resp.StatusCode)
-	flush := http.NewResponseController(w)
-	flush.Flush() // the browser is to see the headers of a body that never comes
-	buf := make([]byte, 32<<10)
-	left := p.limits.Body
-	for {
-		n, err := body.Read(buf)
-		if int64(n) > left || !p.take(n) {
-			p.noteCut()
-			if !decoded && resp.ContentLength >= 0 {
-				panic(http.ErrAbortHandler) // what was promised can not be kept
-			}
-			w.Write(buf[:min(int64(n), left)])
-			return
-		}
-		left -= int64(n)
-		if _, werr := w.Write(buf[:n]); werr != nil {
-			return
-		}
-		if err != nil {
-			if err != io.EOF {
-				panic(http.ErrAbortHandler)
-			}
-			return
-		}
-		flush.Flush()
-	}
+	resp.Body = &received{body: body, Closer: resp.Body, p: p, left: p.limits.Body, promised: !decoded && resp.ContentLength >= 0}
+	return nil
 }
 
-// take counts n bytes that come in and reports whether they were still allowed.
-func (p *Proxy) take(n int) bool { return p.in.Add(-int64(n)) >= 0 }
-
-// decode undoes the encoding that we ask for. Another one is refused: what it
-// inflates to could not be capped.
-func decode(resp *http.Response) (body io.Reader, decoded bool, err error) {
-	switch e := strings.ToLower(resp.Header.Get("Content-Encoding")); e {
-	case "", "identity":
-		return resp.Body, false, nil
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(resp.Body)
-		if err != nil {
-			return nil, false, fmt.Errorf("the body is not gzip as it says: %w", err)
-		}
-		return z, true, nil
-	default:
-		return nil, false, fmt.Errorf("the server sent the encoding %q, which was not asked for", e)
-	}
+// received is the body of an answer, as far as it may come in.
+type received struct {
+	body io.Reader
+	io.Closer
+	p        *Proxy
+	left     int64
+	promised bool // its length was told
 }
 
-// tunnel connects the browser to a server without seeing what they say.
-func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
-	scheme := "https"
-	if strings.HasSuffix(r.Host, ":80") { // a plain WebSocket
-		scheme = "http"
+func (r *received) Read(b []byte) (int, error) {
+	n, err := r.body.Read(b)
+	may := min(r.left, r.p.take(n))
+	r.left -= int64(n)
+	if int64(n) <= may {
+		return n, err
 	}
-	far, err := p.dialer.Dial(r.Context(), scheme, r.Host)
-	var refusal *Refusal
-	if errors.As(err, &refusal) { // a plain WebSocket on another port
-		far, err = p.dialer.Dial(r.Context(), "http", r.Host)
+	r.p.noteCut()
+	if r.promised {
+		return 0, errCut // the connection ends: the promise can not be kept
 	}
-	if err != nil {
-		p.note(r.Host, err)
-		http.Error(w, err.Error(), statusOf(err))
-		return
-	}
-	near, rest, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		far.Close()
-		return
-	}
-	p.keep(near, far)
-	defer p.drop(near, far)
-	if _, err := io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		return
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		first := io.LimitReader(rest, int64(rest.Reader.Buffered()))
-		if _, err := io.Copy(far, sent{io.NopCloser(io.MultiReader(first, near)), p, r.Host}); errors.As(err, &refusal) {
-			p.note(r.Host, err)
-			far.Close()
-		}
-		closeWrite(far)
-	})
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := far.Read(buf)
-		if n > 0 && !p.take(n) {
-			p.noteCut()
-			break
-		}
-		if _, werr := near.Write(buf[:n]); err != nil || werr != nil {
-			break
-		}
-	}
-	near.Close()
-	far.Close()
-	wg.Wait()
+	return int(max(may, 0)), io.EOF
 }
 
-func closeWrite(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		t.CloseWrite()
-	}
+var errCut = errors.New("the body is longer than one may be")
+
+// conversation is a WebSocket.
+type conversation struct {
+	io.ReadWriteCloser
+	p    *Proxy
+	host string
 }
 
-func (p *Proxy) keep(conns ...net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range conns {
-		if p.closed {
-			c.Close()
-		}
-		p.tunnels[c] = struct{}{}
+func (c *conversation) Read(b []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Read(b)
+	if int64(n) > c.p.take(n) {
+		c.p.noteCut()
+		return 0, errCut
 	}
+	return n, err
 }
 
-func (p *Proxy) drop(conns ...net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range conns {
-		c.Close()
-		delete(p.tunnels, c)
+func (c *conversation) Write(b []byte) (int, error) {
+	if c.p.out.Add(-int64(len(b))) < 0 {
+		err := tooMuch(c.host)
+		c.p.note(c.host, err)
+		return 0, err
 	}
+	return c.ReadWriteCloser.Write(b)
 }
 
-func dropHopByHop(h http.Header) {
-	for _, list := range h["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			h.Del(strings.TrimSpace(name))
-		}
-	}
-	for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate",
-		"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
-		h.Del(name)
-	}
-}
+// take counts n bytes that come in, and returns how many still might.
+func (p *Proxy) take(n int) int64 { return p.in.Add(-int64(n)) + int64(n) }

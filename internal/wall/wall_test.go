@@ -2,8 +2,13 @@ package wall
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +17,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,50 +197,95 @@ func TestDialer(t *testing.T) {
 	c.Close()
 }
 
-// setUp serves pages and a proxy that may reach them.
-func setUp(t *testing.T, h http.Handler) (*httptest.Server, *Proxy, *http.Client) {
-	srv := httptest.NewServer(h)
+// setUp serves pages, by https too, and a proxy that may reach them. The proxy
+// looks into https.
+func setUp(t *testing.T, secure bool, h http.Handler) (*httptest.Server, *Proxy, *http.Client) {
+	srv := httptest.NewUnstartedServer(h)
+	srv.EnableHTTP2, srv.Config.ErrorLog = true, silent
+	d := &Dialer{Roots: x509.NewCertPool()}
+	if secure {
+		srv.StartTLS()
+		d.Roots.AddCert(srv.Certificate())
+	} else {
+		srv.Start()
+	}
 	t.Cleanup(srv.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	d.Rule = rule(t, srv.Listener.Addr().String())
+	id, err := NewIdentity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewProxy(l, &Dialer{Rule: rule(t, srv.Listener.Addr().String())}, Limits{Body: 1 << 20, Methods: []string{"GET", "POST"}})
-	t.Cleanup(func() { p.Close() })
+	p := startProxy(t, d, Limits{Body: 1 << 20, Methods: []string{"GET", "POST"}, Identity: id})
 	p.Allow(16<<20, 1<<20)
 	via, _ := url.Parse("http://" + p.Addr())
-	tr := &http.Transport{Proxy: http.ProxyURL(via), DisableCompression: true}
+	tr := &http.Transport{Proxy: http.ProxyURL(via), DisableCompression: true, TLSClientConfig: pinned(id.Pin())}
 	t.Cleanup(tr.CloseIdleConnections)
 	return srv, p, &http.Client{Transport: tr, Timeout: 10 * time.Second}
 }
 
-func TestProxy(t *testing.T) {
+func startProxy(t *testing.T, d *Dialer, limits Limits) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewProxy(l, d, limits)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// pinned trusts a server by its key, and the rest of its certificate as a browser
+// does.
+func pinned(pin string) *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(s tls.ConnectionState) error {
+		leaf := s.PeerCertificates[0]
+		if sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo); base64.StdEncoding.EncodeToString(sum[:]) != pin {
+			return errors.New("another key")
+		}
+		return leaf.VerifyHostname("127.0.0.1")
+	}}
+}
+
+// bothWays runs a test over http and over https.
+func bothWays(t *testing.T, f func(t *testing.T, secure bool)) {
+	t.Run("http", func(t *testing.T) { f(t, false) })
+	t.Run("https", func(t *testing.T) { f(t, true) })
+}
+
+func TestProxy(t *testing.T) { bothWays(t, testProxy) }
+
+func testProxy(t *testing.T, secure bool) {
 	other, count := counted(t)
-	srv, p, c := setUp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv, p, c := setUp(t, secure, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/bomb":
 			w.Header().Set("Content-Encoding", "gzip")
 			z := gzip.NewWriter(w)
-			for range 64 {
+			for range 8 {
 				z.Write(make([]byte, 1<<20))
 			}
 			z.Close()
+		case "/long":
+			w.Write(make([]byte, 2<<20))
+		case "/promised":
+			w.Header().Set("Content-Length", strconv.Itoa(2<<20))
+			w.Write(make([]byte, 2<<20))
 		case "/away":
 			http.Redirect(w, r, "http://"+other+"/", http.StatusFound)
 		default:
-			io.WriteString(w, "hello "+r.Header.Get("Connection"))
+			io.WriteString(w, "hello "+r.Header.Get("Connection")+r.URL.RawQuery)
 		}
 	}))
 	get := func(u string) (int, string) {
 		resp, err := c.Get(u)
 		if err != nil {
-			return 0, err.Error()
+			return 0, ""
 		}
 		defer resp.Body.Close()
 		b, _ := io.ReadAll(resp.Body)
 		return resp.StatusCode, string(b)
 	}
-	if code, body := get(srv.URL + "/"); code != 200 || body != "hello " {
+	if code, body := get(srv.URL + "/?a=1;b=%zz"); code != 200 || body != "hello a=1;b=%zz" {
 		t.Errorf("allowed page: %d %q", code, body)
 	}
 	if code, body := get("http://" + other + "/"); code != 403 || !strings.Contains(body, "not allowed") {
@@ -249,11 +300,14 @@ func TestProxy(t *testing.T) {
 	if seen := p.Seen(); len(seen.Refused) != 2 || seen.Failed["http://"+other+"/"] == "" || seen.Cut {
 		t.Errorf("seen %+v", seen)
 	}
-	if _, body := get(srv.URL + "/bomb"); len(body) > 1<<20 {
-		t.Errorf("bomb gave %d bytes", len(body))
-	}
-	if !p.Seen().Cut {
-		t.Error("a cut body was not noted")
+	for _, path := range []string{"/bomb", "/long", "/promised"} {
+		p.Allow(16<<20, 0)
+		if _, body := get(srv.URL + path); len(body) == 0 || len(body) > 1<<20 {
+			t.Errorf("%s gave %d bytes", path, len(body))
+		}
+		if !p.Seen().Cut {
+			t.Errorf("%s: a cut body was not noted", path)
+		}
 	}
 	p.Allow(3, 0)
 	if _, body := get(srv.URL + "/"); len(body) > 3 {
@@ -261,8 +315,123 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+// TestOpen says things on connections that the proxy opened which a browser would
+// not: nothing but what the limits allow may come of it.
+func TestOpen(t *testing.T) {
+	srv, p, c := setUp(t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Proto+" "+r.Method+" for "+r.Host)
+	}))
+	host := srv.Listener.Addr().String()
+	say := func(secure bool, text string) string {
+		t.Helper()
+		conn, err := net.Dial("tcp", p.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", host)
+		if _, err := io.ReadFull(conn, make([]byte, len(established))); err != nil {
+			t.Fatal(err)
+		}
+		if secure {
+			conn = tls.Client(conn, pinned(p.limits.Identity.Pin()))
+		}
+		io.WriteString(conn, text)
+		b, _ := io.ReadAll(conn)
+		return string(b)
+	}
+	for _, one := range []struct{ text, want string }{
+		{"GET / HTTP/1.0\r\nHost: " + host, "HTTP/2.0 GET for " + host},
+		{"GET / HTTP/1.0\r\nHost: other.example", "other.example is not allowed"},
+		{"GET https://other.example/ HTTP/1.0\r\nHost: " + host, "no proxy"},
+		{"CONNECT other.example:443 HTTP/1.0\r\nHost: " + host, "no proxy"},
+		{"DELETE / HTTP/1.0\r\nHost: " + host, "method DELETE"},
+		{"OPTIONS / HTTP/1.0\r\nHost: " + host, "method OPTIONS"},
+		{"OPTIONS / HTTP/1.0\r\nAccess-Control-Request-Method: DELETE\r\nHost: " + host, "method DELETE"},
+		{"OPTIONS / HTTP/1.0\r\nAccess-Control-Request-Method: POST\r\nHost: " + host, "OPTIONS for " + host},
+		{"what is this", "400 Bad Request"},
+	} {
+		if got := say(true, one.text+"\r\n\r\n"); !strings.Contains(got, one.want) {
+			t.Errorf("%q got %q", one.text, got)
+		}
+	}
+	if got := say(false, "SSH-2.0-x\r\n\r\n"); !strings.Contains(got, "400 Bad Request") {
+		t.Errorf("another protocol got %q", got)
+	}
+	strange := startProxy(t, &Dialer{Rule: p.dialer.Rule, Roots: x509.NewCertPool()}, p.limits)
+	strange.Allow(1<<20, 0)
+	via, _ := url.Parse("http://" + strange.Addr())
+	c.Transport.(*http.Transport).Proxy = http.ProxyURL(via)
+	c.CloseIdleConnections()
+	resp, err := c.Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, _ := io.ReadAll(resp.Body); resp.StatusCode != 502 || !strings.Contains(string(b), "not signed by a known authority") {
+		t.Errorf("a server that nobody vouches for: %d %s", resp.StatusCode, b)
+	}
+	if seen := strange.Seen(); seen.Failed[srv.URL+"/"] == "" {
+		t.Errorf("seen %+v", seen)
+	}
+}
+
+// TestProxyWebSocket talks through a proxy until more is said than may be.
+func TestProxyWebSocket(t *testing.T) { bothWays(t, testProxyWebSocket) }
+
+func testProxyWebSocket(t *testing.T, secure bool) {
+	gone := make(chan struct{})
+	srv, p, _ := setUp(t, secure, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		if r.Header.Get("Sec-Websocket-Extensions") != "" {
+			t.Error("it may compress")
+		}
+		near, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer near.Close()
+		io.WriteString(near, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		io.Copy(near, rw)
+	}))
+	p.Allow(1<<20, 1000)
+	conn, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	host := srv.Listener.Addr().String()
+	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", host)
+	io.ReadFull(conn, make([]byte, len(established)))
+	if secure {
+		conn = tls.Client(conn, pinned(p.limits.Identity.Pin()))
+	}
+	fmt.Fprintf(conn, "GET /chat HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", host)
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("got %+v, %v", resp, err)
+	}
+	echo := make([]byte, 900)
+	conn.Write(bytes.Repeat([]byte("x"), 900))
+	if _, err := io.ReadFull(r, echo); err != nil {
+		t.Fatal(err)
+	}
+	conn.Write(bytes.Repeat([]byte("y"), 200))
+	if b, _ := io.ReadAll(r); len(b) > 0 {
+		t.Errorf("beyond the limit %d bytes came back", len(b))
+	}
+	if seen := p.Seen(); len(seen.Refused) != 1 {
+		t.Errorf("seen %+v", seen)
+	}
+	<-gone
+}
+
 func TestProxyTunnel(t *testing.T) {
-	srv, p, _ := setUp(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "inside") }))
+	srv, p := setUpTunnel(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "inside") }))
 	other, count := counted(t)
 	ask := func(target string) string {
 		conn, err := net.Dial("tcp", p.Addr())
@@ -283,10 +452,41 @@ func TestProxyTunnel(t *testing.T) {
 	}
 }
 
-// TestProxyUpload sends by each way as much as a page may send, and more.
-func TestProxyUpload(t *testing.T) {
+// setUpTunnel serves pages and a proxy that lets connections pass unseen.
+func setUpTunnel(t *testing.T, h http.Handler) (*httptest.Server, *Proxy) {
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	p := startProxy(t, &Dialer{Rule: rule(t, srv.Listener.Addr().String())}, Limits{Body: 1 << 20})
+	p.Allow(16<<20, 1<<20)
+	return srv, p
+}
+
+func TestProxyTunnelUpload(t *testing.T) {
 	var got atomic.Int64
-	srv, p, c := setUp(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv, p := setUpTunnel(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		got.Add(n)
+	}))
+	p.Allow(1<<20, 1000)
+	conn, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n%s", srv.Listener.Addr(), strings.Repeat("x", 100_000))
+	io.ReadAll(conn)
+	if got.Load() > 1000 {
+		t.Errorf("%d bytes went through a tunnel that may take 1000", got.Load())
+	}
+}
+
+// TestProxyUpload sends by each way as much as a page may send, and more.
+func TestProxyUpload(t *testing.T) { bothWays(t, testProxyUpload) }
+
+func testProxyUpload(t *testing.T, secure bool) {
+	var got atomic.Int64
+	srv, p, c := setUp(t, secure, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		got.Add(n)
 	}))
@@ -314,19 +514,6 @@ func TestProxyUpload(t *testing.T) {
 		if seen := p.Seen(); len(seen.Refused) != 1 || !strings.Contains(seen.Refused[0], "more would be sent") {
 			t.Errorf("seen %+v", seen)
 		}
-	}
-	p.Allow(1<<20, 1000)
-	conn, err := net.Dial("tcp", p.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	got.Store(0)
-	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n%s", srv.Listener.Addr(), strings.Repeat("x", 100_000))
-	io.ReadAll(conn)
-	if got.Load() > 1000 {
-		t.Errorf("%d bytes went through a tunnel that may take 1000", got.Load())
 	}
 	req, _ := http.NewRequest("DELETE", srv.URL+"/", nil)
 	resp, err := c.Do(req)

@@ -235,15 +235,19 @@ func (w *web) start(ctx context.Context) error {
 			return nil
 		}
 	}
+	identity, err := wall.NewIdentity()
+	if err != nil {
+		return fatalError{err}
+	}
 	serve := func(l net.Listener) io.Closer {
-		w.proxy = wall.NewProxy(l, w.dialer, wall.Limits{Body: bodyCap, Methods: w.methods})
+		w.proxy = wall.NewProxy(l, w.dialer, wall.Limits{Body: bodyCap, Methods: w.methods, Identity: identity})
 		return w.proxy
 	}
 	var network func(string, []byte)
 	if w.har != nil {
 		network = w.har.event
 	}
-	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail, Methods: w.methods,
+	b, err := chrome.Start(ctx, chrome.Config{Binary: w.binary, Serve: serve, NoJail: w.nojail, Pin: identity.Pin(),
 		Keep: w.pages || w.profile != nil, Network: network})
 	if err != nil {
 		if ctx.Err() != nil {

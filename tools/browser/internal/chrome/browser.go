@@ -25,8 +25,9 @@ type Config struct {
 	// Keep has all pages share one context: its cookies and storage last as long
 	// as the browser.
 	Keep bool
-	// Methods are those of requests that pages may use; nil: any.
-	Methods []string
+	// Pin is the key that the proxy speaks https with, as browsers name it (RFC 7469,
+	// section 2.4), where it does not let https pass unseen.
+	Pin string
 	// Network is told the events of DevTools' Network domain. It must not block.
 	Network func(method string, params []byte)
 }
@@ -48,7 +49,6 @@ type Browser struct {
 	process *process
 	conn    *conn
 	keep    bool
-	methods []string
 	network func(method string, params []byte)
 
 	loading sync.Mutex
@@ -74,7 +74,7 @@ func Start(ctx context.Context, c Config) (*Browser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Chromium: %w", err)
 	}
-	b := &Browser{process: p, conn: newConn(p.out, p.in), keep: c.Keep, methods: c.Methods, network: c.Network, crashed: map[string]func(){}, dropped: map[string]func(Download){}}
+	b := &Browser{process: p, conn: newConn(p.out, p.in), keep: c.Keep, network: c.Network, crashed: map[string]func(){}, dropped: map[string]func(Download){}}
 	b.conn.on("", b.event)
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -110,12 +110,13 @@ func (b *Browser) Close() error {
 // flags are the command line. The proxy and the resolver rule keep the network
 // process from connecting or resolving anything itself; the rest turns off
 // what talks to servers on its own.
-func flags(proxy string) []string {
+func flags(proxy, pin string) []string {
 	return []string{
 		"--headless",
 		"--remote-debugging-pipe",
 		"--proxy-server=http://" + proxy,
 		"--proxy-bypass-list=<-loopback>",
+		"--ignore-certificate-errors-spki-list=" + pin,
 		"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 		"--webrtc-ip-handling-policy=disable_non_proxied_udp",
 		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -144,28 +143,6 @@ func testProcess(t *testing.T, nojail bool) {
 	}
 }
 
-// TestMethods has a page use methods that it may and may not.
-func TestMethods(t *testing.T) {
-	var mu sync.Mutex
-	seen := map[string]int{}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		seen[r.Method]++
-		mu.Unlock()
-		page(`<script>Promise.allSettled(["GET", "POST", "PUT", "DELETE"].map(m => fetch("/", {method: m})))
-			.then(all => document.body.append(all.map(one => one.status).join(" ")))</script>`).ServeHTTP(w, r)
-	}))
-	defer srv.Close()
-	b := startWith(t, []string{srv.Listener.Addr().String()}, Config{Methods: []string{"GET", "HEAD"}})
-	d, err := b.Load(t.Context(), srv.URL+"/", testLimits)
-	if err != nil || !strings.Contains(d.HTML, "fulfilled rejected rejected rejected") {
-		t.Errorf("got %+v, %v", d, err)
-	}
-	if delete(seen, "GET"); len(seen) > 0 {
-		t.Errorf("arrived: %v", seen)
-	}
-}
-
 // TestManyPages loads page after page in one browser, which open windows and
 // start workers: no tab and no process is left of any, and the browser does not
 // grow. AGENT_BROWSER_TASKS says how many (8).
@@ -176,35 +153,44 @@ func TestManyPages(t *testing.T) {
 	}
 	b, url := start(t, page(`<p>text</p><script>open("about:blank"); new Worker(URL.createObjectURL(new Blob(["postMessage(1)"])));
 		localStorage.x = "x".repeat(1 << 20); document.body.append("by script")</script>`), false)
-	var tabs, processes int
-	var size int64
+	type left struct {
+		tabs, processes int
+		size            int64
+	}
+	look := func() (l left) {
+		var got struct{ TargetInfos []struct{ TargetID string } }
+		if err := b.conn.call(t.Context(), "", "Target.getTargets", nil, &got); err != nil {
+			t.Fatal(err)
+		}
+		children := b.process.children()
+		for _, c := range children {
+			l.size += resident(c.pid) >> 20
+		}
+		l.tabs, l.processes = len(got.TargetInfos), len(children)
+		return l
+	}
+	var first left
 	for i := range n + 4 {
 		d, err := b.Load(t.Context(), url+"/", testLimits)
 		if err != nil || !strings.Contains(d.HTML, "by script") {
 			t.Fatalf("page %d: %+v, %v", i, d, err)
 		}
-		if i < 3 && n > i { // the first ones fill caches
-			continue
-		}
-		var got struct{ TargetInfos []struct{ TargetID string } }
-		if err := b.conn.call(t.Context(), "", "Target.getTargets", nil, &got); err != nil {
-			t.Fatal(err)
-		}
-		nowSize := int64(0)
-		children := b.process.children()
-		for _, c := range children {
-			nowSize += resident(c.pid)
-		}
-		if size == 0 {
-			tabs, processes, size = len(got.TargetInfos), len(children), nowSize
-		}
-		if i == n+3 {
-			t.Logf("after %d pages: %d tabs, %d processes, %d MiB; at first %d, %d, %d", n, len(got.TargetInfos), len(children), nowSize>>20, tabs, processes, size>>20)
-			if len(got.TargetInfos) > tabs || len(children) > processes+2 || nowSize-size > 64<<20 { // a spare renderer, and one that is ending
-				t.Error("something was left")
-			}
+		if i == min(n, 3) { // the first ones fill caches
+			first = look()
 		}
 	}
+	var last left
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) { // one may still be ending
+		last = look()
+		if last.tabs <= first.tabs && last.processes <= first.processes+1 && last.size-first.size <= 64 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Errorf("after %d pages %+v are left, after the first ones %+v (MiB)", n, last, first)
+			break
+		}
+	}
+	t.Logf("after %d pages: %+v; at first %+v", n, last, first)
 }
 
 // stranger tries to use a browser's proxy, as another program of this machine.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -104,7 +103,6 @@ type tab struct {
 	crashed     bool
 	hog         bool
 	stuck       bool // it stays, and does not answer
-	empty       bool // all that it requests is answered with an empty page
 	closed      bool
 	download    *Download
 }
@@ -156,11 +154,6 @@ func (t *tab) open(ctx context.Context) error {
 	if t.b.network != nil {
 		none := map[string]any{"maxTotalBufferSize": 0, "maxResourceBufferSize": 0}
 		if err := c.call(ctx, t.session, "Network.enable", none, nil); err != nil {
-			return err
-		}
-	}
-	if t.b.methods != nil {
-		if err := c.call(ctx, t.session, "Fetch.enable", nil, nil); err != nil {
 			return err
 		}
 	}
@@ -241,15 +234,11 @@ func (t *tab) event(method string, params []byte) {
 	}
 	switch method {
 	case "Fetch.requestPaused":
-		var p struct {
-			RequestID string
-			Request   struct{ Method string }
-		}
+		var p struct{ RequestID string }
 		json.Unmarshal(params, &p)
 		t.change(func() {
 			if !t.closed {
-				empty := t.empty
-				t.work.Go(func() { t.decide(p.RequestID, p.Request.Method, empty) })
+				t.work.Go(func() { t.fulfil(p.RequestID) })
 			}
 		})
 	case "Page.loadEventFired":
@@ -296,20 +285,6 @@ func (t *tab) answer(kind string) {
 	accept := t.accept || kind == "beforeunload"
 	t.mu.Unlock()
 	t.call(ctx, "Page.handleJavaScriptDialog", map[string]any{"accept": accept}, nil)
-}
-
-// decide lets a request go on that waits, or not.
-func (t *tab) decide(request, method string, empty bool) {
-	ctx, cancel := context.WithTimeout(t.alive, callTime)
-	defer cancel()
-	switch {
-	case empty:
-		t.fulfil(request)
-	case t.b.methods == nil || slices.Contains(t.b.methods, method):
-		t.call(ctx, "Fetch.continueRequest", map[string]any{"requestId": request}, nil)
-	default:
-		t.call(ctx, "Fetch.failRequest", map[string]any{"requestId": request, "errorReason": "BlockedByClient"}, nil)
-	}
 }
 
 func (t *tab) change(f func()) {
@@ -465,32 +440,28 @@ func (t *tab) because(err error) error {
 
 // netErrors words the errors of Chromium's network stack that users meet.
 var netErrors = map[string]string{
-	"ERR_TOO_MANY_REDIRECTS":            "too many redirects",
-	"ERR_ABORTED":                       "the server sent no page",
-	"ERR_EMPTY_RESPONSE":                "the server closed the connection without an answer",
-	"ERR_CONNECTION_REFUSED":            "the connection was refused",
-	"ERR_CONNECTION_RESET":              "the server broke the connection off",
-	"ERR_CONNECTION_CLOSED":             "the server broke the connection off",
-	"ERR_TUNNEL_CONNECTION_FAILED":      "the server could not be reached",
-	"ERR_PROXY_CONNECTION_FAILED":       "the network boundary is gone; nothing can be reached",
-	"ERR_NAME_NOT_RESOLVED":             "the host does not exist",
-	"ERR_SSL_PROTOCOL_ERROR":            "the server does not speak https",
-	"ERR_CERT_AUTHORITY_INVALID":        "the server's certificate is not signed by a known authority",
-	"ERR_CERT_COMMON_NAME_INVALID":      "the server's certificate is for another host",
-	"ERR_CERT_DATE_INVALID":             "the server's certificate has expired",
-	"ERR_HTTP_RESPONSE_CODE_FAILURE":    "the server answered with an error status and no page",
-	"ERR_INVALID_RESPONSE":              "the server's answer makes no sense",
-	"ERR_CONTENT_LENGTH_MISMATCH":       "the answer broke off",
-	"ERR_INCOMPLETE_CHUNKED_ENCODING":   "the answer broke off",
-	"ERR_UNSAFE_PORT":                   "browsers do not open that port",
-	"ERR_BLOCKED_BY_CLIENT":             "the browser does not open that address",
-	"ERR_BLOCKED_BY_ADMINISTRATOR":      "the browser does not open that address",
-	"ERR_UNKNOWN_URL_SCHEME":            "the address has an unknown scheme",
-	"ERR_DISALLOWED_URL_SCHEME":         "the browser does not open that scheme",
-	"ERR_HTTP2_PROTOCOL_ERROR":          "the server's answer makes no sense",
-	"ERR_CONTENT_DECODING_FAILED":       "the answer can not be decoded",
-	"ERR_RESPONSE_HEADERS_TOO_BIG":      "the answer's headers are too long",
-	"ERR_BLOCKED_BY_RESPONSE":           "the server does not let the page be shown",
-	"ERR_INVALID_URL":                   "the address is not valid",
-	"ERR_CERT_WEAK_SIGNATURE_ALGORITHM": "the server's certificate is too weak",
+	"ERR_TOO_MANY_REDIRECTS":          "too many redirects",
+	"ERR_ABORTED":                     "the server sent no page",
+	"ERR_EMPTY_RESPONSE":              "the server closed the connection without an answer",
+	"ERR_CONNECTION_REFUSED":          "the connection was refused",
+	"ERR_CONNECTION_RESET":            "the server broke the connection off",
+	"ERR_CONNECTION_CLOSED":           "the server broke the connection off",
+	"ERR_TUNNEL_CONNECTION_FAILED":    "the server could not be reached",
+	"ERR_PROXY_CONNECTION_FAILED":     "the network boundary is gone; nothing can be reached",
+	"ERR_NAME_NOT_RESOLVED":           "the host does not exist",
+	"ERR_SSL_PROTOCOL_ERROR":          "the server does not speak https",
+	"ERR_HTTP_RESPONSE_CODE_FAILURE":  "the server answered with an error status and no page",
+	"ERR_INVALID_RESPONSE":            "the server's answer makes no sense",
+	"ERR_CONTENT_LENGTH_MISMATCH":     "the answer broke off",
+	"ERR_INCOMPLETE_CHUNKED_ENCODING": "the answer broke off",
+	"ERR_UNSAFE_PORT":                 "browsers do not open that port",
+	"ERR_BLOCKED_BY_CLIENT":           "the browser does not open that address",
+	"ERR_BLOCKED_BY_ADMINISTRATOR":    "the browser does not open that address",
+	"ERR_UNKNOWN_URL_SCHEME":          "the address has an unknown scheme",
+	"ERR_DISALLOWED_URL_SCHEME":       "the browser does not open that scheme",
+	"ERR_HTTP2_PROTOCOL_ERROR":        "the server's answer makes no sense",
+	"ERR_CONTENT_DECODING_FAILED":     "the answer can not be decoded",
+	"ERR_RESPONSE_HEADERS_TOO_BIG":    "the answer's headers are too long",
+	"ERR_BLOCKED_BY_RESPONSE":         "the server does not let the page be shown",
+	"ERR_INVALID_URL":                 "the address is not valid",
 }

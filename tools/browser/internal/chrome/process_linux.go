@@ -124,12 +124,12 @@ func startIn(dir string, c Config) (*process, error) {
 	return p, nil
 }
 
-func (p *process) flags(proxy string) []string {
-	return append(flags(proxy), "--user-data-dir="+p.profile(), "about:blank")
+func (p *process) flags(proxy, pin string) []string {
+	return append(flags(proxy, pin), "--user-data-dir="+p.profile(), "about:blank")
 }
 
 func (p *process) startJailed(c Config) error {
-	p.cmd.Args = append(p.cmd.Args, p.flags(confine.ProxyAddr)...)
+	p.cmd.Args = append(p.cmd.Args, p.flags(confine.ProxyAddr, c.Pin)...)
 	portal, err := jail(p.cmd, p.dir)
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func (p *process) startOpen(c Config) error {
 		return err
 	}
 	p.proxy = c.Serve(guarded{l, p.pids})
-	p.cmd.Args = append(p.cmd.Args, p.flags(l.Addr().String())...)
+	p.cmd.Args = append(p.cmd.Args, p.flags(l.Addr().String(), c.Pin)...)
 	if os.Geteuid() == 0 {
 		id := uint32(confine.JailUser())
 		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}

@@ -44,7 +44,6 @@ func (b *Browser) SetStorage(ctx context.Context, all []Storage) error {
 		return err
 	}
 	defer t.dispose()
-	t.change(func() { t.empty = true })
 	if err := t.call(ctx, "Fetch.enable", nil, nil); err != nil {
 		return err
 	}

@@ -17,14 +17,13 @@ var avx2 = &Set{
 	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
 		BF16: dotBF16x8, Q8_0: dotQ8x8, MXFP4: dotMXFP4x8, MXFP4_17: dotMXFP4x17x8,
 	},
-	dotFew:  dotFew8,
-	Widen:   widen8,
-	Score:   score8,
-	Mix:     mix8,
-	Axpy:    axpy8,
-	Softmax: softmax8,
-	Norm:    norm8,
-	SwiGLU:  swiglu8,
+	dotFew:    dotFew8,
+	Mix:       vectorMix(8, 4, mix8),
+	MixHalves: vectorMix(8, 2, mixHalves8),
+	Axpy:      axpy8,
+	Softmax:   softmax8,
+	Norm:      norm8,
+	SwiGLU:    swiglu8,
 }
 
 type (

@@ -8,76 +8,6 @@ import (
 	"unsafe"
 )
 
-func widen8(dst []float32, halves []uint16) {
-	n := len(dst) &^ 7
-	if n > 0 {
-		_ = halves[len(dst)-1]
-		d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&halves[0])
-		for i := 0; i < n; i += 8 {
-			store8(d, 4*i, f16x8(halves8(p, 2*i)))
-		}
-		archsimd.ClearAVXUpperBits()
-	}
-	widenScalar(dst[n:], halves[n:])
-}
-
-func score8(scores, q, keys []float32) {
-	d := len(q)
-	if d%16 != 0 || d == 0 || len(scores) == 0 {
-		scoreScalar(scores, q, keys)
-		return
-	}
-	_ = keys[d*len(scores)-1]
-	x, k := unsafe.Pointer(&q[0]), unsafe.Pointer(&keys[0])
-	for i := 0; i < len(scores); i += 4 {
-		n := min(4, len(scores)-i)
-		p0 := unsafe.Add(k, 4*d*i)
-		p1, p2, p3 := unsafe.Add(p0, 4*d*min(1, n-1)), unsafe.Add(p0, 4*d*min(2, n-1)), unsafe.Add(p0, 4*d*(n-1))
-		var a0, a1, a2, a3, b0, b1, b2, b3 f32x8
-		for j := 0; j < 4*d; j += 64 {
-			u, v := load8(x, j), load8(x, j+32)
-			a0, b0 = load8(p0, j).MulAdd(u, a0), load8(p0, j+32).MulAdd(v, b0)
-			a1, b1 = load8(p1, j).MulAdd(u, a1), load8(p1, j+32).MulAdd(v, b1)
-			a2, b2 = load8(p2, j).MulAdd(u, a2), load8(p2, j+32).MulAdd(v, b2)
-			a3, b3 = load8(p3, j).MulAdd(u, a3), load8(p3, j+32).MulAdd(v, b3)
-		}
-		var v [4]float32
-		add8(a0.Add(b0), a1.Add(b1), a2.Add(b2), a3.Add(b3)).Store(&v)
-		copy(scores[i:], v[:n])
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func mix8(dst, weights, values []float32) {
-	d := len(dst)
-	n := d &^ 31
-	if n == 0 || len(weights) == 0 {
-		mixScalar(dst, weights, values)
-		return
-	}
-	_ = values[d*len(weights)-1]
-	for at := 0; at < n; at += 32 {
-		p, o, w := unsafe.Pointer(&values[at]), unsafe.Pointer(&dst[at]), unsafe.Pointer(&weights[0])
-		a0, a1, a2, a3 := load8(o, 0), load8(o, 32), load8(o, 64), load8(o, 96)
-		for i := range len(weights) {
-			f := all8(wordAt(w, 4*i)).AsFloat32x8()
-			v := unsafe.Add(p, 4*d*i)
-			a0 = load8(v, 0).MulAdd(f, a0)
-			a1 = load8(v, 32).MulAdd(f, a1)
-			a2 = load8(v, 64).MulAdd(f, a2)
-			a3 = load8(v, 96).MulAdd(f, a3)
-		}
-		store8(o, 0, a0)
-		store8(o, 32, a1)
-		store8(o, 64, a2)
-		store8(o, 96, a3)
-	}
-	archsimd.ClearAVXUpperBits()
-	for i, w := range weights {
-		axpyScalar(dst[n:], values[i*d+n:(i+1)*d], w)
-	}
-}
-
 // broadcast8 has the number in every lane.
 func broadcast8(v float32) f32x8 { return all8(math.Float32bits(v)).AsFloat32x8() }
 
@@ -131,25 +61,29 @@ func exp8(a f32x8) f32x8 {
 
 func term8(t *[16]float32) f32x8 { return load8(unsafe.Pointer(t), 0) }
 
-func softmax8(scores []float32, scale, sink float32) float32 {
+func softmax8(scores []float32) (top, sum float32) {
 	n := len(scores) &^ 7
 	if n == 0 {
-		return softmaxScalar(scores, scale, sink)
+		return softmaxScalar(scores)
 	}
 	p := unsafe.Pointer(&scores[0])
-	f, m := broadcast8(scale), broadcast8(sink)
-	for i := 0; i < 4*n; i += 32 {
-		v := load8(p, i).Mul(f)
-		store8(p, i, v)
-		m = m.Max(v)
+	m := broadcast8(-math.MaxFloat32)
+	m0, m1, m2, m3, i := m, m, m, m, 0 // a maximum has to wait for the one before
+	for ; i <= 4*n-128; i += 128 {
+		m0, m1 = m0.Max(load8(p, i)), m1.Max(load8(p, i+32))
+		m2, m3 = m2.Max(load8(p, i+64)), m3.Max(load8(p, i+96))
 	}
+	for ; i < 4*n; i += 32 {
+		m = m.Max(load8(p, i))
+	}
+	m = m.Max(m0.Max(m1)).Max(m2.Max(m3))
 	var tops [8]float32
 	m.Store(&tops)
 	archsimd.ClearAVXUpperBits()
-	top, sum := softmaxRest(scores[n:], scale, sink, tops[:])
+	top, sum = softmaxRest(scores[n:], tops[:])
 	var v [4]float32
 	weigh8(p, 4*n, math.Float32bits(top), &v)
-	return sum + v[0]
+	return top, sum + v[0]
 }
 
 // weigh8 turns scores into weights and sets v to their sum.

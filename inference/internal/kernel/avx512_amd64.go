@@ -16,14 +16,13 @@ var avx512 = &Set{
 	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
 		BF16: dotBF16x16, Q8_0: dotQ8x16, MXFP4: dotMXFP4x16, MXFP4_17: dotMXFP4x17x16,
 	},
-	dotFew:  dotFew16,
-	Widen:   widen16,
-	Score:   score16,
-	Mix:     mix16,
-	Axpy:    axpy16,
-	Softmax: softmax16,
-	Norm:    norm16,
-	SwiGLU:  swiglu16,
+	dotFew:    dotFew16,
+	Mix:       vectorMix(32, 4, mix16),
+	MixHalves: vectorMix(32, 2, mixHalves16),
+	Axpy:      axpy16,
+	Softmax:   softmax16,
+	Norm:      norm16,
+	SwiGLU:    swiglu16,
 }
 
 type (

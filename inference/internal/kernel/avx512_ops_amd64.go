@@ -8,77 +8,6 @@ import (
 	"unsafe"
 )
 
-func widen16(dst []float32, halves []uint16) {
-	n := len(dst) &^ 15
-	if n > 0 {
-		_ = halves[len(dst)-1]
-		d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&halves[0])
-		for i := 0; i < n; i += 16 {
-			h := archsimd.LoadUint16x16((*[16]uint16)(unsafe.Add(p, 2*i))).ExtendToUint32()
-			store16(d, 4*i, f16x16(h))
-		}
-		archsimd.ClearAVXUpperBits()
-	}
-	widenScalar(dst[n:], halves[n:])
-}
-
-func score16(scores, q, keys []float32) {
-	d := len(q)
-	if d%16 != 0 || d == 0 || len(scores) == 0 {
-		scoreScalar(scores, q, keys)
-		return
-	}
-	_ = keys[d*len(scores)-1]
-	x, k := unsafe.Pointer(&q[0]), unsafe.Pointer(&keys[0])
-	for i := 0; i < len(scores); i += 4 {
-		n := min(4, len(scores)-i)
-		p0 := unsafe.Add(k, 4*d*i)
-		p1, p2, p3 := unsafe.Add(p0, 4*d*min(1, n-1)), unsafe.Add(p0, 4*d*min(2, n-1)), unsafe.Add(p0, 4*d*(n-1))
-		var a0, a1, a2, a3 f32x16
-		for j := 0; j < 4*d; j += 64 {
-			v := load16(x, j)
-			a0 = load16(p0, j).MulAdd(v, a0)
-			a1 = load16(p1, j).MulAdd(v, a1)
-			a2 = load16(p2, j).MulAdd(v, a2)
-			a3 = load16(p3, j).MulAdd(v, a3)
-		}
-		var v [4]float32
-		add16(a0, a1, a2, a3).Store(&v)
-		copy(scores[i:], v[:n])
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func mix16(dst, weights, values []float32) {
-	d := len(dst)
-	n := d &^ 63
-	if n == 0 || len(weights) == 0 {
-		mixScalar(dst, weights, values)
-		return
-	}
-	_ = values[d*len(weights)-1]
-	for at := 0; at < n; at += 64 {
-		p, o, w := unsafe.Pointer(&values[at]), unsafe.Pointer(&dst[at]), unsafe.Pointer(&weights[0])
-		a0, a1, a2, a3 := load16(o, 0), load16(o, 64), load16(o, 128), load16(o, 192)
-		for i := range len(weights) {
-			f := all16(wordAt(w, 4*i)).AsFloat32x16()
-			v := unsafe.Add(p, 4*d*i)
-			a0 = load16(v, 0).MulAdd(f, a0)
-			a1 = load16(v, 64).MulAdd(f, a1)
-			a2 = load16(v, 128).MulAdd(f, a2)
-			a3 = load16(v, 192).MulAdd(f, a3)
-		}
-		store16(o, 0, a0)
-		store16(o, 64, a1)
-		store16(o, 128, a2)
-		store16(o, 192, a3)
-	}
-	archsimd.ClearAVXUpperBits()
-	for i, w := range weights {
-		axpyScalar(dst[n:], values[i*d+n:(i+1)*d], w)
-	}
-}
-
 func axpy16(dst, v []float32, p float32) {
 	n := len(dst) &^ 15
 	if n > 0 {
@@ -128,25 +57,29 @@ func exp16(a f32x16) f32x16 {
 
 func term16(t *[16]float32) f32x16 { return archsimd.LoadFloat32x16(t) }
 
-func softmax16(scores []float32, scale, sink float32) float32 {
+func softmax16(scores []float32) (top, sum float32) {
 	n := len(scores) &^ 15
 	if n == 0 {
-		return softmaxScalar(scores, scale, sink)
+		return softmaxScalar(scores)
 	}
 	p := unsafe.Pointer(&scores[0])
-	f, m := broadcast16(scale), broadcast16(sink)
-	for i := 0; i < 4*n; i += 64 {
-		v := load16(p, i).Mul(f)
-		store16(p, i, v)
-		m = m.Max(v)
+	m := broadcast16(-math.MaxFloat32)
+	m0, m1, m2, m3, i := m, m, m, m, 0 // a maximum has to wait for the one before
+	for ; i <= 4*n-256; i += 256 {
+		m0, m1 = m0.Max(load16(p, i)), m1.Max(load16(p, i+64))
+		m2, m3 = m2.Max(load16(p, i+128)), m3.Max(load16(p, i+192))
 	}
+	for ; i < 4*n; i += 64 {
+		m = m.Max(load16(p, i))
+	}
+	m = m.Max(m0.Max(m1)).Max(m2.Max(m3))
 	var tops [16]float32
 	m.Store(&tops)
 	archsimd.ClearAVXUpperBits()
-	top, sum := softmaxRest(scores[n:], scale, sink, tops[:])
+	top, sum = softmaxRest(scores[n:], tops[:])
 	var v [4]float32
 	weigh16(p, 4*n, math.Float32bits(top), &v)
-	return sum + v[0]
+	return top, sum + v[0]
 }
 
 // weigh16 turns scores into weights and sets v to their sum.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"chorale/inference/internal/golden"
@@ -228,53 +229,89 @@ func TestExtremes(t *testing.T) {
 	})
 }
 
-// TestAttention holds scores, weights and sums against the scalar twin at every
-// length that leaves a rest, and heads of any size.
-func TestAttention(t *testing.T) {
+// TestMix holds every set to the scalar twin, the vector sets to each other's bits
+// and halves to those of the numbers that they are, in panels of any length; the
+// sums of other rows and columns are left alone.
+func TestMix(t *testing.T) {
+	vectors := map[int][]float32{}
 	eachSet(t, func(t *testing.T, k *Set) {
-		for _, d := range []int{1, 8, 16, 48, 64, 80, 128} {
-			for _, n := range []int{1, 2, 3, 4, 5, 15, 16, 17, 33, 130} {
-				q, keys := random(1, d), random(2, n*d)
-				got, want := make([]float32, n), make([]float32, n)
-				k.Score(got, q, keys)
-				Scalar.Score(want, q, keys)
-				within(t, fmt.Sprintf("%d scores of %d", n, d), got, want, 1e-6*float64(d))
+		for _, n := range []int{0, 1, 2, 7, 16, 64, 80} {
+			const step, rest = Panel + 3, 5
+			apart := n + 2
+			weights, panel := random(1, MixRows*apart), random(2, n*Panel)
+			halves := make([]uint16, len(panel))
+			for i, v := range panel {
+				halves[i] = ToHalf(v)
+				panel[i] = Half(halves[i])
+			}
+			got, want := random(3, MixRows*step+rest), random(3, MixRows*step+rest)
+			for g := range MixRows {
+				for j := range Panel {
+					sum := float64(want[step*g+j])
+					for i := range n {
+						sum += float64(weights[apart*g+i]) * float64(panel[Panel*i+j])
+					}
+					want[step*g+j] = float32(sum)
+				}
+			}
+			fromHalves := slices.Clone(got)
+			k.Mix(got, step, weights, apart, panel, nil, 0)
+			within(t, fmt.Sprintf("%d rows mixed", n), got, want, 1e-6*float64(n))
+			k.MixHalves(fromHalves, step, weights, apart, halves, halves, 8)
+			same(t, fmt.Sprintf("%d rows of halves", n), fromHalves, got)
+			if k == Scalar {
+				continue
+			}
+			if other, ok := vectors[n]; ok {
+				same(t, "two vector sets", got, other)
+			}
+			vectors[n] = got
+		}
+	})
+}
 
-				copy(got, want)
-				scale := float32(1 / math.Sqrt(float64(d)))
-				sum, sum2 := k.Softmax(got, scale, .5), Scalar.Softmax(want, scale, .5)
-				within(t, "weights", append(got, sum), append(want, sum2), 1e-6*scaleOf([]float32{sum2}))
-
-				a, b := random(3, d), random(3, d)
-				k.Mix(a, want, keys)
-				Scalar.Mix(b, want, keys)
-				within(t, "mixed values", a, b, 1e-6*scaleOf(b)*float64(n))
-
-				k.Axpy(a, q, -.3)
-				Scalar.Axpy(b, q, -.3)
-				within(t, "axpy", a, b, 1e-6*scaleOf(b)*float64(n))
-
-				k.Norm(a, q, keys[:d], 1e-5)
-				Scalar.Norm(b, q, keys[:d], 1e-5)
-				within(t, "norm", a, b, 1e-6*scaleOf(b))
+// TestHalves holds every half, finite or not, by mixing a panel of it.
+func TestHalves(t *testing.T) {
+	one := make([]float32, MixRows)
+	for i := range one {
+		one[i] = 1
+	}
+	eachSet(t, func(t *testing.T, k *Set) {
+		for h := 0; h < 1<<16; h += Panel {
+			var panel [Panel]uint16
+			for i := range panel {
+				panel[i] = uint16(h + i)
+			}
+			sums := make([]float32, MixRows*Panel)
+			k.MixHalves(sums, Panel, one, 1, panel[:], nil, 0)
+			for i, got := range sums {
+				if want := Half(panel[i%Panel]); got != want && (want == want || got == got) {
+					t.Fatalf("half %04x is %v, want %v", panel[i%Panel], got, want)
+				}
 			}
 		}
 	})
 }
 
-// TestWiden holds every half, finite or not.
-func TestWiden(t *testing.T) {
-	halves := make([]uint16, 1<<16+5)
-	for i := range halves {
-		halves[i] = uint16(i)
-	}
-	got := make([]float32, len(halves))
+// TestOps holds the small operations against the scalar twin at every length that
+// leaves a rest.
+func TestOps(t *testing.T) {
 	eachSet(t, func(t *testing.T, k *Set) {
-		k.Widen(got, halves)
-		for i, h := range halves {
-			if w := Half(h); math.Float32bits(got[i]) != math.Float32bits(w) && (w == w || got[i] == got[i]) {
-				t.Fatalf("half %04x is %v, want %v", h, got[i], w)
-			}
+		for _, n := range []int{1, 2, 3, 4, 5, 8, 15, 16, 17, 33, 48, 80, 130} {
+			x, y := random(1, n), random(2, n)
+			got, want := slices.Clone(x), slices.Clone(x)
+			top, sum := k.Softmax(got)
+			top2, sum2 := Scalar.Softmax(want)
+			within(t, "weights", append(got, top, sum), append(want, top2, sum2), 1e-6*scaleOf([]float32{sum2}))
+
+			a, b := random(3, n), random(3, n)
+			k.Axpy(a, x, -.3)
+			Scalar.Axpy(b, x, -.3)
+			within(t, "axpy", a, b, 1e-6*scaleOf(b))
+
+			k.Norm(a, x, y, 1e-5)
+			Scalar.Norm(b, x, y, 1e-5)
+			within(t, "norm", a, b, 1e-6*scaleOf(b))
 		}
 	})
 }
@@ -289,12 +326,18 @@ func TestEnds(t *testing.T) {
 			scores[i] = -inf
 		}
 		scores[3], scores[39], scores[17] = 80, 79, -30
-		sum := k.Softmax(scores, 1, -inf)
+		top, sum := k.Softmax(scores)
 		e := float32(math.Exp(-1))
-		if scores[3] != 1 || math.Abs(float64(scores[39]-e)) > 1e-7 || scores[0] != 0 || scores[17] != 0 || math.Abs(float64(sum-1-e)) > 1e-6 {
-			t.Errorf("weights %v, sum %v", scores, sum)
+		if top != 80 || scores[3] != 1 || math.Abs(float64(scores[39]-e)) > 1e-7 || scores[0] != 0 || scores[17] != 0 || math.Abs(float64(sum-1-e)) > 1e-6 {
+			t.Errorf("weights %v, top %v, sum %v", scores, top, sum)
 		}
-		if sum := k.Softmax(append(make([]float32, 20), -1, nan, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16), 1, 0); sum == sum {
+		for i := range scores {
+			scores[i] = -inf
+		}
+		if top, sum := k.Softmax(scores); top != -math.MaxFloat32 || sum != 0 {
+			t.Errorf("of infinitely small scores the top is %v, the sum %v", top, sum)
+		}
+		if _, sum := k.Softmax(append(make([]float32, 20), -1, nan, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)); sum == sum {
 			t.Errorf("a score that is no number leaves the sum %v", sum)
 		}
 

@@ -75,55 +75,25 @@ func dot6x1(w *[6][]float32, x []float32, a *[6]float32) {
 	*a = [6]float32{a0, a1, a2, a3, a4, a5}
 }
 
-func widenScalar(dst []float32, halves []uint16) {
-	for i, h := range halves[:len(dst)] {
-		dst[i] = Half(h)
-	}
-}
-
-func scoreScalar(scores, q, keys []float32) {
-	d := len(q)
-	i := 0
-	for ; i+6 <= len(scores); i += 6 {
-		k := keys[i*d : (i+6)*d]
-		w := [6][]float32{k[:d], k[d : 2*d], k[2*d : 3*d], k[3*d : 4*d], k[4*d : 5*d], k[5*d:]}
-		var a [6]float32
-		dot6x1(&w, q, &a)
-		copy(scores[i:], a[:])
-	}
-	for ; i < len(scores); i++ {
-		var sum float32
-		for j, w := range keys[i*d : (i+1)*d] {
-			sum += w * q[j]
+func mixScalar(sums []float32, step int, weights []float32, apart int, panel, _ []float32, _ int) {
+	for g := range MixRows {
+		row := (*[Panel]float32)(sums[step*g:])
+		for i := range len(panel) / Panel {
+			w := weights[apart*g+i]
+			for j, v := range (*[Panel]float32)(panel[Panel*i:]) {
+				row[j] += w * v
+			}
 		}
-		scores[i] = sum
 	}
 }
 
-func mixScalar(dst, weights, values []float32) {
-	d := len(dst)
-	i := 0
-	for ; i+4 <= len(weights); i += 4 {
-		v := values[i*d : (i+4)*d]
-		axpy4(dst, v[:d], v[d:2*d], v[2*d:3*d], v[3*d:], (*[4]float32)(weights[i:]))
-	}
-	for ; i < len(weights); i++ {
-		axpyScalar(dst, values[i*d:(i+1)*d], weights[i])
-	}
-}
-
-// axpy4 adds four scaled rows to dst, in order.
-func axpy4(dst, v0, v1, v2, v3 []float32, p *[4]float32) {
-	n := len(dst)
-	v0, v1, v2, v3 = v0[:n], v1[:n], v2[:n], v3[:n]
-	p0, p1, p2, p3 := p[0], p[1], p[2], p[3]
-	for i := range dst {
-		s := dst[i]
-		s += p0 * v0[i]
-		s += p1 * v1[i]
-		s += p2 * v2[i]
-		s += p3 * v3[i]
-		dst[i] = s
+func mixHalvesScalar(sums []float32, step int, weights []float32, apart int, panel, _ []uint16, _ int) {
+	var wide [Panel]float32
+	for i := range len(panel) / Panel {
+		for j, h := range panel[Panel*i:][:Panel] {
+			wide[j] = Half(h)
+		}
+		mixScalar(sums, step, weights[i:], apart, wide[:], nil, 0)
 	}
 }
 
@@ -134,20 +104,16 @@ func axpyScalar(dst, v []float32, p float32) {
 	}
 }
 
-func softmaxScalar(scores []float32, scale, sink float32) float32 {
-	top := sink
-	for i, v := range scores {
-		v *= scale
-		scores[i] = v
+func softmaxScalar(scores []float32) (top, sum float32) {
+	top = -math.MaxFloat32
+	for _, v := range scores {
 		top = max(top, v)
 	}
-	sum := Exp(sink - top)
 	for i, v := range scores {
-		e := Exp(v - top)
-		scores[i] = e
-		sum += e
+		scores[i] = Exp(v - top)
+		sum += scores[i]
 	}
-	return sum
+	return top, sum
 }
 
 func normScalar(dst, x, gain []float32, eps float32) {

@@ -2,6 +2,15 @@ package kernel
 
 import "sync"
 
+// Attention multiplies with Mix alone. Keys lie in panels of Panel keys, a row for
+// each of a head's dimensions, and the weights of the rows are a query's numbers:
+// the sums are scores, with no lanes to be added in the end. Values lie in panels of
+// Panel dimensions, a row for each key, whose weight is the softmax of its score.
+const (
+	Panel   = 32 // numbers in a row
+	MixRows = 8  // queries that share what is loaded: the query heads of a KV head in gpt-oss
+)
+
 // Set is one implementation of the kernels.
 type Set struct {
 	Name string // such as "AVX-512"
@@ -27,24 +36,23 @@ type Set struct {
 	// bytes is how rounded input rows are multiplied. It may be nil.
 	bytes *byteKernels
 
-	// Widen sets dst to IEEE halves.
-	Widen func(dst []float32, halves []uint16)
+	// Mix adds the rows of a panel, which has Panel numbers in each, to MixRows rows of
+	// sums, each times a weight of its own: sums[step*g+j] gains
+	// weights[apart*g+i] * panel[Panel*i+j], in the order of i. On its way it may have
+	// the processor fetch as many numbers of next, if there are any: four runs at
+	// distances of run, for memory gives more where several are read.
+	Mix func(sums []float32, step int, weights []float32, apart int, panel, next []float32, run int)
 
-	// Score sets scores[i] to the product of q with key i. Keys lie one after
-	// the other, as long as q.
-	Score func(scores, q, keys []float32)
-
-	// Mix adds the values, as long as dst, to dst, each times its weight, in
-	// order.
-	Mix func(dst, weights, values []float32)
+	// MixHalves is Mix for a panel of IEEE halves. Both give equal bits.
+	MixHalves func(sums []float32, step int, weights []float32, apart int, panel, next []uint16, run int)
 
 	// Axpy adds v times p to dst.
 	Axpy func(dst, v []float32, p float32)
 
-	// Softmax sets each score s to exp(scale*s - top), where top is the largest
-	// of all scale*s and the sink, and returns the sum of all and of
-	// exp(sink - top).
-	Softmax func(scores []float32, scale, sink float32) float32
+	// Softmax sets each score s to exp(s - top), where top is the largest of all, and
+	// returns top and the sum. Where all are less than every finite number, top is
+	// the least of those.
+	Softmax func(scores []float32) (top, sum float32)
 
 	// Norm sets dst = x / sqrt(mean(x²) + eps) * gain.
 	Norm func(dst, x, gain []float32, eps float32)
@@ -56,18 +64,17 @@ type Set struct {
 
 // Scalar is plain Go: any processor, the oracle of the other sets.
 var Scalar = &Set{
-	Name:     "scalar",
-	unpack:   unpackScalar,
-	group:    1,
-	multiply: multiplyScalar,
-	bytes:    scalarBytes,
-	Widen:    widenScalar,
-	Score:    scoreScalar,
-	Mix:      mixScalar,
-	Axpy:     axpyScalar,
-	Softmax:  softmaxScalar,
-	Norm:     normScalar,
-	SwiGLU:   swigluScalar,
+	Name:      "scalar",
+	unpack:    unpackScalar,
+	group:     1,
+	multiply:  multiplyScalar,
+	bytes:     scalarBytes,
+	Mix:       mixScalar,
+	MixHalves: mixHalvesScalar,
+	Axpy:      axpyScalar,
+	Softmax:   softmaxScalar,
+	Norm:      normScalar,
+	SwiGLU:    swigluScalar,
 }
 
 // Sets returns what this build has for this processor, Scalar first and the

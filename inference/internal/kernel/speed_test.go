@@ -17,7 +17,7 @@ type work struct {
 
 // works are all kernels.
 func works() []work {
-	const cols, dim, keys = 2880, 64, 256
+	const cols, keys = 2880, 128
 	var s Scratch
 	var all []work
 	for f := range Format(formats) {
@@ -28,17 +28,17 @@ func works() []work {
 			all = append(all, work{fmt.Sprintf("%v/%d", f, n), size, func(k *Set) { k.Tile(&s, m, 0, in) }})
 		}
 	}
-	a, b, c := random(1, keys*dim), random(2, keys*dim), make([]float32, keys*dim)
-	halves := make([]uint16, len(a))
-	for i, v := range a {
+	a, b, c := random(1, 2*cols), random(2, cols), make([]float32, cols)
+	panel := a[:keys*Panel]
+	halves := make([]uint16, len(panel))
+	for i, v := range panel {
 		halves[i] = ToHalf(v)
 	}
 	return append(all,
-		work{"Widen", 2 * len(a), func(k *Set) { k.Widen(c, halves) }},
-		work{"Score", 4 * len(a), func(k *Set) { k.Score(c[:keys], b[:dim], a) }},
-		work{"Mix", 4 * len(a), func(k *Set) { k.Mix(c[:dim], b[:keys], a) }},
+		work{"Mix", 4 * len(panel), func(k *Set) { k.Mix(c, Panel, b, keys, panel, nil, 0) }},
+		work{"MixHalves", 2 * len(panel), func(k *Set) { k.MixHalves(c, Panel, b, keys, halves, nil, 0) }},
 		work{"Axpy", 4 * cols, func(k *Set) { k.Axpy(c[:cols], a[:cols], .5) }},
-		work{"Softmax", 4 * cols, func(k *Set) { copy(c[:cols], a); k.Softmax(c[:cols], .125, 0) }},
+		work{"Softmax", 4 * cols, func(k *Set) { copy(c[:cols], a); k.Softmax(c[:cols]) }},
 		work{"Norm", 4 * cols, func(k *Set) { k.Norm(c[:cols], a[:cols], b[:cols], 1e-5) }},
 		work{"SwiGLU", 8 * cols, func(k *Set) { k.SwiGLU(c[:cols], a[:2*cols], 1.702, 7) }},
 	)

@@ -8,7 +8,8 @@ import (
 	"unsafe"
 )
 
-// The vector sets are written with simd/archsimd. What the code minds:
+// The vector sets are written with simd/archsimd, but for Mix and products of bytes,
+// which are assembly. What the code minds:
 //
 //   - A legacy SSE instruction amid AVX-512 ones costs a factor of 30 on some
 //     processors. So there is no scalar float arithmetic in or after a vector
@@ -23,7 +24,7 @@ import (
 func vectorSets() []*Set {
 	cpu := archsimd.X86
 	var sets []*Set
-	if cpu.AVX2() && cpu.FMA() {
+	if cpu.AVX2() && cpu.FMA() && hasF16C() {
 		sets = append(sets, avx2)
 	}
 	if cpu.AVX512() {
@@ -81,6 +82,24 @@ func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(sums 
 					fold((*[groupRows]float32)(sums[j][g*groupRows:]), l)
 				}
 			}
+		}
+	}
+}
+
+// vectorMix returns Set.Mix or Set.MixHalves from a function of assembly for so many
+// columns.
+func vectorMix[T float32 | uint16](columns, size int, f func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n int)) func([]float32, int, []float32, int, []T, []T, int) {
+	return func(sums []float32, step int, weights []float32, apart int, panel, next []T, run int) {
+		n := len(panel) / Panel
+		if n == 0 {
+			return
+		}
+		if len(next) == 0 {
+			next, run = panel, 0
+		}
+		_, _ = sums[(MixRows-1)*step+Panel-1], weights[(MixRows-1)*apart+n-1]
+		for at := 0; at < Panel; at += columns {
+			f(&sums[at], 4*step, &weights[0], 4*apart, &panel[at], &next[0], size*run, n)
 		}
 	}
 }
@@ -162,18 +181,16 @@ var halfTerms = func() (t struct{ sign, rest, top, infinite, bias [16]uint32 }) 
 	return t
 }()
 
-// softmaxRest scales the scores that fill no vector, finds the top of all and
-// turns these scores and the sink into weights.
-func softmaxRest(scores []float32, scale, sink float32, tops []float32) (top, sum float32) {
-	top = sink
-	for _, v := range tops {
+// softmaxRest finds the top of all scores and turns those that fill no vector into
+// weights.
+func softmaxRest(scores []float32, tops []float32) (top, sum float32) {
+	top = tops[0]
+	for _, v := range tops[1:] {
 		top = max(top, v)
 	}
-	for i, v := range scores {
-		scores[i] = v * scale
-		top = max(top, v*scale)
+	for _, v := range scores {
+		top = max(top, v)
 	}
-	sum = Exp(sink - top)
 	for i, v := range scores {
 		scores[i] = Exp(v - top)
 		sum += scores[i]

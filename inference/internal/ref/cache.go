@@ -18,8 +18,11 @@ type layerCache struct {
 	pages      []page // position p is in page p / CachePage, modulo their number
 }
 
-// page holds keys and values, [key or value, KV head, position, HeadDim], in one
-// of two types.
+// page holds the keys and values of CachePage positions, in one of two types, so
+// that attention has nothing to turn round (kernel.Set): keys as [KV head, block of
+// Panel positions, dimension, position], and behind them values as [KV head, block of
+// Panel dimensions, position, dimension]. A last block of dimensions that is not full
+// is filled with zeros.
 type page struct {
 	f32 []float32
 	f16 []uint16
@@ -40,114 +43,103 @@ func (p *page) bytes() int64 { return int64(4*len(p.f32) + 2*len(p.f16)) }
 func newCache(c *graph.Config, context int, kv graph.KVType) cache {
 	all := cache{make([]layerCache, c.Layers)}
 	for l := range all.layers {
-		all.layers[l] = layerCache{kv: kv, heads: c.KVHeads, dim: c.HeadDim, pages: make([]page, c.Slots(l, context)/graph.CachePage)}
+		all.layers[l] = newLayerCache(c, c.Slots(l, context), kv)
 	}
 	return all
 }
 
-// at returns the page of a position, made if need be, and the index in it of a
-// head's key. The value lies half a page behind.
-func (c *layerCache) at(pos, head int) (p *page, i int) {
-	p = &c.pages[pos/graph.CachePage%len(c.pages)]
+// newLayerCache has room for a number of positions, a multiple of CachePage.
+func newLayerCache(c *graph.Config, slots int, kv graph.KVType) layerCache {
+	return layerCache{kv: kv, heads: c.KVHeads, dim: c.HeadDim, pages: make([]page, slots/graph.CachePage)}
+}
+
+// padded is a number of dimensions rounded up to whole blocks.
+func padded(dim int) int { return (dim + kernel.Panel - 1) / kernel.Panel * kernel.Panel }
+
+// at returns the page of a position, made if need be.
+func (c *layerCache) at(pos int) *page {
+	p := &c.pages[pos/graph.CachePage%len(c.pages)]
 	if p.empty() {
-		*p = newPage(c.kv, 2*c.half())
+		*p = newPage(c.kv, c.heads*graph.CachePage*(c.dim+padded(c.dim)))
 	}
-	return p, (head*graph.CachePage + pos%graph.CachePage) * c.dim
+	return p
 }
 
-// half is how many numbers a page has of keys, and of values.
-func (c *layerCache) half() int { return c.heads * graph.CachePage * c.dim }
-
-// put stores the keys and values of all heads at a position.
-func (c *layerCache) put(pos int, keys, values []float32) {
-	for h := range c.heads {
-		p, i := c.at(pos, h)
-		p.from(i).put(keys[h*c.dim : (h+1)*c.dim])
-		p.from(i + c.half()).put(values[h*c.dim : (h+1)*c.dim])
-	}
+// key returns the index of a key's first number in its page; the next ones lie
+// Panel apart.
+func (c *layerCache) key(pos, head int) int {
+	slot := pos % graph.CachePage
+	return (head*graph.CachePage+slot/kernel.Panel*kernel.Panel)*c.dim + slot%kernel.Panel
 }
 
-// put stores numbers. In f16, what is too large becomes the largest finite
-// number: one such key must not make every sum NaN.
-func (p page) put(v []float32) {
-	if p.f16 == nil {
-		copy(p.f32, v)
-		return
-	}
-	const most = 65504
-	for i, x := range v {
-		p.f16[i] = kernel.ToHalf(min(max(x, -most), most))
-	}
+// value returns the index of a value's first block of numbers in its page; the next
+// ones lie valueStep apart.
+func (c *layerCache) value(pos, head int) int {
+	return (c.heads*c.dim+head*padded(c.dim))*graph.CachePage + pos%graph.CachePage*kernel.Panel
 }
 
-// copy copies a position to another one.
-func (c *layerCache) copy(to, from int) {
-	for h := range c.heads {
-		dst, i := c.at(to, h)
-		src, j := c.at(from, h)
-		dst.from(i).to(c.dim).copy(src.from(j))
-		dst.from(i + c.half()).to(c.dim).copy(src.from(j + c.half()))
-	}
-}
+const valueStep = graph.CachePage * kernel.Panel
 
-// keys returns a head's keys from pos on, up to the end of its page or to end,
-// and their number.
-func (c *layerCache) keys(head, pos, end int) (page, int) {
-	p, i := c.at(pos, head)
-	n := min(graph.CachePage-pos%graph.CachePage, end-pos)
-	return p.from(i).to(n * c.dim), n
+// keys returns a head's keys in the page of a position.
+func (c *layerCache) keys(pos, head int) page {
+	return c.at(pos).cut(head*graph.CachePage*c.dim, graph.CachePage*c.dim)
 }
 
 // values is keys for values.
-func (c *layerCache) values(head, pos, end int) (page, int) {
-	p, i := c.at(pos, head)
-	n := min(graph.CachePage-pos%graph.CachePage, end-pos)
-	return p.from(i + c.half()).to(n * c.dim), n
+func (c *layerCache) values(pos, head int) page {
+	n := graph.CachePage * padded(c.dim)
+	return c.at(pos).cut(c.heads*graph.CachePage*c.dim+head*n, n)
 }
 
-// save copies positions first to end into a mark.
-func (c *layerCache) save(mark page, first, end int) {
-	c.eachRun(mark, first, end, func(marked, cached page) { marked.copy(cached) })
-}
-
-// restore copies them back.
-func (c *layerCache) restore(mark page, first, end int) {
-	c.eachRun(mark, first, end, func(marked, cached page) { cached.copy(marked) })
-}
-
-// eachRun calls f for every run of numbers that lie side by side in the mark and
-// in the cache.
-func (c *layerCache) eachRun(mark page, first, end int, f func(marked, cached page)) {
+// put stores the keys and values of all heads at a position.
+func (c *layerCache) put(pos int, keys, values []float32) {
+	p := c.at(pos)
 	for h := range c.heads {
-		for pos := first; pos < end; {
-			keys, n := c.keys(h, pos, end)
-			values, _ := c.values(h, pos, end)
-			n *= c.dim
-			f(mark.to(n), keys)
-			f(mark.from(n).to(n), values)
-			mark = mark.from(2 * n)
-			pos += n / c.dim
+		p.put(c.key(pos, h), 1, kernel.Panel, keys[h*c.dim:][:c.dim])
+		p.put(c.value(pos, h), kernel.Panel, valueStep, values[h*c.dim:][:c.dim])
+	}
+}
+
+// copy takes a position over from the same or another cache.
+func (c *layerCache) copy(to int, src *layerCache, from int) {
+	p, q := c.at(to), src.at(from)
+	for h := range c.heads {
+		p.copy(c.key(to, h), q, src.key(from, h), 1, kernel.Panel, c.dim)
+		p.copy(c.value(to, h), q, src.value(from, h), kernel.Panel, valueStep, padded(c.dim))
+	}
+}
+
+// put stores numbers from index i on, in runs that lie step apart. In f16, what is
+// too large becomes the largest finite number: one such key must not make every sum
+// NaN.
+func (p *page) put(i, run, step int, v []float32) {
+	const most = 65504
+	for ; len(v) > 0; i += step {
+		n := min(run, len(v))
+		if p.f16 == nil {
+			copy(p.f32[i:], v[:n])
+		} else {
+			for j, x := range v[:n] {
+				p.f16[i+j] = kernel.ToHalf(min(max(x, -most), most))
+			}
 		}
+		v = v[n:]
 	}
 }
 
-// copy copies as many numbers as both pages have.
-func (p page) copy(from page) {
-	copy(p.f32, from.f32)
-	copy(p.f16, from.f16)
+// copy copies n numbers, which lie as put leaves them.
+func (p *page) copy(i int, from *page, j, run, step, n int) {
+	for ; n > 0; n -= run {
+		copy(p.cut(i, run).f32, from.cut(j, run).f32)
+		copy(p.cut(i, run).f16, from.cut(j, run).f16)
+		i, j = i+step, j+step
+	}
 }
 
-// from returns the page without its first n numbers, to the first n alone.
-func (p page) from(n int) page {
+// cut returns n numbers from index i on.
+func (p *page) cut(i, n int) page {
 	if p.f16 != nil {
-		return page{f16: p.f16[n:]}
+		return page{f16: p.f16[i : i+n]}
 	}
-	return page{f32: p.f32[n:]}
-}
-
-func (p page) to(n int) page {
-	if p.f16 != nil {
-		return page{f16: p.f16[:n]}
-	}
-	return page{f32: p.f32[:n]}
+	return page{f32: p.f32[i : i+n]}
 }

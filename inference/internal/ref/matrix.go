@@ -9,10 +9,14 @@ import (
 // scratch is what one thread needs.
 type scratch struct {
 	kernel.Scratch
-	scores []float32                      // of a row's query heads, [heads, keys]
-	sums   []float32                      // of their weights
-	wide   []float32                      // a page of halves, widened
 	gateUp [][2 * kernel.TileRows]float32 // of each input row, by turns
+
+	// Of queries under way.
+	sees       []extent  // of a span, by each row
+	queries    []float32 // [rows, heads, HeadDim]
+	scores     []float32 // of a span, then weights, [rows, heads, scoreStep]
+	seen       seen
+	tops, sums []float32 // so far, [rows, heads]
 }
 
 // formats are the tensors' types as the kernels know them. Bind lets no other

@@ -14,7 +14,7 @@ import (
 
 // pack rounds towards bf16; the goldens' numbers are bf16 already, which it
 // checks.
-func pack(t *testing.T, v []float32) *weights.Tensor {
+func pack(t testing.TB, v []float32) *weights.Tensor {
 	t.Helper()
 	b := make([]byte, 0, 2*len(v))
 	for _, x := range v {

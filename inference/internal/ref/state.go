@@ -13,8 +13,8 @@ type state struct {
 	context int
 	cache   cache
 	history graph.History
-	marks   [graph.MaxMarks][]page // by place, a page for each layer that is a ring
-	logits  []float32              // of Forward
+	marks   [graph.MaxMarks][]layerCache // by place, of layers that are rings
+	logits  []float32                    // of Forward
 }
 
 // Forward implements graph.State.
@@ -38,14 +38,16 @@ func (s *state) Mark(pos int) error {
 	}
 	mark := s.marks[place]
 	if mark == nil {
-		mark = make([]page, s.c.Layers)
+		mark = make([]layerCache, s.c.Layers)
 		s.marks[place] = mark
 	}
 	s.eachRing(func(l int, c *layerCache) {
-		if mark[l].empty() {
-			mark[l] = newPage(s.kv, 2*s.c.KVWidth()*s.c.MarkSlots())
+		if mark[l].pages == nil {
+			mark[l] = newLayerCache(s.c, s.c.MarkSlots(), s.kv)
 		}
-		c.save(mark[l], s.history.Need(pos), pos)
+		for p := s.history.Need(pos); p < pos; p++ {
+			mark[l].copy(p, c, p)
+		}
 	})
 	return nil
 }
@@ -55,7 +57,9 @@ func (s *state) Rewind(pos int) (int, error) {
 	to, place, restore := s.history.Rewind(pos)
 	if restore {
 		s.eachRing(func(l int, c *layerCache) {
-			c.restore(s.marks[place][l], s.history.Need(to), to)
+			for p := s.history.Need(to); p < to; p++ {
+				c.copy(p, &s.marks[place][l], p)
+			}
 		})
 	}
 	return to, nil
@@ -74,7 +78,7 @@ func (s *state) Stretch(pos int) error {
 		c := &s.cache.layers[l]
 		slots := len(c.pages) * graph.CachePage
 		for p := max(have, pos-slots); p < pos; p++ {
-			c.copy(p, max(0, have-slots)+p%min(have, slots))
+			c.copy(p, c, max(0, have-slots)+p%min(have, slots))
 		}
 	}
 	return nil
@@ -91,6 +95,6 @@ func (s *state) eachRing(f func(layer int, c *layerCache)) {
 
 // Close frees the cache.
 func (s *state) Close() error {
-	s.cache, s.marks, s.logits = cache{}, [graph.MaxMarks][]page{}, nil
+	s.cache, s.marks, s.logits = cache{}, [graph.MaxMarks][]layerCache{}, nil
 	return nil
 }

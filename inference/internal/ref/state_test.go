@@ -2,6 +2,7 @@ package ref
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"chorale/inference/internal/golden"
@@ -15,13 +16,9 @@ func TestHeavySequences(t *testing.T) {
 			return New(c, w, Options{Threads: 2, KV: kv}), nil
 		},
 		Bytes: func(s graph.State) (n int64) {
-			for _, l := range s.(*state).cache.layers {
+			all := slices.Concat(append(s.(*state).marks[:], s.(*state).cache.layers)...)
+			for _, l := range all {
 				for _, p := range l.pages {
-					n += p.bytes()
-				}
-			}
-			for _, m := range s.(*state).marks {
-				for _, p := range m {
 					n += p.bytes()
 				}
 			}

@@ -1,10 +1,11 @@
 // Command assembly writes what the CPU's vector kernels need and simd/archsimd has
-// no name for: products of bytes (AVX512-VNNI). It is a module of its own, so that
-// nobody else needs its library.
+// no name for: products of bytes (AVX512-VNNI), and products with a number that is
+// broadcast from memory, of halves too. It is a module of its own, so that nobody
+// else needs its library.
 //
-// A tile of 24 rows is one vector of 16 rows and one of 8: lane r has four
-// neighbouring numbers of row r. The layout of a panel and of input rows stands in
-// bytes.go.
+// In products of bytes a tile of 24 rows is one vector of 16 rows and one of 8: lane
+// r has four neighbouring numbers of row r. The layout of a panel and of input rows
+// stands in bytes.go.
 package main
 
 import (
@@ -33,6 +34,15 @@ func main() {
 	unpack("unpackMXFP4Bytes", 16, 0, nibbles(true))
 	unpack("unpackMXFP4x17Bytes", 17, 1, nibbles(false))
 	unpack("unpackQ8Bytes", 34, 2, signed)
+	for _, m := range []mixer{
+		{name: "mix16", vectors: 2, wide: true, fetch: 2},
+		{name: "mixHalves16", vectors: 2, wide: true, halves: true, fetch: 4},
+		{name: "mix8", vectors: 1},
+		{name: "mixHalves8", vectors: 1, halves: true},
+	} {
+		m.write()
+	}
+	widens()
 	Generate()
 }
 
@@ -121,6 +131,151 @@ func multiply() {
 		sum[j].store(Mem{Base: sums, Disp: j * stride})
 	}
 	VZEROUPPER()
+	RET()
+}
+
+// mixer is a way to write Set.Mix: the columns of a panel that it takes, in so many
+// vectors, and how many rows it takes for each that it has fetched of four runs.
+type mixer struct {
+	name    string
+	vectors int
+	wide    bool // vectors of 16 numbers, or of 8
+	halves  bool
+	fetch   int // 0: none
+}
+
+// size returns the bytes of a number.
+func (m *mixer) size() int {
+	if m.halves {
+		return 2
+	}
+	return 4
+}
+
+// vector returns register i as long as this takes.
+func (m *mixer) vector(i int) vector {
+	if m.wide {
+		return z[i]
+	}
+	return y(z[i])
+}
+
+// eight returns the places of eight rows, step apart, and the registers that they are
+// relative to.
+func eight(first, step reg.Register) (rows [8]Mem, bases [2]reg.Register) {
+	step3, fifth := GP64(), GP64()
+	LEAQ(Mem{Base: step, Index: step, Scale: 2}, step3)
+	LEAQ(Mem{Base: first, Index: step, Scale: 4}, fifth)
+	bases = [2]reg.Register{first, fifth}
+	for i := range rows {
+		rows[i] = []Mem{{}, {Index: step, Scale: 1}, {Index: step, Scale: 2}, {Index: step3, Scale: 1}}[i%4]
+		rows[i].Base = bases[i/4]
+	}
+	return rows, bases
+}
+
+// write writes the function. Eight rows of sums stay in registers; a row of the panel
+// is loaded once, and meets a weight of each.
+func (m *mixer) write() {
+	number := map[bool]string{false: "float32", true: "uint16"}[m.halves]
+	TEXT(m.name, attr.NOSPLIT, fmt.Sprintf("func(sums *float32, step int, weights *float32, apart int, panel, next *%s, run, n int)", number))
+	Doc(fmt.Sprintf("%s is Set.Mix for %d of a panel's columns. Distances are in bytes.", m.name, m.columns()))
+	Pragma("noescape")
+	sums, step := Load(Param("sums"), GP64()), Load(Param("step"), GP64())
+	weights, apart := Load(Param("weights"), GP64()), Load(Param("apart"), GP64())
+	panel, n := Load(Param("panel"), GP64()), Load(Param("n"), GP64())
+	out, _ := eight(sums, step)
+	in, weightBases := eight(weights, apart)
+	var next, run, run3 reg.Register
+	if m.fetch > 0 {
+		next, run, run3 = Load(Param("next"), GP64()), Load(Param("run"), GP64()), GP64()
+		LEAQ(Mem{Base: run, Index: run, Scale: 2}, run3)
+	}
+	var sum [8][]vector
+	for g := range sum {
+		for v := range m.vectors {
+			sum[g] = append(sum[g], m.vector(g*m.vectors+v))
+			VMOVUPS(out[g].Offset(v*m.vectorBytes()), sum[g][v])
+		}
+	}
+	rowBytes := 32 * m.size()
+	row := func(i int) {
+		var values []vector
+		for v := range m.vectors {
+			r := m.vector(8*m.vectors + v)
+			if at := (Mem{Base: panel, Disp: i*rowBytes + v*m.vectorBytes()*m.size()/4}); m.halves {
+				VCVTPH2PS(at, r)
+			} else {
+				VMOVUPS(at, r)
+			}
+			values = append(values, r)
+		}
+		for g := range sum {
+			weight := m.vector(9*m.vectors + g%4)
+			VBROADCASTSS(in[g].Offset(4*i), weight)
+			for v := range values {
+				VFMADD231PS(weight, values[v], sum[g][v])
+			}
+		}
+	}
+	advance := func(rows int) {
+		for _, r := range weightBases {
+			ADDQ(Imm(uint64(4*rows)), r)
+		}
+		ADDQ(U32(rowBytes*rows), panel)
+	}
+	if m.fetch > 0 {
+		SUBQ(Imm(uint64(m.fetch)), n)
+		JL(LabelRef("rest"))
+		Label("rows")
+		for i, at := range [4]Mem{{Base: next}, {Base: next, Index: run, Scale: 1}, {Base: next, Index: run, Scale: 2}, {Base: next, Index: run3, Scale: 1}} {
+			PREFETCHT2(at)
+			for r := i * m.fetch / 4; r < (i+1)*m.fetch/4; r++ {
+				row(r)
+			}
+		}
+		ADDQ(Imm(64), next)
+		advance(m.fetch)
+		SUBQ(Imm(uint64(m.fetch)), n)
+		JGE(LabelRef("rows"))
+		Label("rest")
+		ADDQ(Imm(uint64(m.fetch)), n)
+		JZ(LabelRef("done"))
+	}
+	Label("row")
+	row(0)
+	advance(1)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	Label("done")
+	for g := range sum {
+		for v, r := range sum[g] {
+			VMOVUPS(r, out[g].Offset(v*m.vectorBytes()))
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+func (m *mixer) vectorBytes() int {
+	if m.wide {
+		return 64
+	}
+	return 32
+}
+
+func (m *mixer) columns() int { return m.vectors * m.vectorBytes() / 4 }
+
+// widens writes a question about the processor that simd/archsimd does not answer.
+func widens() {
+	TEXT("hasF16C", attr.NOSPLIT, "func() bool")
+	Doc("hasF16C reports whether the processor widens halves in vectors of eight.")
+	MOVL(U32(1), reg.EAX)
+	XORL(reg.ECX, reg.ECX)
+	CPUID()
+	SHRL(U8(29), reg.ECX)
+	ANDL(U8(1), reg.ECX)
+	Store(reg.CL, ReturnIndex(0))
 	RET()
 }
 

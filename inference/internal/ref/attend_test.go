@@ -1,0 +1,97 @@
+package ref
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"chorale/inference/internal/golden"
+	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
+)
+
+// TestAttendSpans attends where rows see several spans, with and without a window,
+// with heads that fill panels and query heads that fill the kernels' rows, and such as
+// do not. It holds the backend to the formula, and to equal bits whether rows come
+// together or alone and whether spans are computed one after the other or not.
+func TestAttendSpans(t *testing.T) {
+	const slots, last = 2*span + 192, 6
+	random := rand.New(rand.NewPCG(2, 1))
+	numbers := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = kernel.Half(kernel.ToHalf(random.Float32() - 0.5))
+		}
+		return v
+	}
+	for _, shape := range []struct{ heads, dim, window int }{{2, 64, 0}, {10, 64, 0}, {8, 40, span + 100}, {3, 40, 100}} {
+		keys, values, sinks := numbers(slots*64), numbers(slots*64), make([]float32, shape.heads)
+		queries := numbers(last * shape.heads * 64)
+		for i := range sinks {
+			sinks[i] = float32(i%5 - 2)
+		}
+		for i := range max(len(keys), len(queries)) { // shorter heads are such with zeros
+			if i%64 >= shape.dim {
+				for _, v := range [][]float32{keys, values, queries} {
+					v[i%len(v)] = 0
+				}
+			}
+		}
+		short := func(v []float32, n int) (out []float32) {
+			for head := range slices.Chunk(v[:n*64], 64) {
+				out = append(out, head[:shape.dim]...)
+			}
+			return out
+		}
+		var want []float32
+		for r := range last {
+			q := slices.Clone(queries[r*shape.heads*64:][:shape.heads*64])
+			for i := range q { // the formula divides by the root of 64
+				q[i] *= float32(8 / math.Sqrt(float64(shape.dim)))
+			}
+			want = append(want, short(golden.Attention(q, keys, values, sinks, slots-last+r+1, shape.window), shape.heads)...)
+		}
+		c := &graph.Config{Hidden: 1, Layers: 1, Heads: shape.heads, KVHeads: 1, HeadDim: shape.dim, Window: []int{shape.window}, MaxContext: slots}
+		packed := pack(t, sinks)
+		for _, kernels := range kernel.Sets() {
+			for _, kv := range []graph.KVType{graph.KVF32, graph.KVF16} {
+				var first []float32
+				for _, threads := range []int{1, 3} {
+					for _, batch := range []int{last, 1} {
+						b := New(c, nil, Options{Threads: threads, KV: kv, kernels: kernels})
+						st, err := b.NewState(slots)
+						if err != nil {
+							t.Fatal(err)
+						}
+						for p := range slots {
+							st.(*state).cache.layers[0].put(p, short(keys[p*64:], 1), short(values[p*64:], 1))
+						}
+						s := &b.pass
+						s.ctx = t.Context()
+						var got []float32
+						for r := 0; r < last; r += batch {
+							s.rows = nil
+							for i := range batch {
+								s.rows = append(s.rows, row{state: st.(*state), pos: slots - last + r + i})
+							}
+							s.regs[graph.Q] = short(queries[r*shape.heads*64:], batch*shape.heads)
+							s.regs[graph.Ctx] = numbers(batch * c.QWidth())
+							s.Attend(0, packed)
+							got = append(got, s.regs[graph.Ctx]...)
+						}
+						if err := b.Close(); err != nil {
+							t.Error(err)
+						}
+						if first == nil {
+							first = got
+							within(t, kernels.Name, got, want, 2e-6)
+						} else if !slices.Equal(got, first) {
+							t.Errorf("%+v, %s, %v: other bits with %d threads and %d rows at once", shape, kernels.Name, kv, threads, batch)
+						}
+					}
+				}
+			}
+		}
+	}
+}

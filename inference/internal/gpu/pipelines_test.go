@@ -4,7 +4,9 @@ package gpu
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -84,4 +86,51 @@ func TestPipelines(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("a folder")
+}
+
+// TestPipelinesOfMesa: lavapipe's pipeline cache is empty, and Mesa keeps what it has
+// compiled in a folder of its own. A second process finds nearly all of it there; the
+// last pieces may not have been written yet when the first one ended.
+func TestPipelinesOfMesa(t *testing.T) {
+	const child = "AGENT_TEST_MESA_CHILD"
+	drivers.Lavapipe.Use(t)
+	if os.Getenv(child) != "" {
+		c, w := golden.Synth(t, shapes["plain"])
+		b, err := Open(t.Context(), only(t), c, w, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		s, err := b.NewState(20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		forward(t, s, graph.Batch{IDs: []uint32{1, 2, 3}, Rows: []int{2}})
+		return
+	}
+	dir := t.TempDir()
+	compiled := func() (n int) {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestPipelinesOfMesa$")
+		cmd.Env = append(os.Environ(), child+"=1", "MESA_SHADER_CACHE_DIR="+dir, "MESA_SHADER_CACHE_DISABLE=false")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				n++
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := compiled()
+	second := compiled() - first
+	t.Logf("%d files of a first process, %d more of a second", first, second)
+	if first < 5 || second > first/3 {
+		t.Errorf("a first process left %d files, a second one %d more", first, second)
+	}
 }

@@ -205,11 +205,17 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 		return err
 	}
 	b.profile.window = int(min(b.device.MaxBuffer, math.MaxInt32))
+	if b.profile.name == Texel { // a workgroup whose expert lies in another window costs, too
+		b.profile.weights = int(min(16*b.device.MaxTexels, mostBlock))
+	}
 	if adjust != nil {
 		adjust(&b.profile)
 	}
 	if b.profile.cache == 0 {
 		b.profile.cache = int(min(b.device.MaxBuffer, math.MaxInt32))
+	}
+	if b.profile.weights == 0 {
+		b.profile.weights = b.profile.window
 	}
 	b.chunk = b.largestChunk()
 	return b.profile.check(b.config, b.device)

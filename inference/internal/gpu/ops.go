@@ -64,6 +64,8 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 	bias := m.bias
 	if bias.Buffer != nil {
 		push.Biased = 1
+	} else {
+		bias = o.in(o.tiles) // not read
 	}
 	most := o.mostRows(to)
 	for lo := 0; lo < n; lo += most {

@@ -28,10 +28,11 @@ type profile struct {
 	split   int // positions per workgroup of attend in full layers, a multiple of 64; 0 is all
 	queries int // query vectors per workgroup of attend, whole tokens, for batches
 
-	window int   // bytes of weights bound at once, at most
-	cache  int   // the same of a layer's keys
-	slots  int   // of a new cache
-	work   int64 // multiplications per submission, so that each ends soon
+	window  int   // bytes bound at once, at most
+	weights int   // the same of the products' weights; 0 is the same
+	cache   int   // the same of a layer's keys
+	slots   int   // of a new cache
+	work    int64 // multiplications per submission, so that each ends soon
 
 	staged bool // load through staging buffers even where the host sees the device's memory, for tests
 }

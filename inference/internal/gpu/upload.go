@@ -12,14 +12,18 @@ import (
 	"chorale/inference/internal/weights"
 )
 
-const block = 256 << 20 // bytes per allocation, unless one tensor needs more
+// Bytes per allocation, unless one tensor needs more, and the most.
+const (
+	block     = 256 << 20
+	mostBlock = 1 << 30
+)
 
 // upload copies the weights to the device, in windows that it can bind. Expert
 // weights stay packed. It ends early with ctx's error. What it has made by then
 // belongs to the device.
 func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
-	l := &layout{window: b.profile.window, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
-	l.weights(b.config, b.weights, o)
+	l := &layout{window: b.profile.weights, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+	l.weights(b.config, b.weights, o, b.profile.window)
 	if l.err != nil {
 		return nil, l.err
 	}
@@ -69,10 +73,14 @@ func stored(t *weights.Tensor, part []byte) piece {
 	}}
 }
 
-// weights lays out all that the device is to have.
-func (l *layout) weights(c *graph.Config, w *graph.Weights, o Options) {
+// weights lays out all that the device is to have. The embedding is bound in windows
+// of its own.
+func (l *layout) weights(c *graph.Config, w *graph.Weights, o Options, window int) {
 	if !o.HostEmbedding {
+		products := l.window
+		l.window = window
 		l.dense(c.Hidden, graph.Affine{W: w.Embedding})
+		l.window = products
 	}
 	l.vector(w.Norm)
 	l.dense(c.Hidden, w.Unembedding)

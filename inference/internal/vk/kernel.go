@@ -113,9 +113,16 @@ func (d *Device) NewSet(k *Kernel, ranges ...Range) (*Set, error) {
 		if r.Size == 0 {
 			r.Size = r.Buffer.Size - r.Offset
 		}
-		if r.Offset < 0 || r.Size < 1 || r.Offset+r.Size > r.Buffer.Size || uint64(r.Size) > d.MaxBuffer {
+		most := d.MaxBuffer
+		switch bit := C.uint32_t(1) << i; {
+		case k.texels.words&bit != 0:
+			most = 4 * d.MaxTexels
+		case k.texels.quads&bit != 0:
+			most = 16 * d.MaxTexels
+		}
+		if r.Offset < 0 || r.Size < 1 || r.Offset+r.Size > r.Buffer.Size || uint64(r.Size) > most {
 			return nil, fmt.Errorf("kernel %s: binding %d: bytes %d to %d of a buffer of %d do not fit (the device binds at most %d)",
-				k.Name, i, r.Offset, r.Offset+r.Size, r.Buffer.Size, d.MaxBuffer)
+				k.Name, i, r.Offset, r.Offset+r.Size, r.Buffer.Size, most)
 		}
 		buffers[i], offsets[i], sizes[i] = raw(r.Buffer.buffer), C.uint64_t(r.Offset), C.uint64_t(r.Size)
 	}

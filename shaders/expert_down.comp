@@ -16,18 +16,17 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-	uint row = UNIT * ROWS, tile = gl_WorkGroupID.y;
-	uint expert = tile_expert[tile];
-	if (row >= rows || expert - first >= experts) return;
+	uint tile = BATCH, expert = tile_expert[tile];
+	if (ROW(0) >= rows || expert - first >= experts) return;
 
 	uint from[TILE];
 	[[unroll]] for (uint t = 0; t < TILE; t++) from[t] = tile * TILE + t;
-	multiply(expert - first, row, rows, width, from);
+	multiply(expert - first, rows, width, from);
 	if (LANE != 0u) return;
 
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
-		if (row + r >= rows) break;
-		float c = bias[expert * rows + row + r];
-		[[unroll]] for (uint t = 0; t < TILE; t++) dst[(tile * TILE + t) * rows + row + r] = sum[t * ROWS + r] + c;
+		if (ROW(r) >= rows) break;
+		float c = bias[expert * rows + ROW(r)];
+		[[unroll]] for (uint t = 0; t < TILE; t++) dst[(tile * TILE + t) * rows + ROW(r)] = sum[t * ROWS + r] + c;
 	}
 }

@@ -24,25 +24,24 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-	uint row = UNIT * ROWS, tile = gl_WorkGroupID.y;
-	uint expert = tile_expert[tile];
-	if (row >= rows || expert - first >= experts) return;
+	uint tile = BATCH, expert = tile_expert[tile];
+	if (ROW(0) >= rows || expert - first >= experts) return;
 
 	uint from[TILE];
 	[[unroll]] for (uint t = 0; t < TILE; t++) {
 		uint token = grouped == 1 ? slot_token[tile * TILE + t] : 0;
 		from[t] = token == 0xffffffffu ? 0 : token;
 	}
-	multiply(expert - first, row, rows, width, from);
+	multiply(expert - first, rows, width, from);
 	if (LANE != 0u) return;
 
 	[[unroll]] for (uint r = 0; r < ROWS; r += 2) {
-		if (row + r >= rows) break;
-		uint b = expert * rows + row + r;
+		if (ROW(r) >= rows) break;
+		uint b = expert * rows + ROW(r);
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			float gate = min(sum[t * ROWS + r] + bias[b], limit);
 			float lin = clamp(sum[t * ROWS + r + 1] + bias[b + 1], -limit, limit);
-			dst[(tile * TILE + t) * (rows / 2) + (row + r) / 2] = gate / (1 + exp(-alpha * gate)) * (lin + 1);
+			dst[(tile * TILE + t) * (rows / 2) + ROW(r) / 2] = gate / (1 + exp(-alpha * gate)) * (lin + 1);
 		}
 	}
 }

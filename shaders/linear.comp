@@ -28,13 +28,13 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-	uint row = UNIT * ROWS, token = gl_WorkGroupID.y * TILE;
-	if (row >= rows) return;
+	uint token = BATCH * TILE;
+	if (ROW(0) >= rows) return;
 	uint n = width / 8, vectors = row_vectors(width);
 
 	// Rows and tokens over the end repeat the last one; they are not stored.
 	uint w_at[ROWS], s_at[TILE];
-	[[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = min(row + r, rows - 1) * vectors;
+	[[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = min(ROW(r), rows - 1) * vectors;
 	[[unroll]] for (uint t = 0; t < TILE; t++) s_at[t] = min(token + t, tokens - 1) * n * 2;
 
 	float sum[ROWS * TILE];
@@ -51,8 +51,8 @@ void main() {
 	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = ADDED_UP(sum[i]);
 	if (LANE != 0u) return;
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
-		if (row + r >= rows) break;
-		uint column = first + row + r;
+		if (ROW(r) >= rows) break;
+		uint column = first + ROW(r);
 		float c = biased == 1u ? bias[column] : 0.0;
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			if (token + t < tokens) {

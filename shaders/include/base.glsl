@@ -9,15 +9,29 @@ layout(local_size_x_id = 0) in;
 // the sum, from LANE on, and the first of them stores what they add up to.
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_arithmetic : require
-#define UNIT gl_WorkGroupID.x
 #define LANE gl_LocalInvocationID.x
 #define LANES gl_WorkGroupSize.x
 #define ADDED_UP(v) subgroupAdd(v)
 #else
-#define UNIT gl_GlobalInvocationID.x
 #define LANE 0u
 #define LANES 1u
 #define ADDED_UP(v) (v)
+#endif
+
+// Which of them it computes: ROW(0) to ROW(ROWS - 1), of tile BATCH of the tokens.
+// With TEXEL they are pairs of rows far apart, so that the next workgroup goes on
+// where this one ends in as many places, and tiles take turns: a software driver
+// gives each of its threads a run of workgroups, of which tiles may be empty.
+#ifdef TEXEL
+#define BATCH gl_WorkGroupID.x
+#define ROW(r) (2 * (gl_WorkGroupID.y + (r) / 2 * gl_NumWorkGroups.y) + (r) % 2)
+#else
+#define BATCH gl_WorkGroupID.y
+#ifdef SUBGROUP
+#define ROW(r) (gl_WorkGroupID.x * ROWS + (r))
+#else
+#define ROW(r) (gl_GlobalInvocationID.x * ROWS + (r))
+#endif
 #endif
 
 // What products read: a buffer of vectors, QUAD_BUFFER, or of words, WORD_BUFFER, each with a

@@ -59,19 +59,27 @@ int e2m1_bytes(uint word) {
 
 float sum[TILE * ROWS];
 
-// multiply sets sum to rows row to row + ROWS - 1 of the window's expert, times
-// the rows of src that from names. ROWS divides 32, and 32 the number of rows.
-void multiply(uint expert, uint row, uint rows, uint width, uint from[TILE]) {
+// Rows that lie side by side, and so may share a word of scales.
+#ifdef TEXEL
+const uint NEXT = 2;
+#else
+const uint NEXT = 4;
+#endif
+
+// multiply sets sum to this unit's rows of the window's expert, times the rows of
+// src that from names. ROWS divides 32, and 32 the number of rows.
+void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 	uint blocks = width / 32;
 	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = 0;
 	[[dont_unroll]] for (uint b = LANE; b < blocks; b += LANES) {
 		uvec4 q[ROWS];
 		float scale[ROWS];
-		uint first = expert * rows + row, four;
+		uint four;
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
-			if (r % 4 == 0) four = scales((first + r) / 4 * blocks + b) >> first % 4 * 8;
-			q[r] = codes((first + r) * blocks + b);
-			scale[r] = e8m0_halved(four >> r % 4 * 8 & 255u);
+			uint row = expert * rows + ROW(r);
+			if (r % NEXT == 0) four = scales(row / 4 * blocks + b) >> row % 4 * 8;
+			q[r] = codes(row * blocks + b);
+			scale[r] = e8m0_halved(four >> r % NEXT * 8 & 255u);
 		}
 #ifdef DOT
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
@@ -86,6 +94,26 @@ void multiply(uint expert, uint row, uint rows, uint width, uint from[TILE]) {
 				sum[t * ROWS + r] += float(total) * step * scale[r];
 			}
 		}
+#elif defined(TEXEL)
+		// No weight is kept longer than it is used, and the scale waits for the
+		// block's sum: a fetch is a call, across which all registers are stored.
+		float part[TILE * ROWS];
+		[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) part[i] = 0;
+		[[unroll]] for (uint i = 0; i < 4; i++) {
+			vec4 x[TILE], y[TILE];
+			[[unroll]] for (uint t = 0; t < TILE; t++) {
+				uint at = from[t] * (width / 4) + b * 8 + i * 2;
+				x[t] = uintBitsToFloat(src(at));
+				y[t] = uintBitsToFloat(src(at + 1));
+			}
+			[[unroll]] for (uint r = 0; r < ROWS; r++) {
+				vec4 first, second;
+				e2m1_word(q[r][i], first, second);
+				[[unroll]] for (uint t = 0; t < TILE; t++) part[t * ROWS + r] += dot(x[t], first) + dot(y[t], second);
+			}
+		}
+		[[unroll]] for (uint t = 0; t < TILE; t++)
+			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += part[t * ROWS + r] * scale[r];
 #else
 		[[unroll]] for (uint i = 0; i < 4; i++) {
 			REAL4 w[2 * ROWS];

@@ -53,12 +53,21 @@ func matricesOf(d *vk.Description) *matrices {
 type cut struct {
 	kernel        *shaders.Kernel
 	constants     []uint32
-	outputs, tile int // of a workgroup: outputs, and tokens
+	outputs, tile int  // of a workgroup: outputs, and tokens
+	turned        bool // tiles of tokens are x, and outputs y
+}
+
+// grid is the workgroups of n outputs in so many tiles of tokens.
+func (c *cut) grid(n, tiles int) (x, y int) {
+	if c.turned {
+		return tiles, ceil(n, c.outputs)
+	}
+	return ceil(n, c.outputs), tiles
 }
 
 func (m *matrices) cut(k *shaders.Kernel, across int) cut {
 	constants := []uint32{uint32(matrixSubgroups * m.lanes), matrixSubgroups, uint32(m.deep), uint32(across)}
-	return cut{k, constants, matrixSubgroups * m.deep * fragment, across * fragment}
+	return cut{k, constants, matrixSubgroups * m.deep * fragment, across * fragment, false}
 }
 
 // cutLinear shares a dense matrix out over n tokens. The router stays in f32: on
@@ -113,18 +122,18 @@ func (p *profile) cutAttend(group, tokens int) cut {
 		for group%heads > 0 {
 			heads--
 		}
-		return cut{p.attend, []uint32{uint32(p.lanes), lanesShare, uint32(group), uint32(heads)}, group / heads, 1}
+		return cut{p.attend, []uint32{uint32(p.lanes), lanesShare, uint32(group), uint32(heads)}, group / heads, 1, false}
 	}
 	queries := p.queries
 	if tokens == 1 {
 		queries = group
 	}
-	return cut{&shaders.Attend, []uint32{uint32(p.sharers), uint32(64 / p.sharers), uint32(group), uint32(queries)}, 1, queries / group}
+	return cut{&shaders.Attend, []uint32{uint32(p.sharers), uint32(64 / p.sharers), uint32(group), uint32(queries)}, 1, queries / group, false}
 }
 
 func (p *profile) cut(k *shaders.Kernel, rows, tile int) cut {
 	local, outputs := p.group(rows)
-	return cut{k, []uint32{uint32(local), uint32(rows), uint32(tile)}, outputs, tile}
+	return cut{k, []uint32{uint32(local), uint32(rows), uint32(tile)}, outputs, tile, p.name == Texel}
 }
 
 // tileOf is how many slots share a look at an expert's weights in a pass over n
@@ -134,5 +143,9 @@ func (p *profile) tileOf(c *graph.Config, n int) int {
 	if p.matrices != nil {
 		least = p.matrices.least
 	}
-	return tileOf(c, n, p.tile, least)
+	times := times
+	if p.name == Texel { // an empty slot costs what a full one does
+		times = 1
+	}
+	return tileOf(c, n, p.tile, least, times)
 }

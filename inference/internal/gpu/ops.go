@@ -73,10 +73,8 @@ func (o *recorder) linear(dst, src graph.Reg, a *graph.Affine, add uint32) {
 		push.Tokens = uint32(count)
 		for _, p := range m.parts {
 			push.First, push.Rows = uint32(p.first), uint32(p.count)
-			if bias.Buffer == nil {
-				bias = p.data // not read
-			}
-			dispatch(o, cut.kernel, append(cut.constants, uint32(p.format)), push, ceil(p.count, cut.outputs), ceil(count, cut.tile),
+			x, y := cut.grid(p.count, ceil(count, cut.tile))
+			dispatch(o, cut.kernel, append(cut.constants, uint32(p.format)), push, x, y,
 				int64(count)*int64(p.count)*int64(m.width), o.bound(from, lo, count), p.data, bias, o.bound(to, lo, count))
 		}
 	}
@@ -301,7 +299,8 @@ func (o *recorder) up(a *graph.Affine, experts, tokens vk.Range, n, tile int) {
 	}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
-		dispatch(o, cut.kernel, cut.constants, push, ceil(m.rows, cut.outputs), n, o.expertWork(m),
+		x, y := cut.grid(m.rows, n)
+		dispatch(o, cut.kernel, cut.constants, push, x, y, o.expertWork(m),
 			o.register(graph.Norm).Range, p.data, p.scales, m.bias, experts, tokens, o.in(o.inner))
 	}
 	o.barrier()
@@ -313,7 +312,8 @@ func (o *recorder) down(a *graph.Affine, experts vk.Range, n, tile int) {
 	push := shaders.ExpertDownPush{Rows: uint32(m.rows), Width: uint32(m.width)}
 	for _, p := range m.parts {
 		push.First, push.Experts = uint32(p.first), uint32(p.count)
-		dispatch(o, cut.kernel, cut.constants, push, ceil(m.rows, cut.outputs), n, o.expertWork(m),
+		x, y := cut.grid(m.rows, n)
+		dispatch(o, cut.kernel, cut.constants, push, x, y, o.expertWork(m),
 			o.in(o.inner), p.data, p.scales, m.bias, experts, o.in(o.outer))
 	}
 	o.barrier()

@@ -60,7 +60,7 @@ var base = products{name: Base, linear: &shaders.Linear, up: &shaders.ExpertUp, 
 // its query heads and of their sums.
 const (
 	mostHeads  = 8
-	lanesShare = 2 // keys at a time
+	lanesShare = 4 // keys at a time
 )
 
 // profilesOf lists what a device has the features for, the base first.
@@ -90,7 +90,7 @@ func profilesOf(d *vk.Description) []products {
 
 // A fetch costs as much as dozens of multiplications, so outputs share it, as many
 // as an invocation can keep.
-var texelRows = each{one: 16, few: 16, tile: 8, up1: 8, upN: 8, down1: 8, downN: 8}
+var texelRows = each{one: 16, few: 16, tile: 16, up1: 16, upN: 16, down1: 16, downN: 16}
 
 // texelProducts read weights and activations from texel buffers: a software driver
 // fetches those as vectors.

@@ -13,6 +13,8 @@ const (
 
 	few = 4 // tokens, as sequences bring that decode together
 
+	times = 2 // an expert's share of the choices, that a tile has slots for at least
+
 	fragment   = 16 // numbers on a side of what matrix units multiply at once
 	matrixTile = 32 // as tile, on them
 )
@@ -79,11 +81,11 @@ func (w *workspace) words(n int) span {
 }
 
 // tileOf is how many slots share a look at an expert's weights in a pass over n
-// tokens, at most so many: more than its share of the choices would only be padding.
-// It is a power of two. From so many tokens on as least says it is whole fragments of
-// matrix units or of what stands for them.
-func tileOf(c *graph.Config, n, most, least int) int {
-	tile, share := 1, 2*n*c.TopK
+// tokens, at most so many: more than a few times its share of the choices would only
+// be padding. It is a power of two. From so many tokens on as least says it is whole
+// fragments of matrix units or of what stands for them.
+func tileOf(c *graph.Config, n, most, least, times int) int {
+	tile, share := 1, times*n*c.TopK
 	if n >= least {
 		tile, most, share = fragment, matrixTile, n*c.TopK
 	}
@@ -94,10 +96,10 @@ func tileOf(c *graph.Config, n, most, least int) int {
 }
 
 // tiles is the most tiles that the choices of n tokens can fill: each expert
-// may leave one tile partly empty.
+// may leave all but one slot of its last tile empty.
 func tiles(c *graph.Config, n, tile int) int {
 	choices := n * c.TopK
-	return choices/tile + min(choices, c.Experts)
+	return (choices + min(choices, c.Experts)*(tile-1)) / tile
 }
 
 // PassBytes returns the device memory that a backend takes beside the weights
@@ -108,7 +110,7 @@ func PassBytes(c *graph.Config, profile string) int64 {
 	if profile == Matrix || profile == Tiled {
 		least = fragment
 	}
-	tile := tileOf(c, graph.MaxChunk, tile, least)
+	tile := tileOf(c, graph.MaxChunk, tile, least, times)
 	words := graph.MaxDraws/2*c.Vocab + (graph.MaxDraws+stayingMasks)*maskWords(c.Vocab) + graph.MaxDraws*(howWords+2*summaryWords)
 	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(words)
 }

@@ -180,6 +180,7 @@ func BenchmarkGuesses(b *testing.B) {
 	}
 	const head = "| device | earlier runs | wall: min | median | max | CPU: min | median | max | tokens a pass | rows a pass |\n|---|---|---|---|---|---|---|---|---|---|\n"
 	var table strings.Builder
+	rounds := 0
 	table.WriteString(head)
 	for _, device := range []string{"cpu", "lavapipe"} {
 		for _, v := range []struct {
@@ -192,12 +193,13 @@ func BenchmarkGuesses(b *testing.B) {
 			{"and of the same", func(name string) [][]utterance { return append(others(said, name), said[name]) }},
 		} {
 			b.Run(device+"/"+v.name, func(b *testing.B) {
-				line := compareGuesses(b, device, inference.Sampling{Forbid: e.forbidden()}, said, v.of)
+				var line string
+				line, rounds = compareGuesses(b, device, inference.Sampling{Forbid: e.forbidden()}, said, v.of)
 				fmt.Fprintf(&table, "| %s | %s | %s |\n", device, v.name, line)
 			})
 		}
 	}
-	text := fmt.Sprintf("%s, %d cores, %s, %s.\n\n%s", page.CPU(), goruntime.NumCPU(), goruntime.Version(), time.Now().Format(time.DateOnly), &table)
+	text := fmt.Sprintf("%s, %d cores, %s, %s. %d rounds.\n\n%s", page.CPU(), goruntime.NumCPU(), goruntime.Version(), time.Now().Format(time.DateOnly), rounds, &table)
 	fmt.Print(text)
 	if *guessTable != "" {
 		if err := page.Write(*guessTable, "bench-guesses", text); err != nil {
@@ -216,8 +218,8 @@ func others(said map[string][]utterance, name string) (all [][]utterance) {
 	return all
 }
 
-// compareGuesses returns the figures of a line of the table.
-func compareGuesses(b *testing.B, device string, p inference.Sampling, said map[string][]utterance, remembered func(string) [][]utterance) string {
+// compareGuesses returns the figures of a line of the table, and of how many rounds.
+func compareGuesses(b *testing.B, device string, p inference.Sampling, said map[string][]utterance, remembered func(string) [][]utterance) (line string, rounds int) {
 	if device == "lavapipe" {
 		device = "software"
 	}
@@ -242,5 +244,5 @@ func compareGuesses(b *testing.B, device string, p inference.Sampling, said map[
 	b.ReportMetric(c.Median, "x-cpu")
 	perPass := float64(all[0].passes) / float64(with.passes)
 	return fmt.Sprintf("%.2f | **%.2f** | %.2f | %.2f | **%.2f** | %.2f | %.2f | %.2f", w.Min, w.Median, w.Max, c.Min, c.Median, c.Max,
-		perPass, 1+float64(with.guessed)/float64(with.passes))
+		perPass, 1+float64(with.guessed)/float64(with.passes)), len(wall)
 }

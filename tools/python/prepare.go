@@ -226,6 +226,9 @@ func (im image) rewrite(module []byte) (_ []byte, err error) {
 			return nil, err
 		}
 	}
+	if module, err = wasmpass.Fold(module); err != nil {
+		return nil, err
+	}
 	if im.warm != "" {
 		if module, err = wasmpass.Unload(module, loadExport); err != nil {
 			return nil, err

@@ -1,7 +1,8 @@
 // Package wasmpass rewrites WebAssembly modules before they are compiled.
 //
 // Meter makes loops interruptible. Lower takes exception handling out, for an
-// engine that has none or a poor one. Unload makes a module's first memory a
+// engine that has none or a poor one. Fold spells addresses so that an engine
+// checks them less often. Unload makes a module's first memory a
 // function to call, so that an instance that gets its memory otherwise need not
 // fill it twice. Hollow leaves of a module what an engine needs beside its native
 // code.
@@ -14,4 +15,4 @@ package wasmpass
 
 // Version goes into the keys of whatever is derived from a rewritten module.
 // Raise it with every change of the output.
-const Version = "4"
+const Version = "5"

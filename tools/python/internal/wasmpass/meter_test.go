@@ -165,6 +165,33 @@ var programs = []program{
 		turns: func(n int32) int { return int(n) },
 	},
 	{
+		name: "branches on comparisons out of blocks and back to loops",
+		// do { if n == 3 {sum += 10} else if n > 5 {sum += 100} else {sum += 1}; n-- } while (n > 0),
+		// the way back by a branch to either loop, which share their end
+		funcs: [][]byte{fn([][]byte{{1, i32}},
+			opBlock, blockEmpty, opLoop, blockEmpty,
+			opBlock, blockEmpty, opBlock, blockEmpty, opBlock, blockEmpty,
+			0x20, 0, opI32Const, 3, opI32Eq, opBrIf, 0,
+			0x20, 0, opI32Const, 5, 0x4a, opBrIf, 1, // >, signed
+			0x20, 1, opI32Const, 1, 0x6a, 0x21, 1, opBr, 2,
+			opEnd, 0x20, 1, opI32Const, 10, 0x6a, 0x21, 1, opBr, 1,
+			opEnd, 0x20, 1, opI32Const, 0xe4, 0, 0x6a, 0x21, 1,
+			opEnd,
+			0x20, 0, opI32Const, 1, opI32Sub, 0x22, 0, opI32Eqz, opBrIf, 1,
+			0x20, 0, opI32Const, 4, opI32Eq, opBrIf, 0,
+			0x20, 0, opI32Const, 0, 0x4a, opBrIf, 0,
+			opEnd, opEnd,
+			0x20, 1)},
+		turns: func(n int32) int { return int(n) },
+	},
+	{
+		name: "a branch on a comparison that carries a value",
+		funcs: [][]byte{fn(nil,
+			opBlock, i32, 0x20, 0, 0x20, 0, opI32Const, 3, 0x4a, opBrIf, 0,
+			opI32Const, 2, 0x6c, opEnd)},
+		turns: func(int32) int { return 0 },
+	},
+	{
 		name: "memory, table, globals, element and data sections",
 		// sums bytes of the data, calls through the table, adds a global
 		funcs: [][]byte{

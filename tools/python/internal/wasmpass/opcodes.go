@@ -32,8 +32,10 @@ const (
 	opTryTable           = 0x1f
 	opLocalGet           = 0x20
 	opLocalSet           = 0x21
+	opLocalTee           = 0x22
 	opGlobalGet          = 0x23
 	opGlobalSet          = 0x24
+	opI32Load8U          = 0x2d
 	opMemorySize         = 0x3f
 	opI32Const           = 0x41
 	opI64Const           = 0x42
@@ -45,6 +47,7 @@ const (
 	opI32LeU             = 0x4d
 	opI64Eqz             = 0x50
 	opI64GtU             = 0x56
+	opF64Ge              = 0x66
 	opI32Add             = 0x6a
 	opI32Sub             = 0x6b
 	opI32Or              = 0x72

@@ -76,6 +76,16 @@ func (r *reader) u32() uint32 {
 	return uint32(v)
 }
 
+// s32 reads a signed number.
+func (r *reader) s32() int32 {
+	from := r.pos
+	v := r.leb(32)
+	if used := 7 * (r.pos - from); used < 32 {
+		return int32(v) << (32 - used) >> (32 - used)
+	}
+	return int32(v)
+}
+
 // count reads the length of a section's vector; an absent section has none.
 func (r *reader) count() uint32 {
 	if len(r.b) == 0 {

@@ -9,7 +9,7 @@
 # ends itself and the host starts another.
 
 def _serve():
-    import ast, builtins, io, linecache, os, sys, traceback, types
+    import ast, builtins, io, linecache, os, re, sys, traceback, types
 
     control = os.open("/dev/cell", os.O_RDWR)
     read, write, fstat, leave = os.read, os.write, os.fstat, os._exit
@@ -41,6 +41,8 @@ def _serve():
 
     stdout, stderr = identity(1), identity(2)
     empty = out = err = None, None  # sys.stdin, sys.stdout, sys.stderr, and what is below them
+    shown = None  # what a simple statement gave
+    simple = re.compile(r"[^\s#;:\\@][^\n\r\f#;:\\]*").fullmatch  # source that can be no more than one such
 
     def send(kind, data=b""):
         write(control, nonce + kind + data)
@@ -66,11 +68,11 @@ def _serve():
     def stream(raw):
         return raw, TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
 
-    def intact(raw, text):
+    def intact(raw, text, attributes):
         """Whether a stream is as it was made, as far as can be seen."""
         try:
             return (text.buffer is raw and not text.closed and text.encoding == "utf-8" and text.errors == "backslashreplace"
-                    and text.write_through and not text.__dict__ and not raw.__dict__)
+                    and text.write_through and not text.__dict__ and raw.__dict__ == attributes)
         except BaseException_:
             return False
 
@@ -85,15 +87,16 @@ def _serve():
         if get_limit() < 500:
             set_limit(1000)
         fill(space, names)
-        if not intact(*empty):
+        if not intact(*empty, {}):
             empty = stream(BytesIO())
-        if not intact(*out):
+        if not intact(*out, {"name": 1}):
             out = stream(FileIO(1, "w", closefd=False))
-        if not intact(*err):
+        if not intact(*err, {"name": 2}):
             err = stream(FileIO(2, "w", closefd=False))
         sys.stdin = sys.__stdin__ = empty[1]
         sys.stdout = sys.__stdout__ = out[1]
         sys.stderr = sys.__stderr__ = err[1]
+        sys.displayhook = display
         sys.modules["__main__"], sys.modules["sys"], sys.modules["builtins"] = main, sys, builtins
         scope["__builtins__"] = builtins
 
@@ -107,15 +110,29 @@ def _serve():
             result = asyncio.run(result)
         return result
 
-    def run(source, name):
-        lines[name] = len_(source), None, source.splitlines(True), name
+    def display(value):
+        """What a simple statement calls with its value, as sys.displayhook."""
+        nonlocal shown
+        shown = value
+
+    def evaluate(source, name):
+        """Runs a cell and returns the value of its last statement."""
+        nonlocal shown
+        if simple(source):  # this mode of the compiler does it without a tree of objects
+            shown = None
+            execute(compile_(source + "\n", name, "single", flags))
+            value, shown = shown, None
+            return value
         tree = compile_(source, name, "exec", flags | ast.PyCF_ONLY_AST)
         last = tree.body.pop() if tree.body and isinstance_(tree.body[-1], ast.Expr) else None
         if tree.body:
             execute(compile_(tree, name, "exec", flags))
-        if last is None:
-            return
-        value = execute(compile_(ast.Expression(last.value), name, "eval", flags))
+        if last is not None:
+            return execute(compile_(ast.Expression(last.value), name, "eval", flags))
+
+    def run(source, name):
+        lines[name] = len_(source), None, source.splitlines(True), name
+        value = evaluate(source, name)
         if value is not None:
             builtins._ = value
             send_text(b"v", repr_(value))
@@ -231,13 +248,14 @@ def _figures(os, sys):
 
     def save():
         plt = sys.modules.get("matplotlib.pyplot")
-        for number in plt.get_fignums() if plt else ():
+        numbers = plt.get_fignums() if plt else ()
+        for number in numbers:
             n = 1
             while os.path.lexists(path := "/mnt/data/figure-%d.png" % n):
                 n += 1
             plt.figure(number).savefig(path, bbox_inches="tight")
             shown.append(path)
-        if plt:
+        if numbers:
             plt.close("all")
 
     def show(*args, **kwargs):

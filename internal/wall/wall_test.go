@@ -246,6 +246,32 @@ func pinned(pin string) *tls.Config {
 	}}
 }
 
+// connect asks a proxy for a connection, and does not wait for the answer.
+func connect(t *testing.T, p *Proxy, host string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", host)
+	return conn
+}
+
+// opening is a connection through a proxy that looks into it.
+func opening(t *testing.T, p *Proxy, host string, secure bool) net.Conn {
+	t.Helper()
+	conn := connect(t, p, host)
+	if _, err := io.ReadFull(conn, make([]byte, len(established))); err != nil {
+		t.Fatal(err)
+	}
+	if secure {
+		return tls.Client(conn, pinned(p.limits.Identity.Pin()))
+	}
+	return conn
+}
+
 // bothWays runs a test over http and over https.
 func bothWays(t *testing.T, f func(t *testing.T, secure bool)) {
 	t.Run("http", func(t *testing.T) { f(t, false) })
@@ -324,19 +350,7 @@ func TestOpen(t *testing.T) {
 	host := srv.Listener.Addr().String()
 	say := func(secure bool, text string) string {
 		t.Helper()
-		conn, err := net.Dial("tcp", p.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
-		fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", host)
-		if _, err := io.ReadFull(conn, make([]byte, len(established))); err != nil {
-			t.Fatal(err)
-		}
-		if secure {
-			conn = tls.Client(conn, pinned(p.limits.Identity.Pin()))
-		}
+		conn := opening(t, p, host, secure)
 		io.WriteString(conn, text)
 		b, _ := io.ReadAll(conn)
 		return string(b)
@@ -397,18 +411,8 @@ func testProxyWebSocket(t *testing.T, secure bool) {
 		io.Copy(near, rw)
 	}))
 	p.Allow(1<<20, 1000)
-	conn, err := net.Dial("tcp", p.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	host := srv.Listener.Addr().String()
-	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", host)
-	io.ReadFull(conn, make([]byte, len(established)))
-	if secure {
-		conn = tls.Client(conn, pinned(p.limits.Identity.Pin()))
-	}
+	conn := opening(t, p, host, secure)
 	fmt.Fprintf(conn, "GET /chat HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", host)
 	r := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(r, nil)
@@ -434,13 +438,8 @@ func TestProxyTunnel(t *testing.T) {
 	srv, p := setUpTunnel(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "inside") }))
 	other, count := counted(t)
 	ask := func(target string) string {
-		conn, err := net.Dial("tcp", p.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
-		io.WriteString(conn, "CONNECT "+target+" HTTP/1.1\r\nHost: "+target+"\r\n\r\nGET / HTTP/1.0\r\n\r\n")
+		conn := connect(t, p, target)
+		io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
 		b, _ := io.ReadAll(bufio.NewReader(conn))
 		return string(b)
 	}
@@ -468,13 +467,8 @@ func TestProxyTunnelUpload(t *testing.T) {
 		got.Add(n)
 	}))
 	p.Allow(1<<20, 1000)
-	conn, err := net.Dial("tcp", p.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n%s", srv.Listener.Addr(), strings.Repeat("x", 100_000))
+	conn := connect(t, p, srv.Listener.Addr().String())
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n%s", strings.Repeat("x", 100_000))
 	io.ReadAll(conn)
 	if got.Load() > 1000 {
 		t.Errorf("%d bytes went through a tunnel that may take 1000", got.Load())

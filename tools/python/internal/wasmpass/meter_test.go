@@ -387,19 +387,24 @@ func TestMeterRefuses(t *testing.T) {
 	}
 }
 
-// TestMeterSurvivesDamage cuts and flips every byte of a module: any answer is
-// fine, a panic or an endless loop is not.
 func TestMeterSurvivesDamage(t *testing.T) {
 	c := Config{Budget: 5, Module: "env", Name: "yield"}
+	damage(t, programs, func(bad []byte) { _, _ = Meter(bad, c) })
+}
+
+// damage cuts modules and flips every byte of them: any answer of a pass is fine, a
+// panic or an endless loop is not.
+func damage[P interface{ build() []byte }](t *testing.T, all []P, pass func(bad []byte)) {
+	t.Helper()
 	cases := 0
-	for _, p := range programs {
+	for _, p := range all {
 		good := p.build()
 		for i := range good {
-			_, _ = Meter(good[:i], c)
+			pass(good[:i])
 			for _, x := range []byte{0x01, 0x7f, 0x80, 0xff} {
 				bad := bytes.Clone(good)
 				bad[i] ^= x
-				_, _ = Meter(bad, c)
+				pass(bad)
 				cases++
 			}
 		}

@@ -220,5 +220,3 @@ func (m *Memory) Find(x *Index, g Guess) Guess {
 	}
 	return g
 }
-
-func (g Guess) Other() bool { return g.other }

@@ -97,8 +97,11 @@ func (b *Browser) Pid() int { return b.process.pid() }
 // Dir is the folder of its profile.
 func (b *Browser) Dir() string { return b.process.dir }
 
-// Kill ends the browser as if it had crashed.
-func (b *Browser) Kill() { b.process.kill() }
+// Kill ends the browser as if it had crashed, and returns when that was noticed.
+func (b *Browser) Kill() {
+	b.process.kill()
+	<-b.conn.done
+}
 
 // Close ends the browser and every process of it, and removes its files.
 func (b *Browser) Close() error {

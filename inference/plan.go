@@ -108,7 +108,11 @@ func (m *Model) planDevice(d gpu.Device, o Options, host int64) (*plan.Device, e
 			limit = host // what such a driver says of its memory is made up
 		}
 	}
-	p := &plan.Device{Name: d.Name, Limit: limit, Shared: d.Shared, KV: gpu.DefaultKV, Work: gpu.PassBytes(m.config, o.Kernels), Driver: gpu.DriverBytes}
+	profile := o.Kernels
+	if profile == "" && d.Software {
+		profile = gpu.Texel
+	}
+	p := &plan.Device{Name: d.Name, Limit: limit, Shared: d.Shared, KV: gpu.DefaultKV, Work: gpu.PassBytes(m.config, profile), Driver: gpu.DriverBytes}
 	if !d.Shared {
 		p.Staging = gpu.StagingBytes
 	}

@@ -143,9 +143,5 @@ func (p *profile) tileOf(c *graph.Config, n int) int {
 	if p.matrices != nil {
 		least = p.matrices.least
 	}
-	times := times
-	if p.name == Texel { // an empty slot costs what a full one does
-		times = 1
-	}
-	return tileOf(c, n, p.tile, least, times)
+	return tileOf(c, n, p.tile, least, timesOf(p.name))
 }

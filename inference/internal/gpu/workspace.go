@@ -13,8 +13,6 @@ const (
 
 	few = 4 // tokens, as sequences bring that decode together
 
-	times = 2 // an expert's share of the choices, that a tile has slots for at least
-
 	fragment   = 16 // numbers on a side of what matrix units multiply at once
 	matrixTile = 32 // as tile, on them
 )
@@ -95,6 +93,15 @@ func tileOf(c *graph.Config, n, most, least, times int) int {
 	return min(tile, most)
 }
 
+// timesOf is how often a tile of a profile has slots for an expert's share of the
+// choices.
+func timesOf(profile string) int {
+	if profile == Texel { // an empty slot costs what a full one does
+		return 1
+	}
+	return 2
+}
+
 // tiles is the most tiles that the choices of n tokens can fill: each expert
 // may leave all but one slot of its last tile empty.
 func tiles(c *graph.Config, n, tile int) int {
@@ -110,7 +117,7 @@ func PassBytes(c *graph.Config, profile string) int64 {
 	if profile == Matrix || profile == Tiled {
 		least = fragment
 	}
-	tile := tileOf(c, graph.MaxChunk, tile, least, times)
+	tile := tileOf(c, graph.MaxChunk, tile, least, timesOf(profile))
 	words := graph.MaxDraws/2*c.Vocab + (graph.MaxDraws+stayingMasks)*maskWords(c.Vocab) + graph.MaxDraws*(howWords+2*summaryWords)
 	return int64(newWorkspace(c, graph.MaxChunk, tile).size) + int64(batchBytes(graph.MaxChunk)) + 4*int64(words)
 }

@@ -13,11 +13,12 @@ import (
 	"chorale/inference/internal/golden"
 )
 
-// memoryCases are ways to run a model of half a gigabyte.
+// memoryCases are ways to run a model of a gigabyte: beside that, what a driver keeps
+// of the memory it compiled in is little.
 var memoryCases = map[string]Options{
 	"CPU":    {Device: "cpu"},
 	"Vulkan": {Device: "software"},
-	"both":   {Device: "software", Memory: 370e6},
+	"both":   {Device: "software", Memory: 620e6},
 }
 
 // TestHeavyMemory fills the context of a model and compares what the process
@@ -45,7 +46,7 @@ func TestHeavyMemory(t *testing.T) {
 }
 
 func measureMemory(t *testing.T, o Options) {
-	const heavy = "synth:20b?hidden=512&width=512&experts=512&heads=8&kv-heads=2&layers=2&vocab=65536"
+	const heavy = "synth:20b?hidden=512&width=1024&experts=512&heads=8&kv-heads=2&layers=2&vocab=65536"
 	o.Context, o.Threads = 516, 1
 	p, err := Plan(t.Context(), heavy, o)
 	if err != nil {

@@ -16,6 +16,7 @@ var avx512 = &Set{
 	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
 		BF16: dotBF16x16, Q8_0: dotQ8x16, MXFP4: dotMXFP4x16, MXFP4_17: dotMXFP4x17x16,
 	},
+	dotMost:   [formats]int{MXFP4: 4, MXFP4_17: 3},
 	dotFew:    dotFew16,
 	Mix:       vectorMix(32, 4, mix16),
 	MixHalves: vectorMix(32, 2, mixHalves16),

@@ -190,8 +190,10 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 	}
 	if n == TileRows && m.Cols == width {
 		data, scales := m.rows(row, n)
-		if dot := k.dot[m.Format]; count == 1 && dot != nil {
-			dot(&s.Sums[0], data, scales, x.row(0))
+		if dot := k.dot[m.Format]; dot != nil && count <= max(1, k.dotMost[m.Format]) {
+			for j := range s.Sums {
+				dot(&s.Sums[j], data, scales, x.row(j))
+			}
 			return n
 		}
 		if 1 < count && count <= 4 && m.Format == BF16 && k.dotFew != nil {

@@ -25,6 +25,10 @@ type Set struct {
 	// Where it is nil, rows are unpacked and multiplied.
 	dot [formats]func(sums *[TileRows]float32, data, scales []byte, x []float32)
 
+	// dotMost is how many input rows dot takes one by one, where that is faster than
+	// unpacking; 0 is 1.
+	dotMost [formats]int
+
 	// dotFew is dot for two to four input rows, as sequences bring that decode
 	// together, on BF16: unpacking costs too much for so few. It may be nil.
 	dotFew func(sums [][TileRows]float32, data []byte, x Rows)

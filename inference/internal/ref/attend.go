@@ -130,8 +130,10 @@ func (s *pass) attend(k *scratch, layer int, q *queries, before []seen, sinks *w
 	d, width := s.c.HeadDim, padded(s.c.HeadDim)
 	group, room := s.heads()
 	k.tops, k.sums = resize(k.tops, (q.hi-q.lo)*group), resize(k.sums, (q.hi-q.lo)*group)
-	for i := range k.tops { // a sink is a score without a value
-		k.tops[i], k.sums[i] = at(sinks, q.head*group+i%group), 1
+	for i := range k.sums { // a sink is a score without a value
+		if k.sums[i] = 1; i%group == 0 {
+			numbers(k.tops[i:i+group], sinks, q.head*group)
+		}
 	}
 	for t := q.lo; t < q.hi; t++ {
 		clear(s.row(graph.Ctx, t)[q.head*group*d:][:group*d])

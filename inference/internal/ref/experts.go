@@ -166,8 +166,6 @@ func bias(b *weights.Tensor, expert, row, n int) (v [kernel.TileRows]float32) {
 	if b.Odd != nil {
 		rows /= 2
 	}
-	for r := range n {
-		v[r] = at(b, expert*rows+row+r)
-	}
+	numbers(v[:n], b, expert*rows+row)
 	return v
 }

@@ -50,8 +50,14 @@ func (s *pass) vector(t *weights.Tensor) []float32 {
 	return s.gain
 }
 
-// at returns number i of a tensor of any shape, not counting an Odd part's.
-func at(t *weights.Tensor, i int) float32 { return formats[t.DType].At(t.Data, i) }
+// numbers sets dst to numbers of a tensor of any shape from one on, not counting an
+// Odd part's.
+func numbers(dst []float32, t *weights.Tensor, from int) {
+	f := formats[t.DType]
+	for i := range dst {
+		dst[i] = f.At(t.Data, from+i)
+	}
+}
 
 // split lays rows of a width out for multiplying with w: rounded to bytes where the
 // backend does that and w's numbers are bytes.
@@ -90,9 +96,7 @@ func (s *pass) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
 			row := i * kernel.TileRows
 			var b [kernel.TileRows]float32
 			if a.B != nil {
-				for r := range n {
-					b[r] = at(a.B, row+r)
-				}
+				numbers(b[:n], a.B, row)
 			}
 			for t := range k.Sums {
 				y := out[t*m.Rows+row:][:n]

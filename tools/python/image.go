@@ -56,7 +56,8 @@ type image struct {
 	python  string // version of the language
 	wheel   wheel.Wheel
 	module  member
-	lower   bool // whether the module needs its exceptions lowered
+	hot     []string // functions to put into each other: see wasmpass.Inline
+	lower   bool     // whether the module needs its exceptions lowered
 	meter   wasmpass.Config
 	licence string // folder of licence texts in the wheel
 	library member // what is mounted read-only at libraryPath; none if empty
@@ -114,6 +115,14 @@ var full = image{
 		sha256: "879bdb628a1a799dc3a6d1a645fee0f88944bf4cdf5e1628e0e1d2b4b33d28d3",
 		size:   104_517_748,
 	},
+	hot: []string{
+		"_Py_NewReference", "PyFloat_FromDouble", "float_dealloc", "_PyFloat_ExactDealloc",
+		"long_dealloc", "_PyLong_ExactDealloc", "PyLong_FromLong",
+		"_PyCompactLong_Add", "_PyCompactLong_Subtract", "_PyCompactLong_Multiply",
+		"_PyThreadState_PopFrame", "_PyFrame_ClearExceptCode", "_PyEval_FrameClearAndPop", "_PyFrame_PushUnchecked",
+		"l_mod", "long_mod", "binary_op1", "PyNumber_Remainder",
+		"_PyEval_EvalFrameDefault",
+	},
 	lower:   true,
 	hollow:  true,
 	meter:   loopMeter,
@@ -151,7 +160,7 @@ func (r Runtime) find(cache string) (im image, dir string, err error) {
 
 // key names what is derived from the image: it changes with every input.
 func (im image) key() string {
-	parts := []string{im.module.sha256, im.library.sha256, wasmpass.Version, fmt.Sprint(im.lower, im.hollow, im.meter), engineVersion, runtime.GOOS, runtime.GOARCH}
+	parts := []string{im.module.sha256, im.library.sha256, wasmpass.Version, fmt.Sprint(im.hot, im.lower, im.hollow, im.meter), engineVersion, runtime.GOOS, runtime.GOARCH}
 	if im.hollow { // its native code can't be made anew where wazero looks for another's
 		parts = append(parts, linkedEngine())
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"chorale/internal/lockfile"
+	"chorale/tools/python/internal/linear"
 	"chorale/tools/python/internal/wasmpass"
 	"chorale/tools/python/internal/wheel"
 )
@@ -221,12 +222,17 @@ func (im image) unpack(file, dir string) ([]byte, error) {
 }
 
 func (im image) rewrite(module []byte) (_ []byte, err error) {
+	if len(im.hot) > 0 {
+		if module, err = wasmpass.Inline(module, im.hot); err != nil {
+			return nil, err
+		}
+	}
 	if im.lower {
 		if module, err = wasmpass.Lower(module); err != nil {
 			return nil, err
 		}
 	}
-	if module, err = wasmpass.Fold(module); err != nil {
+	if module, err = wasmpass.Fold(module, linear.Slack); err != nil {
 		return nil, err
 	}
 	if im.warm != "" {

@@ -17,6 +17,11 @@ import (
 // Page is the unit in which WebAssembly memory grows, in bytes.
 const Page = 65536
 
+// Slack is how many bytes a guest can reach beyond its memory. They are its own,
+// and there only so that code may look at an address before it is certain that
+// it will (wasmpass.Fold). wazero tells the guest whole pages.
+const Slack = 4096
+
 // Memory is the linear memory of one guest. It implements both interfaces of
 // wazero's allocator, for one memory.
 type Memory struct {
@@ -30,7 +35,7 @@ type Memory struct {
 // it looks.
 func New(limit int64, im *Image) (*Memory, error) {
 	limit = limit / Page * Page
-	region, err := reserve(int(limit))
+	region, err := reserve(int(limit) + Slack)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +51,7 @@ func New(limit int64, im *Image) (*Memory, error) {
 
 // Restrict sets the limit for what comes next. It can't take back what the
 // guest has, nor go beyond what was reserved.
-func (m *Memory) Restrict(limit int64) { m.limit.Store(min(limit, int64(len(m.region)))) }
+func (m *Memory) Restrict(limit int64) { m.limit.Store(min(limit, int64(len(m.region)-Slack))) }
 
 // Size is what the guest has, in bytes.
 func (m *Memory) Size() int64 { return m.size.Load() }
@@ -64,7 +69,7 @@ func (m *Memory) Reallocate(size uint64) []byte {
 		return nil
 	}
 	m.size.Store(int64(size))
-	return m.region[:size:size]
+	return m.region[: size+Slack : size+Slack]
 }
 
 // Free implements experimental.LinearMemory. wazero calls it while the guest's

@@ -15,4 +15,4 @@ package wasmpass
 
 // Version goes into the keys of whatever is derived from a rewritten module.
 // Raise it with every change of the output.
-const Version = "5"
+const Version = "6"

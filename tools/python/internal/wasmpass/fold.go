@@ -19,10 +19,14 @@ import "fmt"
 // must be small, and lower than any address that the module gives to data: no
 // pointer of C has an object there. The second is exact, and the third traps a
 // few instructions earlier than the original would.
-func Fold(module []byte) ([]byte, error) {
+//
+// Slack is how many bytes the engine lets the module reach beyond the end of its
+// memory. Then what is not certain to be accessed may be checked first as well:
+// the furthest of all fields that the function looks at through the same value.
+func Fold(module []byte, slack uint32) ([]byte, error) {
 	o, err := read(module)
 	if err == nil {
-		err = (&folding{outline: o}).rewrite()
+		err = (&folding{outline: o, slack: uint64(slack)}).rewrite()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fold addresses: %w", err)
@@ -36,6 +40,7 @@ const maxFolded = 1 << 16
 // folding holds what the steps of one rewrite learn from each other.
 type folding struct {
 	*outline
+	slack   uint64 // bytes beyond the memory that may be accessed
 	limit   uint64 // constants below it may be folded
 	minimum uint64 // bytes of memory that are there from the beginning
 }

@@ -1,6 +1,9 @@
 package wasmpass
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // item is an instruction of a body, and what becomes of it.
 type item struct {
@@ -9,6 +12,8 @@ type item struct {
 	local    uint32 // for the edit
 	copy     uint32 // local that gets the value as well; 0: none
 	access   int32  // place of what it does with memory; -1: nothing
+	join     bool   // whether it is the end of a block or an if
+	settle   bool   // whether the local that it gets is set to itself
 }
 
 type edit byte
@@ -28,6 +33,14 @@ type access struct {
 	size   uint64
 	check  uint64 // bytes from the base on to check first; 0: none
 	base   uint32 // local of the check
+	group  int32  // one more than the place of its group; 0: none
+}
+
+// group is all accesses through one value of a local.
+type group struct {
+	local       uint32
+	first, last int32 // items
+	end         uint64
 }
 
 // operand is what is known of a value on the stack: that it is a constant, or
@@ -71,10 +84,13 @@ type bodyFolding struct {
 	facts    []fact
 	locals   []local
 	zero     uint32 // a new local that nothing sets
-	blocks   []int  // how many facts there were at the start of each open block
-	floor    int    // facts before it do not hold
-	epoch    int    // of the runs that still go on
+	blocks   []openBlock
+	floor    int // facts before it do not hold
+	epoch    int // of the runs that still go on
+	joins    int // ends of blocks so far
 	statics  []static
+	groups   []group
+	open     []int // groups that go on where the code is being written
 }
 
 // local is what is known of a local variable.
@@ -82,6 +98,14 @@ type local struct {
 	version int // how often it was set
 	fact    int // one more than the place of the last fact about it
 	run     series
+	group   int32 // one more than the place of the group of that version; 0: none
+	settled int   // joins when it was last set to itself
+}
+
+// openBlock is a block, a loop or an if whose end is to come.
+type openBlock struct {
+	facts int // how many there were at its start
+	loop  bool
 }
 
 type series struct {
@@ -110,8 +134,8 @@ func (b *bodyFolding) rewrite(out, body []byte, params int) ([]byte, error) {
 	declared := r.pos
 	b.body, b.zero = body, uint32(locals)
 	b.items, b.accesses, b.stack, b.facts = b.items[:0], b.accesses[:0], b.stack[:0], b.facts[:0]
-	b.blocks, b.statics, b.locals = b.blocks[:0], b.statics[:0], b.locals[:0]
-	b.floor, b.epoch = 0, 1
+	b.blocks, b.statics, b.locals, b.groups = b.blocks[:0], b.statics[:0], b.locals[:0], b.groups[:0]
+	b.floor, b.epoch, b.joins = 0, 1, 0
 	for range locals + 1 {
 		b.locals = append(b.locals, local{})
 	}
@@ -125,6 +149,7 @@ func (b *bodyFolding) rewrite(out, body []byte, params int) ([]byte, error) {
 		return nil, r.err
 	}
 	b.foldStatics()
+	b.widen()
 	out = appendU32(out, groups+1)
 	out = append(out, body[start:declared]...)
 	out = append(appendU32(out, uint32(len(b.locals))-uint32(locals)), typeI32)
@@ -201,13 +226,17 @@ func (b *bodyFolding) instruction(r *reader) error {
 		if op != opBlock {
 			b.epoch++
 		}
-		b.blocks = append(b.blocks, len(b.facts))
+		b.blocks = append(b.blocks, openBlock{len(b.facts), op == opLoop})
 	case op == opElse, op == opEnd:
 		b.stack = b.stack[:0]
 		if n := len(b.blocks) - 1; n >= 0 {
-			b.facts = b.facts[:b.blocks[n]]
+			b.facts = b.facts[:b.blocks[n].facts]
 			b.floor = min(b.floor, len(b.facts))
 			if op == opEnd {
+				if !b.blocks[n].loop {
+					b.items[at].join = true
+					b.joins++
+				}
 				b.blocks = b.blocks[:n]
 			}
 		}
@@ -276,6 +305,7 @@ func (b *bodyFolding) variable(op byte, index uint32, at int) {
 		}
 	}
 	v.version++
+	v.group = 0
 	if known {
 		b.facts = append(b.facts, fact{index, value.base, v.version, value.version, value.value})
 		v.fact = len(b.facts)
@@ -343,20 +373,57 @@ func (b *bodyFolding) address(o operand, at int) {
 		}
 		if o.kind == sum && o.version == b.locals[o.base].version {
 			b.note(o.base, at)
+			b.settle(o)
 		}
+	}
+}
+
+// settle has the local of an address set to itself if it has not been, since ways
+// met.
+func (b *bodyFolding) settle(o operand) {
+	v := &b.locals[o.base]
+	if v.settled < b.joins && (b.items[o.items[0]].edit == asGet || b.gets(o.items[0], o.base)) {
+		v.settled = b.joins
+		b.items[o.items[0]].settle = true
 	}
 }
 
 // note adds an access to the run of its base, or begins one.
 func (b *bodyFolding) note(base uint32, at int) {
-	r, a := &b.locals[base].run, &b.accesses[at]
+	r, a, item := &b.locals[base].run, &b.accesses[at], int32(len(b.items)-1)
 	if r.epoch != b.epoch || r.version != b.locals[base].version {
 		*r = series{at, b.epoch, b.locals[base].version}
 		a.base = base
 	}
-	if end := a.offset + a.size; end < 1<<32 {
-		first := &b.accesses[r.first]
-		first.check = max(first.check, end)
+	end := a.offset + a.size
+	if end >= 1<<32 {
+		return
+	}
+	first := &b.accesses[r.first]
+	first.check = max(first.check, end)
+	if v := &b.locals[base]; b.slack > 0 && base != b.zero {
+		if v.group == 0 {
+			b.groups = append(b.groups, group{local: base, first: item})
+			v.group = int32(len(b.groups))
+		}
+		a.group = v.group
+		b.groups[a.group-1].last = item
+	}
+}
+
+// widen has what a function accesses through one value checked at once, as far
+// as that leads no more than the slack beyond what is accessed for certain.
+func (b *bodyFolding) widen() {
+	for i := len(b.accesses) - 1; i >= 0; i-- {
+		a := &b.accesses[i]
+		if a.group == 0 {
+			continue
+		}
+		g, end := &b.groups[a.group-1], a.offset+a.size
+		g.end = max(g.end, end)
+		if a.check > 0 {
+			a.check = max(a.check, min(g.end, end+b.slack))
+		}
 	}
 }
 
@@ -373,8 +440,17 @@ func (b *bodyFolding) pop() (o operand) {
 func (b *bodyFolding) popN(n int) { b.stack = b.stack[:max(0, len(b.stack)-n)] }
 
 // write appends what has become of the body.
+//
+// wazero finds out that a local is the same whichever way a block was left only
+// for the first time that it is read behind the end: the second time it counts as
+// another. So what is accessed further on is set to itself there.
 func (b *bodyFolding) write(out []byte) []byte {
+	begun := 0
+	b.open = b.open[:0]
 	for i := range b.items {
+		for ; begun < len(b.groups) && int(b.groups[begun].first) < i; begun++ {
+			b.open = append(b.open, begun)
+		}
 		it := &b.items[i]
 		code := b.body[it.from:it.to]
 		switch {
@@ -399,6 +475,18 @@ func (b *bodyFolding) write(out []byte) []byte {
 		}
 		if it.copy > 0 {
 			out = appendU32(append(out, opLocalTee), it.copy)
+		}
+		switch {
+		case it.settle && it.edit == asGet:
+			out = appendU32(append(out, opLocalTee), it.local)
+		case it.settle:
+			out = append(append(out, opLocalTee), code[1:]...)
+		case it.join:
+			b.open = slices.DeleteFunc(b.open, func(g int) bool { return int(b.groups[g].last) < i })
+			for _, g := range b.open {
+				out = appendU32(append(out, opLocalGet), b.groups[g].local)
+				out = appendU32(append(out, opLocalSet), b.groups[g].local)
+			}
 		}
 	}
 	return out

@@ -115,7 +115,7 @@ func TestFold(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := withMemory(2, cat(tt.in...)...).build()
-			after, err := Fold(before)
+			after, err := Fold(before, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func TestRandomProgramsStayWhatTheyWere(t *testing.T) {
 		if want == "trap" {
 			trapped++
 		}
-		after, err := Fold(before)
+		after, err := Fold(before, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,12 +314,12 @@ func TestRandomProgramsStayWhatTheyWere(t *testing.T) {
 
 func TestFoldSurvivesDamage(t *testing.T) {
 	all := append(programs, withMemory(2, 0x20, 0, opI32Const, 8, opI32Add, 0x28, 2, 4))
-	damage(t, all, func(bad []byte) { _, _ = Fold(bad) })
+	damage(t, all, func(bad []byte) { _, _ = Fold(bad, 64) })
 }
 
 func FuzzFold(f *testing.F) {
 	for _, p := range programs {
 		f.Add(p.build())
 	}
-	f.Fuzz(func(t *testing.T, module []byte) { _, _ = Fold(module) })
+	f.Fuzz(func(t *testing.T, module []byte) { _, _ = Fold(module, 64) })
 }

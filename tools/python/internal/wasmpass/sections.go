@@ -62,6 +62,23 @@ func split(module []byte) (sections, error) {
 	return s, nil
 }
 
+// nameSection returns the content of the custom section of names, behind its own
+// name; nil if there is none.
+func nameSection(module []byte) ([]byte, error) {
+	if _, err := split(module); err != nil {
+		return nil, err
+	}
+	r := reader{b: module, pos: len(preamble)}
+	for r.err == nil && r.pos < len(module) {
+		id := r.byte()
+		content := reader{b: r.bytes(r.u32())}
+		if id == secCustom && content.name() == "name" {
+			return content.b[content.pos:], content.err
+		}
+	}
+	return nil, r.err
+}
+
 func join(s sections) []byte {
 	size := len(preamble)
 	for _, c := range s {

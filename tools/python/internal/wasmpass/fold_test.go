@@ -11,6 +11,9 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"chorale/tools/python/internal/linear"
 )
 
 // withMemory is a program with a memory of one page, which it exports, and data
@@ -55,67 +58,80 @@ func TestFold(t *testing.T) {
 	// Locals: 0 is the argument, 1 and 2 are declared, 3 is the zero, 4 the first that is added.
 	tests := []struct {
 		name     string
+		slack    uint32
 		in, want [][]byte
 	}{
-		{"a constant goes into the offset",
+		{"a constant goes into the offset", 0,
 			[][]byte{{get, 0}, add(8), at(load, 4)},
 			[][]byte{{get, 0}, at(load, 12)}},
-		{"also where it stands first",
+		{"also where it stands first", 0,
 			[][]byte{{opI32Const, 8, get, 0, opI32Add}, at(load, 4)},
 			[][]byte{{get, 0}, at(load, 12)}},
-		{"whatever it is added to",
+		{"whatever it is added to", 0,
 			[][]byte{{get, 0, get, 1, opI32Sub}, add(8), at(load, 4)},
 			[][]byte{{get, 0, get, 1, opI32Sub}, at(load, 12)}},
-		{"a negative one stays",
+		{"a negative one stays", 0,
 			[][]byte{{get, 0}, add(0x78), at(load, 4)},
 			[][]byte{{get, 0}, add(0x78), at(load, 4)}},
-		{"a large one stays",
+		{"a large one stays", 0,
 			[][]byte{{get, 0, opI32Const, 0x80, 0x80, 2, opI32Add}, at(load, 4)},
 			[][]byte{{get, 0, opI32Const, 0x80, 0x80, 2, opI32Add}, at(load, 4)}},
-		{"the address of a store",
+		{"the address of a store", 0,
 			[][]byte{{get, 0}, add(8), {get, 1}, add(1), at(store, 0), {get, 0}},
 			[][]byte{{get, 0}, {get, 1}, add(1), at(store, 8), {get, 0}}},
-		{"a local that is a sum",
+		{"a local that is a sum", 0,
 			[][]byte{{get, 0}, add(8), {tee, 1}, at(load, 0), {get, 1}, at(load, 4), {opI32Add}},
 			[][]byte{{get, 0}, add(8), {set, 1, get, 0}, check(0, 15), at(load, 8), {get, 0}, at(load, 12), {opI32Add}}},
-		{"until it is set again",
+		{"until it is set again", 0,
 			[][]byte{{get, 0}, add(8), {set, 1, get, 2, set, 1, get, 1}, at(load, 4)},
 			[][]byte{{get, 0}, add(8), {set, 1, get, 2, set, 1, get, 1}, at(load, 4)}},
-		{"or the other is",
+		{"or the other is", 0,
 			[][]byte{{get, 0}, add(8), {set, 1, get, 0}, at(load, 0), {set, 0, get, 1}, at(load, 4)},
 			[][]byte{{get, 0}, add(8), {set, 1, get, 0}, at(load, 0), {set, 0, get, 1}, at(load, 4)}},
-		{"a local that moves on",
+		{"a local that moves on", 0,
 			[][]byte{{get, 0}, add(8), {tee, 0}, at(load, 4)},
 			[][]byte{{get, 0, tee, 4}, add(8), {set, 0, get, 4}, at(load, 12)}},
-		{"not what a block may have changed",
+		{"not what a block may have changed", 0,
 			[][]byte{{get, 0}, add(8), {set, 1, opBlock, blockEmpty, get, 2, opBrIf, 0, get, 2, set, 1, opEnd, get, 1}, at(load, 4)},
-			[][]byte{{get, 0}, add(8), {set, 1, opBlock, blockEmpty, get, 2, opBrIf, 0, get, 2, set, 1, opEnd, get, 1}, at(load, 4)}},
-		{"nor what a loop may",
+			[][]byte{{get, 0}, add(8), {set, 1, opBlock, blockEmpty, get, 2, opBrIf, 0, get, 2, set, 1, opEnd, get, 1, tee, 1}, at(load, 4)}},
+		{"nor what a loop may", 0,
 			[][]byte{{get, 0}, add(8), {set, 1, opLoop, i32, get, 1}, at(load, 4), {get, 2, set, 1, opEnd}},
 			[][]byte{{get, 0}, add(8), {set, 1, opLoop, i32, get, 1}, at(load, 4), {get, 2, set, 1, opEnd}}},
-		{"the highest of what is certain first",
+		{"the highest of what is certain first", 0,
 			[][]byte{{get, 0}, at(load, 0), {get, 0}, at(load, 8), {opI32Add}},
 			[][]byte{{get, 0}, check(0, 11), at(load, 0), {get, 0}, at(load, 8), {opI32Add}}},
-		{"but not of what is not",
+		{"but not of what is not", 0,
 			[][]byte{{get, 0}, at(load, 0), {opIf, i32, get, 0}, at(load, 8), {opElse, get, 1, opEnd}},
 			[][]byte{{get, 0}, at(load, 0), {opIf, i32, get, 0}, at(load, 8), {opElse, get, 1, opEnd}}},
-		{"nor of what comes after a call",
+		{"nor of what comes after a call", 0,
 			[][]byte{{get, 0}, at(load, 0), {opCall, 0, get, 0}, at(load, 8), {opI32Add}},
 			[][]byte{{get, 0}, at(load, 0), {opCall, 0, get, 0}, at(load, 8), {opI32Add}}},
-		{"variables",
+		{"variables", 0,
 			[][]byte{{opI32Const, 0}, at(load, 4), {opI32Const, 32}, at(load, 0), {opI32Add}},
 			[][]byte{{get, 3}, check(3, 35), at(load, 4), {get, 3}, at(load, 32), {opI32Add}}},
-		{"one variable stays",
+		{"one variable stays", 0,
 			[][]byte{{opI32Const, 32}, at(load, 4)},
 			[][]byte{{opI32Const, 32}, at(load, 4)}},
-		{"a variable that may not be there stays",
+		{"a variable that may not be there stays", 0,
 			[][]byte{{opI32Const, 0, load, 2, 0xfd, 0xff, 3, opI32Const, 0}, at(load, 4), {opI32Add}},
 			[][]byte{{opI32Const, 0, load, 2, 0xfd, 0xff, 3, opI32Const, 0}, at(load, 4), {opI32Add}}},
+		{"with slack, what may come is checked with what is certain", 8,
+			[][]byte{{get, 0}, at(load, 0), {opIf, i32, get, 0}, at(load, 8), {opElse, get, 1, opEnd}},
+			[][]byte{{get, 0}, check(0, 11), at(load, 0), {opIf, i32, get, 0}, at(load, 8), {opElse, get, 1, opEnd}}},
+		{"no further than the slack", 7,
+			[][]byte{{get, 0}, at(load, 0), {opIf, i32, get, 0}, at(load, 8), {opElse, get, 1, opEnd}},
+			[][]byte{{get, 0}, check(0, 10), at(load, 0), {opIf, i32, get, 0}, at(load, 8), {opElse, get, 1, opEnd}}},
+		{"nor what another value of the local is asked for", 8,
+			[][]byte{{get, 0}, at(load, 0), {set, 0, get, 0}, at(load, 8)},
+			[][]byte{{get, 0}, at(load, 0), {set, 0, get, 0}, at(load, 8)}},
+		{"where ways meet, a local that is needed on both sides is set", 8,
+			[][]byte{{get, 0}, at(load, 0), {set, 1, opBlock, blockEmpty, get, 1, opBrIf, 0, opEnd, get, 0}, at(load, 0)},
+			[][]byte{{get, 0}, at(load, 0), {set, 1, opBlock, blockEmpty, get, 1, opBrIf, 0, opEnd, get, 0, set, 0, get, 0, tee, 0}, at(load, 0)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := withMemory(2, cat(tt.in...)...).build()
-			after, err := Fold(before, 0)
+			after, err := Fold(before, tt.slack)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +149,20 @@ func TestFold(t *testing.T) {
 
 // outcome is what f(arg) gives and leaves in the memory; or that it traps.
 func outcome(module []byte, arg int32) (string, error) {
-	ctx := context.Background()
+	return outcomeIn(context.Background(), module, arg)
+}
+
+// outcomeWithSlack is the same where more than the memory can be reached.
+func outcomeWithSlack(module []byte, arg int32) (string, error) {
+	memory, err := linear.New(linear.Page, nil)
+	if err != nil {
+		return "", err
+	}
+	defer memory.Release()
+	return outcomeIn(experimental.WithMemoryAllocator(context.Background(), memory), module, arg)
+}
+
+func outcomeIn(ctx context.Context, module []byte, arg int32) (string, error) {
 	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
 	defer rt.Close(ctx)
 	_, err := rt.NewHostModuleBuilder("env").
@@ -154,7 +183,7 @@ func outcome(module []byte, arg int32) (string, error) {
 		}
 		return "", err
 	}
-	memory, _ := mod.Memory().Read(0, mod.Memory().Size())
+	memory, _ := mod.Memory().Read(0, linear.Page)
 	sum := fnv.New64()
 	sum.Write(memory)
 	return fmt.Sprintf("%d %x", api.DecodeI32(res[0]), sum.Sum64()), nil
@@ -166,6 +195,7 @@ type author struct {
 	*rand.Rand
 	code  []byte
 	loops byte
+	calls bool // whether the code calls function 3
 }
 
 func (a *author) emit(b ...byte)   { a.code = append(a.code, b...) }
@@ -183,6 +213,11 @@ func (a *author) value(depth int) {
 	switch k := a.IntN(6); {
 	case k == 0 || depth == 0:
 		a.constant(int32(a.IntN(2000)))
+	case a.calls && a.IntN(8) == 0:
+		a.value(depth - 1)
+		a.emit(opCall, 3)
+		a.constant(0x3fff)
+		a.emit(0x71) // and
 	case k < 3:
 		a.emit(opLocalGet, a.local())
 	case k == 3:
@@ -273,15 +308,20 @@ func (a *author) statements(depth, labels int) {
 // TestRandomProgramsStayWhatTheyWere compares what programs do before and after
 // each of the passes that keep a module's meaning.
 func TestRandomProgramsStayWhatTheyWere(t *testing.T) {
-	trapped, folded, n := 0, 0, 600
+	trapped, folded, calling, n := 0, 0, 0, 600
 	if testing.Short() {
 		n = 100
 	}
 	for seed := range uint64(n) {
-		a := author{Rand: rand.New(rand.NewPCG(seed, 1))}
+		a := author{Rand: rand.New(rand.NewPCG(seed, 1)), calls: true}
 		a.statements(4, 0)
 		a.value(3)
-		before := withMemory(6, a.code...).build()
+		called := author{Rand: a.Rand}
+		called.statements(2, 0)
+		called.value(2)
+		p := withMemory(6, a.code...)
+		p.funcs = append(p.funcs, fn([][]byte{{6, i32}}, called.code...))
+		before := p.build()
 		want, err := outcome(before, 300)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
@@ -289,27 +329,67 @@ func TestRandomProgramsStayWhatTheyWere(t *testing.T) {
 		if want == "trap" {
 			trapped++
 		}
-		after, err := Fold(before, 0)
-		if err != nil {
-			t.Fatal(err)
+		must := func(module []byte, err error) []byte {
+			if err != nil {
+				t.Fatalf("seed %d: %v: %x", seed, err, a.code)
+			}
+			return module
 		}
-		if !bytes.Equal(codeOf(t, after), codeOf(t, before)) {
+		exact := must(Fold(before, 0))
+		if !bytes.Equal(codeOf(t, exact), codeOf(t, before)) {
 			folded++
 		}
-		metered, err := Meter(after, Config{Budget: 3, Module: "env", Name: "yield"})
-		if err != nil {
-			t.Fatal(err)
+		together := must(Inline(before, []string{nameOf(1), nameOf(0)}))
+		if !bytes.Equal(codeOf(t, together), codeOf(t, before)) {
+			calling++
 		}
-		for name, m := range map[string][]byte{"folded": after, "metered": metered} {
+		for name, m := range map[string][]byte{
+			"folded": exact, "put together": together,
+			"metered": must(Meter(exact, Config{Budget: 3, Module: "env", Name: "yield"})),
+		} {
 			if got, err := outcome(m, 300); got != want || err != nil {
 				t.Fatalf("seed %d: %s it gives %s (%v), was %s: %x", seed, name, got, err, want, a.code)
 			}
 		}
+		if want == "trap" {
+			continue // it may reach the slack instead
+		}
+		wide := must(Fold(together, linear.Slack))
+		if got, err := outcomeWithSlack(wide, 300); got != want || err != nil {
+			t.Fatalf("seed %d: with slack it gives %s (%v), was %s: %x", seed, got, err, want, a.code)
+		}
 	}
-	if trapped > n/2 || trapped == 0 || folded < n/2 {
-		t.Errorf("of %d programs %d trapped and %d were changed: they test little", n, trapped, folded)
+	if trapped > n/2 || trapped == 0 || folded < n/2 || calling < n/4 {
+		t.Errorf("of %d programs %d trapped, %d were folded and %d put together: they test little", n, trapped, folded, calling)
 	}
-	t.Logf("%d programs, %d trapped, %d folded", n, trapped, folded)
+	t.Logf("%d programs, %d trapped, %d folded, %d put together", n, trapped, folded, calling)
+}
+
+// TestFoldWithSlack looks at the last word of the memory, where a field behind it
+// is checked and never accessed.
+func TestFoldWithSlack(t *testing.T) {
+	p := withMemory(0, opLocalGet, 0, 0x28, 2, 0, opIf, i32, opLocalGet, 0, 0x28, 2, 8, opElse, opI32Const, 7, opEnd)
+	before := p.build()
+	after, err := Fold(before, linear.Slack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const last, behind = linear.Page - 4, linear.Page + linear.Slack - 11
+	want, err := outcome(before, last)
+	if err != nil || want == "trap" {
+		t.Fatal(want, err)
+	}
+	if got, err := outcomeWithSlack(after, last); got != want || err != nil {
+		t.Errorf("it gives %s (%v), was %s", got, err, want)
+	}
+	for what, f := range map[string]func() (string, error){
+		"a memory without slack":      func() (string, error) { return outcome(after, last) },
+		"an address beyond the slack": func() (string, error) { return outcomeWithSlack(after, behind) },
+	} {
+		if got, err := f(); got != "trap" || err != nil {
+			t.Errorf("%s: it gives %s (%v), want a trap", what, got, err)
+		}
+	}
 }
 
 func TestFoldSurvivesDamage(t *testing.T) {

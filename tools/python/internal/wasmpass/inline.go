@@ -117,7 +117,7 @@ func (l *inlining) inline(body []byte, t funcType) (*inlined, error) {
 	r := reader{b: body}
 	for n := r.u32(); n > 0 && r.err == nil; n-- {
 		count, typ := r.u32(), r.byte()
-		if len(f.locals)+int(min(count, maxLocals)) > maxLocals {
+		if uint64(len(f.locals))+uint64(count) > maxLocals {
 			return nil, fmt.Errorf("more than %d locals", maxLocals)
 		}
 		for range count {

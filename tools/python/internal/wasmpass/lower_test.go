@@ -66,6 +66,14 @@ func (p throwing) build() []byte {
 	}.build()
 }
 
+// names are those of its functions, the called before the calling.
+func (p throwing) names() (names []string) {
+	for i := len(p.funcs); i >= 0; i-- {
+		names = append(names, nameOf(i))
+	}
+	return names
+}
+
 // evenThrows is a function i32 -> i32 that throws its argument with tag 0 if
 // that is even, and doubles it otherwise.
 var evenThrows = fn(nil, 0x20, 0, opI32Const, 1, 0x71, opI32Eqz,
@@ -395,6 +403,16 @@ func TestLoweredProgramsFollowTheSpecification(t *testing.T) {
 			for name, engine := range engines {
 				check(name, engine, after)
 				check(name+", metered", engine, metered)
+			}
+			together, err := Inline(before, p.names())
+			if err != nil {
+				t.Logf("not put together: %v", err)
+				return
+			}
+			if lowered, err := Lower(together); err != nil {
+				t.Errorf("put together: %v", err)
+			} else {
+				check("put together", engines["compiler"], lowered)
 			}
 		})
 	}

@@ -77,8 +77,12 @@ func (p program) build() []byte {
 	for id, c := range p.extra {
 		content[id] = c
 	}
+	var names [][]byte
+	for i := range p.funcs {
+		names = append(names, append([]byte{byte(2 + i)}, str(nameOf(i))...))
+	}
 	out := append([]byte(nil), preamble...)
-	out = append(out, section(secCustom, cat(str("name"), []byte{0, 2, 1, 'm'}))...)
+	out = append(out, section(secCustom, cat(str("name"), []byte{0, 2, 1, 'm'}, section(1, vec(names...))))...)
 	for _, id := range sectionOrder {
 		if c := content[byte(id)]; c != nil {
 			out = append(out, section(byte(id), c)...)
@@ -86,6 +90,9 @@ func (p program) build() []byte {
 	}
 	return append(out, section(secCustom, cat(str(".debug_info"), make([]byte, 300)))...)
 }
+
+// nameOf is the name of a program's function in its name section.
+func nameOf(i int) string { return fmt.Sprint("f", i) }
 
 func le32(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }
 

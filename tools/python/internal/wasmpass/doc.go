@@ -1,8 +1,9 @@
 // Package wasmpass rewrites WebAssembly modules before they are compiled.
 //
-// Meter makes loops interruptible. Lower takes exception handling out, for an
-// engine that has none or a poor one. Fold spells addresses so that an engine
-// checks them less often. Unload makes a module's first memory a
+// Inline puts functions into those that call them. Meter makes loops
+// interruptible. Lower takes exception handling out, for an engine that has none
+// or a poor one. Fold spells addresses so that an engine checks them less often.
+// Unload makes a module's first memory a
 // function to call, so that an instance that gets its memory otherwise need not
 // fill it twice. Hollow leaves of a module what an engine needs beside its native
 // code.

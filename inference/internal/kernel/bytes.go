@@ -22,7 +22,7 @@ const (
 	panelStride = 4 * TileRows
 	panelBlock  = (Block/4 + 1) * panelStride
 
-	byteInputs = 4  // rows that meet a panel at once, and the fewest that are worth it
+	byteInputs = 4  // rows that meet a panel at once
 	byteBlocks = 24 // blocks of a panel that stay in the first cache meanwhile
 )
 
@@ -99,6 +99,9 @@ func (r *Rows) bytes(i int) []byte {
 	w := BytesOf(r.Width)
 	return r.Bytes[i*w : (i+1)*w]
 }
+
+// bytesFrom is the fewest input rows for which bytes are worth it.
+func (k *Set) bytesFrom(f Format) int { return max(byteInputs, k.dotMost[f]+1) }
 
 // tileBytes multiplies 24 packed rows with the input rows; s.Sums has room for
 // whole groups of them.

@@ -74,7 +74,7 @@ func TestBytes(t *testing.T) {
 							t.Fatalf("%s: %v [%d, %d] by %d rows: number %d is %v, want %v", k.Name, f, s.rows, s.cols, n, i, got[i], exact[i])
 						}
 					}
-					if k.HasBytes() && n >= byteInputs && s.rows%TileRows == 0 {
+					if k.HasBytes() && n >= k.bytesFrom(f) && s.rows%TileRows == 0 {
 						same(t, fmt.Sprintf("%v: %s", f, k.Name), got, product(Scalar, m, in))
 					}
 				}
@@ -148,7 +148,7 @@ func TestBytesGate(t *testing.T) {
 			continue
 		}
 		m := packed(f, TileRows, 2880, 1)
-		for _, n := range []int{byteInputs, 16, 64} {
+		for _, n := range []int{k.bytesFrom(f), 16, 64} {
 			_, in := rounded(n, m.Cols, 3)
 			numbers := in
 			numbers.Bytes = nil

@@ -183,7 +183,7 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 		s.Sums = make([][TileRows]float32, (count+byteInputs-1)/byteInputs*byteInputs)
 	}
 	s.Sums = s.Sums[:count]
-	if x.Bytes != nil && k.bytes != nil && m.Format.OfBytes() && n == TileRows && count >= byteInputs {
+	if x.Bytes != nil && k.bytes != nil && m.Format.OfBytes() && n == TileRows && count >= k.bytesFrom(m.Format) {
 		data, scales := m.rows(row, n)
 		k.tileBytes(s, m.Format, data, scales, x)
 		return n
@@ -191,7 +191,13 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 	if n == TileRows && m.Cols == width {
 		data, scales := m.rows(row, n)
 		if dot := k.dot[m.Format]; dot != nil && count <= max(1, k.dotMost[m.Format]) {
-			for j := range s.Sums {
+			j := 0
+			if two := k.dotTwo[m.Format]; two != nil {
+				for ; j+1 < count; j += 2 {
+					two(&s.Sums[j], &s.Sums[j+1], data, scales, x.row(j), x.row(j+1))
+				}
+			}
+			for ; j < count; j++ {
 				dot(&s.Sums[j], data, scales, x.row(j))
 			}
 			return n

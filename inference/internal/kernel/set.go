@@ -25,9 +25,12 @@ type Set struct {
 	// Where it is nil, rows are unpacked and multiplied.
 	dot [formats]func(sums *[TileRows]float32, data, scales []byte, x []float32)
 
-	// dotMost is how many input rows dot takes one by one, where that is faster than
+	// dotMost is how many input rows dot and dotTwo take, where that is faster than
 	// unpacking; 0 is 1.
 	dotMost [formats]int
+
+	// dotTwo is dot for two input rows at once. It may be nil.
+	dotTwo [formats]func(first, second *[TileRows]float32, data, scales []byte, x, y []float32)
 
 	// dotFew is dot for two to four input rows, as sequences bring that decode
 	// together, on BF16: unpacking costs too much for so few. It may be nil.

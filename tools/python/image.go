@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"chorale/tools/python/internal/linear"
 	"chorale/tools/python/internal/wasmpass"
 	"chorale/tools/python/internal/wheel"
 )
@@ -160,7 +161,7 @@ func (r Runtime) find(cache string) (im image, dir string, err error) {
 
 // key names what is derived from the image: it changes with every input.
 func (im image) key() string {
-	parts := []string{im.module.sha256, im.library.sha256, wasmpass.Version, fmt.Sprint(im.hot, im.lower, im.hollow, im.meter), engineVersion, runtime.GOOS, runtime.GOARCH}
+	parts := []string{im.module.sha256, im.library.sha256, wasmpass.Version, fmt.Sprint(im.hot, im.lower, im.hollow, im.meter, linear.Slack), engineVersion, runtime.GOOS, runtime.GOARCH}
 	if im.hollow { // its native code can't be made anew where wazero looks for another's
 		parts = append(parts, linkedEngine())
 	}

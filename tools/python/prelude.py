@@ -249,14 +249,24 @@ def _figures(os, sys):
     def save():
         plt = sys.modules.get("matplotlib.pyplot")
         numbers = plt.get_fignums() if plt else ()
-        for number in numbers:
-            n = 1
-            while os.path.lexists(path := "/mnt/data/figure-%d.png" % n):
-                n += 1
-            plt.figure(number).savefig(path, bbox_inches="tight")
-            shown.append(path)
-        if numbers:
-            plt.close("all")
+        try:
+            for number in numbers:
+                n = 1
+                while os.path.lexists(path := "/mnt/data/figure-%d.png" % n):
+                    n += 1
+                draw(plt.figure(number), path)
+                shown.append(path)
+        finally:  # a figure that can't be drawn fails one cell, not all that follow
+            if numbers:
+                plt.close("all")
+
+    def draw(figure, path):
+        try:
+            figure.savefig(path, bbox_inches="tight")
+        except BaseException:
+            if os.path.lexists(path):
+                os.remove(path)
+            raise
 
     def show(*args, **kwargs):
         save()

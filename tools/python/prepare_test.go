@@ -287,6 +287,15 @@ func TestKeyFollowsEveryInput(t *testing.T) {
 	im = basic
 	im.meter.Budget++
 	add("another budget", im)
+	im = basic
+	im.hot = []string{"f"}
+	add("a hot function", im)
+	im = basic
+	im.lower = true
+	add("lowered exceptions", im)
+	im = basic
+	im.hollow = true
+	add("a hollow module", im)
 }
 
 // TestEngineVersion: the key names the release of wazero that is built in.

@@ -18,7 +18,8 @@ import (
 // the memory is saved when no guest code is on the stack, and each session
 // begins with a private copy of it. Nothing but the memory is needed, since the
 // module's other state (the top of the stack, the loop budget) is at rest what
-// it was in the beginning, and the guest's one file descriptor leads to root.
+// it was in the beginning, and of files the guest has root and its streams alone:
+// warm.py fails if it leaves another one open.
 
 // warmUp is what is imported and tried before the memory is saved.
 //

@@ -31,7 +31,14 @@ def _warm():
     plt.close("all")
     del frame, text, figure, axes
     del os.environ["MPLCONFIGDIR"]
+    matplotlib.font_manager._get_font.cache_clear()  # fonts that are in use keep their files open
     gc.collect()
+    for fd in range(4, 256):
+        try:
+            os.fstat(fd)
+        except OSError:
+            continue
+        raise RuntimeError("file %d is open: a copy of the memory would take another file for it" % fd)
     gc.freeze()  # what lives now is never looked at again, so its pages stay shared
 
 

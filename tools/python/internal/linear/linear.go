@@ -22,6 +22,10 @@ const Page = 65536
 // it will (wasmpass.Fold). wazero tells the guest whole pages.
 const Slack = 4096
 
+// most is the largest memory. wazero compares addresses with 32 bits of its size
+// and the slack.
+const most = 1<<32 - Page
+
 // Memory is the linear memory of one guest. It implements both interfaces of
 // wazero's allocator, for one memory.
 type Memory struct {
@@ -34,7 +38,7 @@ type Memory struct {
 // private copy of that; the guest must have grown to the image's size before
 // it looks.
 func New(limit int64, im *Image) (*Memory, error) {
-	limit = limit / Page * Page
+	limit = min(limit/Page*Page, most)
 	region, err := reserve(int(limit) + Slack)
 	if err != nil {
 		return nil, err

@@ -44,6 +44,17 @@ func TestGrowthIsBounded(t *testing.T) {
 	}
 }
 
+// TestSizeFitsItsWord: what wazero is told of the largest memory is less than 2^32.
+func TestSizeFitsItsWord(t *testing.T) {
+	m := newMemory(t, 1<<40, nil)
+	if m.Reallocate(1<<32) != nil {
+		t.Error("grew to 2^32 bytes")
+	}
+	if n := len(m.Reallocate(1<<32 - Page)); n != 1<<32-Page+Slack {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 // TestCopiesArePrivate saves a memory and begins two others with it.
 func TestCopiesArePrivate(t *testing.T) {
 	first := newMemory(t, 8*Page, nil)

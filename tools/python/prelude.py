@@ -20,6 +20,7 @@ def _serve():
     TracebackException = traceback.TracebackException
     settrace, setprofile, get_limit, set_limit = sys.settrace, sys.setprofile, sys.getrecursionlimit, sys.setrecursionlimit
     nonce = read(control, 16)
+    builtins.display = _display
     space, fill, names = builtins.__dict__, dict.update, dict(vars(builtins))
     here = sys._getframe().f_code.co_filename
     library = traceback.print_exc.__code__.co_filename[:-len("traceback.py")]
@@ -217,6 +218,15 @@ def _serve():
         except BaseException_:
             leave(120)
         send(b"d", ended)
+
+
+def _display(*values):
+    """What notebooks have for showing values amid a cell."""
+    for value in values:
+        print(repr(value))
+
+
+_display.__name__ = _display.__qualname__ = "display"
 
 
 def _missing(sys):

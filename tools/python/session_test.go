@@ -38,6 +38,7 @@ func TestTextIsWhatANotebookShows(t *testing.T) {
 		{"value", "40 + 2", "42"},
 		{"print and value", "print('a', end='')\n1", "a\n1"},
 		{"none", "None", ""},
+		{"display", "display(1, 'a')\n2", "1\n'a'\n2"},
 		{"assignment", "x = 1", ""},
 		{"empty", "", ""},
 		{"comment", "# nothing", ""},

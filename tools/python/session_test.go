@@ -38,7 +38,6 @@ func TestTextIsWhatANotebookShows(t *testing.T) {
 		{"value", "40 + 2", "42"},
 		{"print and value", "print('a', end='')\n1", "a\n1"},
 		{"none", "None", ""},
-		{"display", "display(1, 'a')\n2", "1\n'a'\n2"},
 		{"assignment", "x = 1", ""},
 		{"empty", "", ""},
 		{"comment", "# nothing", ""},
@@ -88,6 +87,7 @@ json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes:
 		{"syntax error of a line", "1 +", "  File \"<cell 37>\", line 1\n    1 +\n       ^\nSyntaxError: invalid syntax\n"},
 		{"argv", "sys.argv, sys.orig_argv", "([''], ['python'])"},
 		{"working folder", "import os\nos.getcwd(), os.listdir('/')", "('/mnt/data', ['dev', 'mnt'])"},
+		{"display", "display(1, 'a')\n2", "1\n'a'\n2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := asBasic(run(t, s, tt.code).Text); got != tt.text {

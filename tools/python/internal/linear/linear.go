@@ -30,6 +30,7 @@ const most = 1<<32 - Page
 // wazero's allocator, for one memory.
 type Memory struct {
 	region []byte
+	image  int64        // bytes of the image that it began with
 	limit  atomic.Int64 // bytes; growth beyond it fails
 	size   atomic.Int64 // bytes
 }
@@ -49,6 +50,7 @@ func New(limit int64, im *Image) (*Memory, error) {
 		if err := im.copyTo(region); err != nil {
 			return nil, err
 		}
+		m.image = im.size
 	}
 	return m, nil
 }
@@ -72,7 +74,9 @@ func (m *Memory) Reallocate(size uint64) []byte {
 	if size > uint64(m.limit.Load()) {
 		return nil
 	}
-	m.size.Store(int64(size))
+	if old := m.size.Swap(int64(size)); old > 0 && old >= m.image {
+		clear(m.region[old : old+Slack]) // what grows is zero, whatever was written beyond the end
+	}
 	return m.region[: size+Slack : size+Slack]
 }
 

@@ -84,6 +84,10 @@ func TestCopiesArePrivate(t *testing.T) {
 	if !bytes.Equal(c[:3*Page], b) || !bytes.Equal(d, b) || !bytes.Equal(c[3*Page:], make([]byte, Page)) {
 		t.Error("a copy differs from the image")
 	}
+	copy(d[:3*Page+Slack][3*Page:], "beyond the end")
+	if grown := two.Reallocate(4 * Page); !bytes.Equal(grown[3*Page:4*Page], make([]byte, Page)) {
+		t.Error("what grew is not zero")
+	}
 	copy(c[10:], "other")
 	if string(d[10:15]) != "early" {
 		t.Error("one copy has changed the other")

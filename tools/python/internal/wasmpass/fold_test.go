@@ -308,7 +308,7 @@ func (a *author) statements(depth, labels int) {
 // TestRandomProgramsStayWhatTheyWere compares what programs do before and after
 // each of the passes that keep a module's meaning.
 func TestRandomProgramsStayWhatTheyWere(t *testing.T) {
-	trapped, folded, calling, n := 0, 0, 0, 600
+	trapped, folded, calling, n := 0, 0, 0, 400
 	if testing.Short() {
 		n = 100
 	}

@@ -98,3 +98,34 @@ func TestHeavyOffload(t *testing.T) {
 		t.Errorf("on a device of %d bytes: %v", o.Memory, err)
 	}
 }
+
+// TestPlanNamesDense plans for a device that has room for the dense matrices only
+// once they are converted. The error says so, and no more when they are.
+func TestPlanNamesDense(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	o := Options{Device: "software", Context: 100, Dense: "q8_0"}
+	p, err := Plan(t.Context(), middling, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Memory = p.DeviceBytes
+	for _, i := range p.Items {
+		if strings.HasPrefix(i.Name, "experts") {
+			o.Memory -= i.Bytes
+		}
+	}
+	const dense = "dense matrices in Q8_0 (dense: q8_0)"
+	var short *DoesNotFit
+	o.Dense = ""
+	if _, err := Plan(t.Context(), middling, o); !errors.As(err, &short) || !slices.Contains(short.Fits, dense) {
+		t.Errorf("without the conversion: %v", err)
+	}
+	o.Dense = "q8_0"
+	if _, err := Plan(t.Context(), middling, o); err != nil {
+		t.Errorf("with it: %v", err)
+	}
+	o.Memory--
+	if _, err := Plan(t.Context(), middling, o); !errors.As(err, &short) || slices.Contains(short.Fits, dense) {
+		t.Errorf("with it, and a byte too few: %v", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"chorale/inference/internal/gpu"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/plan"
+	"chorale/inference/internal/quantise"
 	"chorale/inference/internal/ref"
 )
 
@@ -81,10 +82,15 @@ func (m *Model) plan(w *graph.Weights, d *gpu.Device, o Options) (*MemoryPlan, e
 	}
 	r := plan.Request{
 		Config: m.config, Weights: plan.Measure(w), Context: m.info.Context, KV: kv, Sessions: max(o.Sessions, 1),
-		Host: plan.Host{Limit: availableMemory() / 10 * 9, KV: graph.KVF32, Work: ref.WorkBytes(m.config, o.bytesOnCPU()), Program: program},
+		Host: plan.Host{Limit: availableMemory() / 10 * 9, KV: graph.KVF32, Program: program,
+			Work: ref.WorkBytes(m.config, o.bytesOnCPU()), Help: ref.AloneBytes(m.config, o.bytesOnCPU()) + gpu.CrossingBytes(m.config)},
+	}
+	if q, store, err := quantise.Q8(w); err == nil && store != nil { // addresses alone, nothing is converted
+		defer store.Close()
+		q8 := plan.Measure(q)
+		r.Q8 = &q8
 	}
 	if d != nil {
-		r.Host.Work = ref.AloneBytes(m.config, o.bytesOnCPU()) + gpu.CrossingBytes(m.config)
 		if r.Device, err = m.planDevice(*d, o, r.Host.Limit); err != nil {
 			return nil, err
 		}

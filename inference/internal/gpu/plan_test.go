@@ -30,7 +30,7 @@ func TestHeavyPlannedMemory(t *testing.T) {
 		r := plan.Request{
 			Config: c, Weights: plan.Measure(w), Context: context, Sessions: 2, KV: graph.KVF16,
 			Device: &plan.Device{Name: "lavapipe", Limit: limit, Work: PassBytes(c, Base)},
-			Host:   plan.Host{Work: CrossingBytes(c)},
+			Host:   plan.Host{Help: CrossingBytes(c)},
 		}
 		p, err := plan.New(r)
 		if err != nil {

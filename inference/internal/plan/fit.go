@@ -28,7 +28,7 @@ func (e *DoesNotFit) Error() string {
 	text := fmt.Sprintf("the model needs at least %s on %s, which has %s for it: %s too much",
 		GB(e.Need), where, GB(e.Limit), GB(e.Need-e.Limit))
 	if len(e.Fits) == 0 {
-		return text + "; no smaller context would fit: take a smaller model, or end other programs"
+		return text + "; no setting would make it fit: take a smaller model, or end other programs"
 	}
 	return text + "; what would fit: " + strings.Join(e.Fits, ", or ")
 }
@@ -36,14 +36,19 @@ func (e *DoesNotFit) Error() string {
 // leastContext is the smallest context that is worth proposing.
 const leastContext = 1024
 
-// fits lists what would fit, one change at a time, and then the context that
-// does with all of them together.
+// fits lists what would fit, one change at a time, or else several at once.
 func (r *Request) fits() (all []string) {
 	if r.kv() == graph.KVF32 {
 		half := *r
 		half.KV = graph.KVF16
 		if half.ok() {
 			all = append(all, "a KV cache in f16 (kv: f16)")
+		}
+	}
+	if r.Q8 != nil {
+		rounded := *r
+		if rounded.Weights = *r.Q8; rounded.ok() {
+			all = append(all, "dense matrices in Q8_0 (dense: q8_0)")
 		}
 	}
 	for n := r.Sessions - 1; n > 0; n-- {
@@ -62,13 +67,41 @@ func (r *Request) fits() (all []string) {
 			all = append(all, "the CPU (device: cpu)")
 		}
 	}
-	if least := *r; len(all) == 0 {
-		least.KV, least.Sessions = graph.KVF16, 1
-		if n := least.largestContext(); n > 0 {
-			all = append(all, fmt.Sprintf("one session with a context of %d in f16 (contextTokens: %d, kv: f16)", n, n))
-		}
+	if len(all) == 0 {
+		all = r.together()
 	}
 	return all
+}
+
+// together is the largest context that fits in one session with an f16 cache; where
+// there is none, with dense matrices in Q8_0 too, and at last on the CPU.
+func (r *Request) together() []string {
+	least := *r
+	least.KV, least.Sessions = graph.KVF16, 1
+	for _, least.Device = range []*Device{r.Device, nil} {
+		for _, w := range []*Weights{&r.Weights, r.Q8} {
+			if w == nil {
+				continue
+			}
+			least.Weights = *w
+			n := least.largestContext()
+			if least.ok() {
+				n = r.Context
+			}
+			if n == 0 {
+				continue
+			}
+			words, keys := fmt.Sprintf("one session with a context of %d in f16", n), fmt.Sprintf("contextTokens: %d, kv: f16", n)
+			if w == r.Q8 {
+				words, keys = words+" and dense matrices in Q8_0", keys+", dense: q8_0"
+			}
+			if least.Device != r.Device {
+				words, keys = words+" on the CPU", keys+", device: cpu"
+			}
+			return []string{words + " (" + keys + ")"}
+		}
+	}
+	return nil
 }
 
 // kv is the type that caches will have.

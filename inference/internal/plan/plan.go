@@ -81,7 +81,8 @@ type Device struct {
 type Host struct {
 	Limit   int64        // bytes that the process may take; 0 is unknown, and no limit
 	KV      graph.KVType // of caches, where the request leaves the choice
-	Work    int64        // registers of a pass on the CPU
+	Work    int64        // registers of a pass that the CPU carries out alone
+	Help    int64        // and of one where it helps a device
 	Program int64        // what the process takes without a model
 }
 
@@ -89,7 +90,8 @@ type Host struct {
 type Request struct {
 	Config   *graph.Config
 	Weights  Weights
-	Device   *Device // nil for the CPU alone
+	Q8       *Weights // what they would be with dense matrices in Q8_0; nil where they are already
+	Device   *Device  // nil for the CPU alone
 	Host     Host
 	Context  int // positions per session
 	KV       graph.KVType
@@ -199,8 +201,12 @@ func (r *Request) lay(n int, embedding bool) *Plan {
 		p.add("driver", OnHost, d.Driver)
 	}
 	if n < p.Layers {
-		p.add("registers of the CPU", OnHost, r.Host.Work)
-		p.HeapBytes += r.Host.Work
+		work := r.Host.Work
+		if d != nil {
+			work = r.Host.Help
+		}
+		p.add("registers of the CPU", OnHost, work)
+		p.HeapBytes += work
 	}
 	p.add("program", OnHost, r.Host.Program)
 	return p

@@ -61,26 +61,47 @@ func (p *proof) settled() bool {
 type prover struct {
 	dir    string
 	notice func(string)
+	found  map[string]bool // just now, whether profiles pass; it replaces what is remembered
 	test   func(ctx context.Context, d gpu.Device, profile string) (passed bool, err error)
 	time   func(ctx context.Context, d gpu.Device, profiles []string) (relative map[string]float64, err error)
 }
 
 // chooseKernels returns the kernel profile that a model is to run in on a GPU.
 func chooseKernels(ctx context.Context, d gpu.Device, o Options) (string, error) {
-	all, err := gpu.Profiles(d)
+	have, err := gpu.Profiles(d)
 	if err != nil {
 		return "", err
 	}
-	have := all
 	want := o.Kernels
 	if d.Software && want == "" {
-		have = []string{gpu.Base} // such drivers are for tests, and emulate the rest
-		if slices.Contains(all, gpu.Texel) {
-			have, want = append(have, gpu.Texel), gpu.Texel // made for them
+		if have = forSoftware(have); slices.Contains(have, gpu.Texel) {
+			want = gpu.Texel
 		}
 	}
-	p := prover{dir: o.Cache, notice: o.Notice, test: profileAgrees, time: timeProfiles}
+	p := newProver(o)
 	return p.choose(ctx, d, have, want)
+}
+
+func newProver(o Options) prover {
+	return prover{dir: o.Cache, notice: o.Notice, test: profileAgrees, time: timeProfiles}
+}
+
+// forSoftware leaves of a software driver's profiles the base and the one made for
+// such drivers. The others are for tests there: it emulates what they use.
+func forSoftware(all []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(p string) bool { return p != gpu.Base && p != gpu.Texel })
+}
+
+// record remembers which profiles of a GPU have just been found to agree with the
+// CPU, in place of what was remembered, and finds out what else a run wants to know.
+func (p *prover) record(ctx context.Context, d gpu.Device, found map[string]bool) error {
+	have := slices.Sorted(maps.Keys(found))
+	if d.Software {
+		have = forSoftware(have)
+	}
+	p.found = found
+	_, err := p.proof(ctx, d, needed(have, ""))
+	return err
 }
 
 func profileAgrees(ctx context.Context, d gpu.Device, profile string) (bool, error) {
@@ -95,13 +116,7 @@ func (p *prover) choose(ctx context.Context, d gpu.Device, have []string, want s
 	if want != "" && !slices.Contains(have, want) {
 		return "", choice("device %s has no kernel profile %q, it has %s", d.Name, want, strings.Join(have, ", "))
 	}
-	var needed []string
-	for _, profile := range have {
-		if exact(profile) || profile == want {
-			needed = append(needed, profile)
-		}
-	}
-	r, err := p.proof(ctx, d, needed)
+	r, err := p.proof(ctx, d, needed(have, want))
 	if err != nil {
 		return "", fmt.Errorf("test %s: %w", d.Name, err)
 	}
@@ -117,12 +132,17 @@ func (p *prover) choose(ctx context.Context, d gpu.Device, have []string, want s
 	return want, nil
 }
 
+// needed are the profiles to be tested before one is chosen.
+func needed(have []string, want string) []string {
+	return slices.DeleteFunc(slices.Clone(have), func(p string) bool { return !exact(p) && p != want })
+}
+
 // proof reads what is remembered, and finds out what is not. One process at a
 // time tests a device; the others wait for what it finds.
 func (p *prover) proof(ctx context.Context, d gpu.Device, needed []string) (proof, error) {
 	path, err := p.path(d)
 	if err == nil {
-		if r := readProof(path); r.covers(needed) {
+		if r := readProof(path); p.found == nil && r.covers(needed) {
 			return r, nil
 		}
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
@@ -137,9 +157,12 @@ func (p *prover) proof(ctx context.Context, d gpu.Device, needed []string) (proo
 	var r proof
 	if lock != nil {
 		defer lock.Close()
-		if r = readProof(path); r.covers(needed) {
+		if r = readProof(path); p.found == nil && r.covers(needed) {
 			return r, nil
 		}
+	}
+	if p.found != nil {
+		r.Passed = p.found
 	}
 	if failed := p.prove(ctx, d, needed, &r); failed != nil {
 		return proof{}, failed

@@ -88,6 +88,27 @@ func TestProofRemembered(t *testing.T) {
 	}
 }
 
+// TestProofRecorded holds that what a test of all profiles finds takes the place of
+// what was remembered, and is not tested again.
+func TestProofRecorded(t *testing.T) {
+	x := newTrial(t.TempDir())
+	x.expect(t, someGPU, "", gpu.Subgroup, gpu.Base, gpu.Subgroup)
+	for _, passes := range []bool{false, true} {
+		y := newTrial(x.dir)
+		if err := y.record(t.Context(), someGPU, map[string]bool{gpu.Base: true, gpu.Subgroup: passes, gpu.Half: true}); err != nil || y.tested != nil {
+			t.Errorf("%v, tested %q", err, y.tested)
+		}
+		x.expect(t, someGPU, "", map[bool]string{true: gpu.Subgroup, false: gpu.Base}[passes])
+		x.expect(t, someGPU, gpu.Half, gpu.Half)
+	}
+	soft := someGPU
+	soft.Software = true
+	y := newTrial(t.TempDir())
+	if err := y.record(t.Context(), soft, map[string]bool{gpu.Base: true, gpu.Subgroup: true}); err != nil || y.timed > 0 {
+		t.Errorf("of a software driver the base is measured beside what it emulates: %v", err)
+	}
+}
+
 // TestProofDamaged holds that a damaged file is no proof, and is replaced.
 func TestProofDamaged(t *testing.T) {
 	for _, text := range []string{"", "{", "[]", `{"passed": 3}`, "null",

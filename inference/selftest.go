@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"strings"
 
 	"chorale/inference/internal/gpu"
 	"chorale/inference/internal/graph"
+	"chorale/inference/internal/kernel"
 	"chorale/inference/internal/ref"
 	"chorale/inference/internal/weights"
 	"chorale/inference/synth"
@@ -40,20 +43,38 @@ type DeviceReport struct {
 	NotRun []string     `json:"not_run"` // profiles that the device lacks the features for
 }
 
-// TestDevice runs every operation of a small model in every kernel profile of a
-// GPU, one token at a time and many, and compares all that is written with the
-// CPU's plain kernels. It takes seconds. The error says that the device is not
+// TestDevice runs every operation of a small model in every kernel profile of the
+// device that the options name, one token at a time and many, and compares all that
+// is written with plain Go on the CPU. What it finds of a GPU is remembered for models
+// that are opened on it. It takes seconds. The error says that the device is not
 // there, or broke.
-func TestDevice(ctx context.Context, name string) (*DeviceReport, error) {
+func TestDevice(ctx context.Context, o Options) (*DeviceReport, error) {
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
+	name := strings.ToLower(o.Device)
+	switch name {
+	case "cpu", "ref":
+		return testCPU(ctx)
+	case "", "auto":
+		if d, err := pick(anyGPU); err == nil {
+			return testGPU(ctx, d, o)
+		}
+		return testCPU(ctx)
+	}
 	d, err := pick(name)
 	if err != nil {
 		return nil, err
 	}
+	return testGPU(ctx, d, o)
+}
+
+func testGPU(ctx context.Context, d gpu.Device, o Options) (*DeviceReport, error) {
 	profiles, err := gpu.Profiles(d)
 	if err != nil {
 		return nil, err
 	}
-	r := &DeviceReport{Device: d.String(), Passed: true}
+	r, found := &DeviceReport{Device: d.String(), Passed: true}, map[string]bool{}
 	for _, profile := range gpu.AllProfiles {
 		if !slices.Contains(profiles, profile) {
 			r.NotRun = append(r.NotRun, profile)
@@ -63,10 +84,42 @@ func TestDevice(ctx context.Context, name string) (*DeviceReport, error) {
 		if err != nil {
 			return nil, fmt.Errorf("profile %s: %w", profile, err)
 		}
-		r.Tests = append(r.Tests, rows...)
-		r.Passed = r.Passed && !slices.ContainsFunc(rows, func(t DeviceTest) bool { return !t.Passed })
+		found[profile] = r.add(rows)
+	}
+	p := newProver(o)
+	return r, p.record(ctx, d, found)
+}
+
+// testCPU compares the vector instructions that this build and this processor have
+// with plain Go.
+func testCPU(ctx context.Context) (*DeviceReport, error) {
+	r := &DeviceReport{Device: cpuName(runtime.GOMAXPROCS(0), false), Passed: true}
+	for _, k := range kernel.Sets() {
+		for _, profile := range []string{gpu.Base, gpu.Dot} {
+			bytes, name := profile == gpu.Dot, k.Name
+			if k == kernel.Scalar || bytes && !k.HasBytes() {
+				continue
+			}
+			if bytes {
+				name = profile
+			}
+			rows, err := test(ctx, name, gpu.Tolerances[profile], func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+				return ref.New(c, w, ref.Options{Kernels: k, Bytes: bytes}), nil
+			})
+			if err != nil {
+				return nil, err
+			}
+			r.add(rows)
+		}
 	}
 	return r, nil
+}
+
+// add takes in the tests of a profile, and reports whether it passes.
+func (r *DeviceReport) add(rows []DeviceTest) bool {
+	passed := !slices.ContainsFunc(rows, func(t DeviceTest) bool { return !t.Passed })
+	r.Tests, r.Passed = append(r.Tests, rows...), r.Passed && passed
+	return passed
 }
 
 // testModel has something of everything, and sizes that no workgroup divides.
@@ -90,7 +143,14 @@ func generated(model synth.Model) (*graph.Config, *graph.Weights, *weights.Store
 	return c, w, store, nil
 }
 
-func testProfile(ctx context.Context, d gpu.Device, profile string) (_ []DeviceTest, err error) {
+func testProfile(ctx context.Context, d gpu.Device, profile string) ([]DeviceTest, error) {
+	return test(ctx, profile, gpu.Tolerances[profile], func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+		return gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32})
+	})
+}
+
+// test compares a backend, which it opens, with plain Go.
+func test(ctx context.Context, profile string, tolerance float64, open func(*graph.Config, *graph.Weights) (graph.Backend, error)) ([]DeviceTest, error) {
 	c, w, store, err := generated(testModel)
 	if err != nil {
 		return nil, err
@@ -99,18 +159,17 @@ func testProfile(ctx context.Context, d gpu.Device, profile string) (_ []DeviceT
 	if err := w.Load(ctx); err != nil {
 		return nil, err
 	}
-	b, err := gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32})
+	b, err := open(c, w)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	oracle := ref.New(c, w, ref.Options{Threads: 1})
+	oracle := ref.New(c, w, ref.Options{Threads: 1, Kernels: kernel.Scalar})
 	defer oracle.Close()
 	worst := map[graph.Reg]float64{}
 	if err := compareBackends(ctx, b, oracle, worst); err != nil {
 		return nil, err
 	}
-	tolerance := gpu.Tolerances[profile]
 	var rows []DeviceTest
 	for r := range graph.Reg(graph.NumRegs) {
 		rows = append(rows, DeviceTest{profile, written[r], worst[r], tolerance, worst[r] <= tolerance})

@@ -59,7 +59,7 @@ func TestAttendSpans(t *testing.T) {
 				var first []float32
 				for _, threads := range []int{1, 3} {
 					for _, batch := range []int{last, 1} {
-						b := New(c, nil, Options{Threads: threads, KV: kv, kernels: kernels})
+						b := New(c, nil, Options{Threads: threads, KV: kv, Kernels: kernels})
 						st, err := b.NewState(slots)
 						if err != nil {
 							t.Fatal(err)

@@ -39,7 +39,7 @@ func TestGoldenKernels(t *testing.T) {
 	for _, k := range kernel.Sets()[:len(kernel.Sets())-1] {
 		suite := golden.Suite{
 			Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
-				return New(c, w, Options{kernels: k}), nil
+				return New(c, w, Options{Kernels: k}), nil
 			},
 			Tolerance: 2e-3,
 			MaxPrompt: 200,

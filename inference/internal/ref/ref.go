@@ -41,7 +41,7 @@ type Options struct {
 	// so, and less exact.
 	Bytes bool
 
-	kernels *kernel.Set // kernel.Best() where it is nil
+	Kernels *kernel.Set // kernel.Best() where it is nil
 }
 
 // Kernels names the instructions that the inner loops are made of on this
@@ -70,10 +70,10 @@ func New(c *graph.Config, w *graph.Weights, o Options) *Backend {
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	if o.kernels == nil {
-		o.kernels = kernel.Best()
+	if o.Kernels == nil {
+		o.Kernels = kernel.Best()
 	}
-	b := &Backend{c: c, w: w, pool: newPool(o.Threads), kernels: o.kernels, kv: o.KV.Or(graph.KVF32), watch: o.Watch, bytes: o.Bytes}
+	b := &Backend{c: c, w: w, pool: newPool(o.Threads), kernels: o.Kernels, kv: o.KV.Or(graph.KVF32), watch: o.Watch, bytes: o.Bytes}
 	b.pass.Backend = b
 	return b
 }

@@ -43,7 +43,7 @@ func Devices() ([]DeviceInfo, error) {
 	all, err := gpu.Devices()
 	for _, d := range all {
 		info := DeviceInfo{ID: fmt.Sprintf("vulkan:%d", d.Index), UUID: d.UUID, Name: d.Name, Vendor: d.Vendor, Kind: d.Kind,
-			Driver: d.Driver, Software: d.Software, Memory: d.Memory, Kernels: knownKernels(d)}
+			Driver: d.Driver, Software: d.Software, Memory: d.Memory, Kernels: knownKernels("", d)}
 		var missing, unknown error
 		info.Profiles, missing = gpu.Profiles(d)
 		info.Free, unknown = gpu.Free(d)
@@ -57,14 +57,18 @@ func Devices() ([]DeviceInfo, error) {
 }
 
 // knownKernels returns the profile that runs on a GPU use, empty where that is
-// not known yet.
-func knownKernels(d gpu.Device) string {
-	path, err := (&prover{}).path(d)
+// not known yet, by what is remembered in a folder or among the user's caches.
+func knownKernels(dir string, d gpu.Device) string {
+	path, err := (&prover{dir: dir}).path(d)
 	if err != nil {
 		return ""
 	}
-	if r := readProof(path); r.settled() {
+	switch r := readProof(path); {
+	case !r.settled():
+		return ""
+	case d.Software && r.Passed[gpu.Texel]:
+		return gpu.Texel // as chooseKernels has it
+	default:
 		return r.Chosen
 	}
-	return ""
 }

@@ -96,6 +96,11 @@ type Options struct {
 	// have been copied to a device, of how many.
 	Progress func(done, total int64)
 
+	// Testing, unless nil, is told how many operations of a kernel profile the
+	// self-test of a GPU has compared, of how many. A driver compiles kernels
+	// meanwhile, which may take it a minute.
+	Testing func(profile string, done, total int)
+
 	// Watch, unless nil, is told how long each operation of a pass took, with the
 	// kernel that ran it, from one goroutine at a time. A GPU's operations then
 	// wait for each other, and passes take longer.

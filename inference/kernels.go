@@ -83,7 +83,10 @@ func chooseKernels(ctx context.Context, d gpu.Device, o Options) (string, error)
 }
 
 func newProver(o Options) prover {
-	return prover{dir: o.Cache, notice: o.Notice, test: profileAgrees, time: timeProfiles}
+	return prover{dir: o.Cache, notice: o.Notice, time: timeProfiles,
+		test: func(ctx context.Context, d gpu.Device, profile string) (bool, error) {
+			return profileAgrees(ctx, d, profile, o.Testing)
+		}}
 }
 
 // forSoftware leaves of a software driver's profiles the base and the one made for
@@ -104,8 +107,8 @@ func (p *prover) record(ctx context.Context, d gpu.Device, found map[string]bool
 	return err
 }
 
-func profileAgrees(ctx context.Context, d gpu.Device, profile string) (bool, error) {
-	rows, err := testProfile(ctx, d, profile)
+func profileAgrees(ctx context.Context, d gpu.Device, profile string, tell func(string, int, int)) (bool, error) {
+	rows, err := testProfile(ctx, d, profile, tell)
 	return err == nil && !slices.ContainsFunc(rows, func(t DeviceTest) bool { return !t.Passed }), err
 }
 

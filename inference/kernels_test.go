@@ -107,6 +107,20 @@ func TestProofRecorded(t *testing.T) {
 	if err := y.record(t.Context(), soft, map[string]bool{gpu.Base: true, gpu.Subgroup: true}); err != nil || y.timed > 0 {
 		t.Errorf("of a software driver the base is measured beside what it emulates: %v", err)
 	}
+	for _, x := range []struct {
+		d     gpu.Device
+		texel bool
+		want  string
+	}{{soft, true, gpu.Texel}, {soft, false, gpu.Base}, {someGPU, true, gpu.Subgroup}} {
+		y := newTrial(t.TempDir())
+		if got := knownKernels(y.dir, x.d); got != "" {
+			t.Errorf("before a test it is known that runs use %q", got)
+		}
+		err := y.record(t.Context(), x.d, map[string]bool{gpu.Base: true, gpu.Subgroup: true, gpu.Texel: x.texel})
+		if got := knownKernels(y.dir, x.d); err != nil || got != x.want {
+			t.Errorf("%+v: runs use %q (%v)", x, got, err)
+		}
+	}
 }
 
 // TestProofDamaged holds that a damaged file is no proof, and is replaced.
@@ -299,7 +313,7 @@ func newMeasured(t *testing.T) *measured {
 		dir: t.TempDir(), notice: func(s string) { x.notices = append(x.notices, s) }, time: timeProfiles,
 		test: func(ctx context.Context, d gpu.Device, profile string) (bool, error) {
 			x.tested = append(x.tested, profile)
-			return profileAgrees(ctx, d, profile)
+			return profileAgrees(ctx, d, profile, nil)
 		},
 	}
 	return x

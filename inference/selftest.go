@@ -80,7 +80,7 @@ func testGPU(ctx context.Context, d gpu.Device, o Options) (*DeviceReport, error
 			r.NotRun = append(r.NotRun, profile)
 			continue
 		}
-		rows, err := testProfile(ctx, d, profile)
+		rows, err := testProfile(ctx, d, profile, o.Testing)
 		if err != nil {
 			return nil, fmt.Errorf("profile %s: %w", profile, err)
 		}
@@ -103,7 +103,7 @@ func testCPU(ctx context.Context) (*DeviceReport, error) {
 			if bytes {
 				name = profile
 			}
-			rows, err := test(ctx, name, gpu.Tolerances[profile], func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+			rows, err := test(ctx, name, gpu.Tolerances[profile], nil, func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
 				return ref.New(c, w, ref.Options{Kernels: k, Bytes: bytes}), nil
 			})
 			if err != nil {
@@ -143,14 +143,15 @@ func generated(model synth.Model) (*graph.Config, *graph.Weights, *weights.Store
 	return c, w, store, nil
 }
 
-func testProfile(ctx context.Context, d gpu.Device, profile string) ([]DeviceTest, error) {
-	return test(ctx, profile, gpu.Tolerances[profile], func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+func testProfile(ctx context.Context, d gpu.Device, profile string, tell func(string, int, int)) ([]DeviceTest, error) {
+	return test(ctx, profile, gpu.Tolerances[profile], tell, func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
 		return gpu.Open(ctx, d, c, w, gpu.Options{Profile: profile, KV: graph.KVF32})
 	})
 }
 
-// test compares a backend, which it opens, with plain Go.
-func test(ctx context.Context, profile string, tolerance float64, open func(*graph.Config, *graph.Weights) (graph.Backend, error)) ([]DeviceTest, error) {
+// test compares a backend, which it opens, with plain Go. It says on its way how many
+// operations are compared, of how many.
+func test(ctx context.Context, profile string, tolerance float64, tell func(profile string, done, total int), open func(*graph.Config, *graph.Weights) (graph.Backend, error)) ([]DeviceTest, error) {
 	c, w, store, err := generated(testModel)
 	if err != nil {
 		return nil, err
@@ -167,7 +168,12 @@ func test(ctx context.Context, profile string, tolerance float64, open func(*gra
 	oracle := ref.New(c, w, ref.Options{Threads: 1, Kernels: kernel.Scalar})
 	defer oracle.Close()
 	worst := map[graph.Reg]float64{}
-	if err := compareBackends(ctx, b, oracle, worst); err != nil {
+	err = compareBackends(ctx, b, oracle, worst, func(done, total int) {
+		if tell != nil {
+			tell(profile, done, total)
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	var rows []DeviceTest
@@ -177,8 +183,9 @@ func test(ctx context.Context, profile string, tolerance float64, open func(*gra
 	return rows, nil
 }
 
-// compareBackends notes the worst difference of each register.
-func compareBackends(ctx context.Context, b, oracle graph.Backend, worst map[graph.Reg]float64) error {
+// compareBackends notes the worst difference of each register. The last that it tells
+// is that all is done, also where an error ends it.
+func compareBackends(ctx context.Context, b, oracle graph.Backend, worst map[graph.Reg]float64, tell func(done, total int)) error {
 	got, err := b.NewState(128)
 	if err != nil {
 		return err
@@ -189,7 +196,10 @@ func compareBackends(ctx context.Context, b, oracle graph.Backend, worst map[gra
 		return err
 	}
 	defer want.Close()
-	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 70}, {74, 1}} {
+	passes := []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 70}, {74, 1}}
+	done, total := 0, 0
+	defer func() { tell(total, total) }()
+	for _, x := range passes {
 		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
 		for i := range x.n {
 			batch.IDs = append(batch.IDs, uint32((x.pos+i)*37%320))
@@ -199,10 +209,15 @@ func compareBackends(ctx context.Context, b, oracle graph.Backend, worst map[gra
 		if err != nil {
 			return err
 		}
+		total = len(passes) * len(wrote) // each has the same operations
 		i := 0
+		tell(done, total)
 		err = got.Trace(ctx, batch, func(r graph.Reg, v []float32) {
 			worst[r] = math.Max(worst[r], difference(v, wrote[i]))
 			i++
+			if done++; done < total {
+				tell(done, total)
+			}
 		})
 		if err != nil {
 			return err

@@ -24,6 +24,8 @@ func TestTestDevice(t *testing.T) {
 	if err := writeProof(path, proof{Passed: map[string]bool{gpu.Base: true, gpu.Texel: false}, Chosen: gpu.Base}); err != nil {
 		t.Fatal(err)
 	}
+	told := map[string][]int{}
+	o.Testing = func(profile string, done, total int) { told[profile] = append(told[profile], done, total) }
 	r, err := TestDevice(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +38,9 @@ func TestTestDevice(t *testing.T) {
 		profiles[row.Profile] = true
 		if !row.Passed {
 			t.Errorf("%+v", row)
+		}
+		if all := told[row.Profile]; len(all) < 2*12*4 || !slices.Equal(all[:2], []int{0, all[1]}) || !slices.Equal(all[len(all)-2:], []int{all[1], all[1]}) {
+			t.Errorf("%s: told of %d", row.Profile, all)
 		}
 	}
 	if !profiles["base"] || !profiles["subgroup"] || len(r.Tests) != 12*len(profiles) {

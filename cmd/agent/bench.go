@@ -100,7 +100,7 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	o := &f.o.Model
 	o.Device, o.KV, o.Memory, o.Dense, o.Kernels, o.Patience = cfg.Device, cfg.KV, cfg.Memory, cfg.Dense, cfg.Kernels, cfg.Patience
 	o.Notice = func(text string) { std.log.Warn(text) }
-	o.Progress = byteProgress(std, "loading "+ref)
+	o.Progress, o.Testing = byteProgress(std, "loading "+ref), testProgress(std)
 	f.o.Progress = benchProgress(std)
 	result, err := speed.Run(cmd.Context(), place.path, f.o)
 	f.o.Progress("")

@@ -100,7 +100,9 @@ func newDeviceTest(std streams) *cobra.Command {
 			if len(args) == 1 {
 				name = strings.ToLower(args[0])
 			}
-			report, err := inference.TestDevice(cmd.Context(), inference.Options{Device: name, Notice: func(text string) { std.log.Warn(text) }})
+			report, err := inference.TestDevice(cmd.Context(), inference.Options{
+				Device: name, Notice: func(text string) { std.log.Warn(text) }, Testing: testProgress(std),
+			})
 			if err != nil {
 				code := runtime.ExitModel
 				if wrong := (*inference.ChoiceError)(nil); errors.As(err, &wrong) {

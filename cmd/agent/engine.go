@@ -24,8 +24,8 @@ type engine struct {
 }
 
 // openEngine opens the model of a task on its device. Notice is told in a
-// sentence what the user may want to know, and progress how much is loaded.
-func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config, notice func(string), progress func(done, total int64)) (_ *engine, err error) {
+// sentence what the user may want to know.
+func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config, notice func(string), shown opening) (_ *engine, err error) {
 	e := &engine{}
 	if e.place, err = findModel(ctx, spec.Ref, cfg.Models); err != nil {
 		return nil, fmt.Errorf("open model %q: %w", spec.Ref, err)
@@ -33,7 +33,7 @@ func openEngine(ctx context.Context, spec runtime.ModelSpec, cfg configs.Config,
 	var words chan func() error
 	e.model, err = inference.Open(ctx, e.place.path, inference.Options{
 		Device: spec.Device, Context: spec.ContextTokens, KV: cfg.KV, Memory: cfg.Memory,
-		Kernels: cfg.Kernels, Patience: cfg.Patience, Dense: cfg.Dense, Plain: cfg.Guess == configs.GuessOff, Notice: notice, Progress: progress,
+		Kernels: cfg.Kernels, Patience: cfg.Patience, Dense: cfg.Dense, Plain: cfg.Guess == configs.GuessOff, Notice: notice, Progress: shown.loaded, Testing: shown.tested,
 		Read: func(src inference.Tokenizer, err error) {
 			words = make(chan func() error, 1)
 			go func() { words <- e.readVocabulary(src, err, spec.Constrain != runtime.ConstrainOff) }()

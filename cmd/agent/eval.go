@@ -69,7 +69,7 @@ func (f *evalFlags) run(cmd *cobra.Command, std streams, path string) error {
 	if len(episodes) == 0 {
 		return fmt.Errorf("%s holds no episode of the kinds asked for", path)
 	}
-	e, err := openEngine(cmd.Context(), runtime.ModelSpec{Ref: cfg.Model, Device: cfg.Device}, cfg, func(string) {}, f.loading(std))
+	e, err := openEngine(cmd.Context(), runtime.ModelSpec{Ref: cfg.Model, Device: cfg.Device}, cfg, func(string) {}, f.opening(std))
 	if err != nil {
 		return &exitError{code: runtime.ExitModel, err: err}
 	}
@@ -115,12 +115,12 @@ func (f *evalFlags) progress(std streams, total int) func(mode string) func(int)
 	}
 }
 
-// loading shows how much of the model is loaded, where there is somebody to see.
-func (f *evalFlags) loading(std streams) func(done, total int64) {
+// opening shows how far the opening of the model is, where there is somebody to see.
+func (f *evalFlags) opening(std streams) opening {
 	if f.json {
-		return nil
+		return opening{}
 	}
-	return byteProgress(std, "loading the model")
+	return showOpening(std)
 }
 
 // measure judges episodes one after the other.

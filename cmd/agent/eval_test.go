@@ -45,7 +45,7 @@ func evalStack(t *testing.T, path, model string) {
 	if len(episodes) == 0 || own && len(episodes) < leastPlayed {
 		t.Fatalf("%s has %d episodes that can be tasks, want at least %d", path, len(episodes), leastPlayed)
 	}
-	e, err := openEngine(ctx, runtime.ModelSpec{Ref: model, Device: "cpu"}, configs.Config{}, func(string) {}, nil)
+	e, err := openEngine(ctx, runtime.ModelSpec{Ref: model, Device: "cpu"}, configs.Config{}, func(string) {}, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestStackTellsRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := openEngine(ctx, runtime.ModelSpec{Ref: inference.Pocket, Device: "cpu"}, configs.Config{}, func(string) {}, nil)
+	e, err := openEngine(ctx, runtime.ModelSpec{Ref: inference.Pocket, Device: "cpu"}, configs.Config{}, func(string) {}, opening{})
 	if err != nil {
 		t.Fatal(err)
 	}

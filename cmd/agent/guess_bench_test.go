@@ -169,7 +169,7 @@ func repeat(b *testing.B, o inference.Options, p inference.Sampling, all []utter
 // without by turns, each time in a model as fresh as that of a new process. What is
 // remembered of earlier runs is told in the table.
 func BenchmarkGuesses(b *testing.B) {
-	e, err := openEngine(b.Context(), runtime.ModelSpec{Ref: inference.Pocket, Device: "cpu"}, configs.Config{Guess: configs.GuessOff}, func(string) {}, nil)
+	e, err := openEngine(b.Context(), runtime.ModelSpec{Ref: inference.Pocket, Device: "cpu"}, configs.Config{Guess: configs.GuessOff}, func(string) {}, opening{})
 	if err != nil {
 		b.Fatal(err)
 	}

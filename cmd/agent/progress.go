@@ -36,6 +36,32 @@ func byteProgress(std streams, what string) func(done, total int64) {
 	}
 }
 
+// opening is told how far the opening of a model is; it may have neither.
+type opening struct {
+	loaded func(done, total int64)
+	tested func(profile string, done, total int)
+}
+
+func showOpening(std streams) opening {
+	return opening{byteProgress(std, "loading the model"), testProgress(std)}
+}
+
+// testProgress says on the error stream how far the self-test of a GPU has come: by a
+// line that is gone when a profile is done where a person sees it, else by a line for
+// each.
+func testProgress(std streams) func(profile string, done, total int) {
+	return func(profile string, done, total int) {
+		switch text := fmt.Sprintf("testing the GPU's kernels: %s, %d of %d operations", profile, done, total); {
+		case std.terminal && done >= total:
+			fmt.Fprint(std.err, "\r\033[K")
+		case std.terminal:
+			fmt.Fprint(std.err, "\r\033[K"+text)
+		case done == 0 && total > 0:
+			std.log.Info(fmt.Sprintf("testing the GPU's kernels: %s", profile))
+		}
+	}
+}
+
 func drawBar(std streams, what string, done, total int64) {
 	const width = 30
 	if done >= total {

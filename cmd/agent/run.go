@@ -147,7 +147,7 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 		return broken(ctx, job, agent.ToolBroke, err), err
 	}
 	remember := recall(job.Task.Model, cfg)
-	engine, err := openEngine(ctx, job.Task.Model, cfg, say, f.loading(std))
+	engine, err := openEngine(ctx, job.Task.Model, cfg, say, f.opening(std))
 	if err != nil {
 		return broken(ctx, job, modelStatus(err), err), err
 	}
@@ -170,12 +170,12 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	return s.Run(ctx)
 }
 
-// loading shows how much of the model is loaded, where there is somebody to see.
-func (f *runFlags) loading(std streams) func(done, total int64) {
+// opening shows how far the opening of the model is, where there is somebody to see.
+func (f *runFlags) opening(std streams) opening {
 	if f.quiet || f.json {
-		return nil
+		return opening{}
 	}
-	return byteProgress(std, "loading the model")
+	return showOpening(std)
 }
 
 // modelStatus tells a model or a device that is not there from one that broke.

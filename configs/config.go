@@ -249,6 +249,9 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 	if c.Memory, err = parseSize(s.merged.GetString("memory")); err != nil {
 		return Config{}, nil, s.wrong("memory", err)
 	}
+	if f, device := s.flag("memory"), strings.ToLower(c.Device); f != nil && f.Changed && c.Memory > 0 && (device == "cpu" || device == "ref") {
+		return Config{}, nil, s.wrong("memory", errors.New("it bounds what is taken of a GPU's memory, and the device is the CPU: leave it out"))
+	}
 	if c.Patience, err = parsePatience(s.merged.GetString("patience")); err != nil {
 		return Config{}, nil, s.wrong("patience", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"chorale/inference/internal/drivers"
 	"chorale/inference/internal/golden"
+	"chorale/inference/internal/gpu"
 )
 
 // middling is a model whose experts weigh enough to be worth leaving out.
@@ -127,5 +128,26 @@ func TestPlanNamesDense(t *testing.T) {
 	o.Memory--
 	if _, err := Plan(t.Context(), middling, o); !errors.As(err, &short) || slices.Contains(short.Fits, dense) {
 		t.Errorf("with it, and a byte too few: %v", err)
+	}
+}
+
+// TestMemoryNarrows holds that a bound on a device's memory takes no more of it than
+// its driver says it has, where that is the device's own.
+func TestMemoryNarrows(t *testing.T) {
+	m := openModel(t, tinyA+"hf", Options{Device: "cpu", Threads: 1})
+	for _, x := range []struct {
+		d      gpu.Device
+		memory int64
+		want   int64
+	}{
+		{gpu.Device{Memory: 8e9}, 6e9, 6e9},
+		{gpu.Device{Memory: 8e9}, 60e9, 8e9},
+		{gpu.Device{}, 60e9, 60e9}, // the driver does not say
+		{gpu.Device{Memory: 8e9, Shared: true}, 60e9, 60e9},
+		{gpu.Device{Memory: 8e9, Software: true}, 60e9, 60e9},
+	} {
+		if p, err := m.planDevice(x.d, Options{Memory: x.memory}, 0); err != nil || p.Limit != x.want {
+			t.Errorf("%+v: %+v, %v", x, p, err)
+		}
 	}
 }

@@ -105,6 +105,9 @@ func (m *Model) plan(w *graph.Weights, d *gpu.Device, o Options) (*MemoryPlan, e
 // planDevice says what a plan must know of a GPU.
 func (m *Model) planDevice(d gpu.Device, o Options, host int64) (*plan.Device, error) {
 	limit := o.Memory
+	if !d.Software && !d.Shared && d.Memory > 0 { // where it is the device's own, no more than there is
+		limit = min(limit, int64(d.Memory))
+	}
 	if limit == 0 {
 		var err error
 		if limit, err = gpu.Free(d); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -52,6 +53,9 @@ func memoryFlags(flags *pflag.FlagSet) {
 }
 
 func (f *planFlags) run(cmd *cobra.Command, std streams) error {
+	if f.sessions < 1 {
+		return fmt.Errorf("--sessions %d: want at least 1", f.sessions)
+	}
 	cfg, _, err := configs.Load(".", cmd.Flags())
 	if err != nil {
 		return err
@@ -76,6 +80,6 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 	if where == "" {
 		where = "the CPU"
 	}
-	fmt.Fprintf(std.out, "%s on %s\n\n", cfg.Model, where)
+	fmt.Fprintf(std.out, "%s on %s\n\n", cmp.Or(cfg.Model, inference.Pocket), where)
 	return p.Write(std.out)
 }

@@ -324,6 +324,9 @@ func pulledModel(cmd *cobra.Command, name string) (store.Model, error) {
 		}
 		return store.Folder(dir)
 	}
+	if name == inference.Pocket {
+		return store.Model{}, fmt.Errorf("%s is embedded in the program: it has no files to verify or to delete", name)
+	}
 	ref, err := store.ParseRef(name)
 	if err != nil {
 		return store.Model{}, err

@@ -64,7 +64,10 @@ func Parse(spec string) (Model, error) {
 		return Model{}, fmt.Errorf("synthetic model %q: %w", spec, err)
 	}
 	for key, all := range values {
-		if err := m.Set(key, all[len(all)-1]); err != nil {
+		if len(all) > 1 {
+			return Model{}, fmt.Errorf("synthetic model %q: %s is given %d times", spec, key, len(all))
+		}
+		if err := m.Set(key, all[0]); err != nil {
 			return Model{}, fmt.Errorf("synthetic model %q: %w", spec, err)
 		}
 	}

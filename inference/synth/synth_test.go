@@ -133,6 +133,7 @@ func TestParse(t *testing.T) {
 	}
 	for spec, say := range map[string]string{
 		"":                       "no such shape",
+		"20b?layers=2&layers=3":  "layers is given 2 times",
 		"30b":                    "120b, 20b",
 		"20b?layer=2":            `"layer" is unknown`,
 		"20b?layers=two":         `layers is "two"`,

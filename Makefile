@@ -15,7 +15,7 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: test-python-full equivalence-python run test check race heavy real-shapes fuzz corrupt soak soak-browser bench-harmony bench-python bench-peer bench-guesses bench-browser build setup setup-test shaders clean
+.PHONY: test-python-full equivalence-python run test check race heavy real-shapes profiles fuzz corrupt soak soak-browser bench-harmony bench-python bench-peer bench-guesses bench-browser build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
@@ -53,6 +53,10 @@ heavy: ## the numeric goldens, the replay of held-out episodes and PDFs, at full
 
 real-shapes: ## gpt-oss-20b's and 120b's layers whole on Vulkan and on the CPU; takes 5 GB of memory
 	AGENT_REAL_SHAPES=1 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run TestRealShapes ./inference/internal/gpu
+
+profiles: ## every golden, shape and format in every kernel profile, with caches in f32 and f16; takes long
+	AGENT_PROFILES=1 $(GO) test -buildvcs=false -count 1 -timeout 120m -v \
+	-run 'TestGolden(Models|HalfCache|Formats)|TestShapes|TestGrow|TestSegments|TestHeavyRealWidths' ./inference/internal/gpu ./inference/internal/ref
 
 fuzz: ## the properties of Harmony's codec and grammar on random input, one core each
 	@grep -Ero '^func Fuzz\w+' --include='*_test.go' harmony | sed 's|/[^/]*:func||' | \

@@ -205,9 +205,6 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 		return err
 	}
 	b.profile.window = int(min(b.device.MaxBuffer, math.MaxInt32))
-	if b.profile.name == Texel { // a workgroup whose expert lies in another window costs, too
-		b.profile.weights = int(min(16*b.device.MaxTexels, mostBlock))
-	}
 	if adjust != nil {
 		adjust(&b.profile)
 	}
@@ -216,6 +213,9 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	}
 	if b.profile.weights == 0 {
 		b.profile.weights = b.profile.window
+		if b.profile.name == Texel { // a workgroup whose expert lies in another window costs, too
+			b.profile.weights = min(b.profile.window, int(min(16*b.device.MaxTexels, mostBlock)))
+		}
 	}
 	b.chunk = b.largestChunk()
 	return b.profile.check(b.config, b.device)

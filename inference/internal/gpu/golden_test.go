@@ -24,7 +24,12 @@ func only(t testing.TB) Device {
 // validation layer.
 func load(t testing.TB, c *graph.Config, w *graph.Weights, adjust func(*profile)) (*Backend, error) {
 	t.Helper()
-	b, err := open(t.Context(), only(t), c, w, Options{KV: graph.KVF32, Validate: true}, adjust)
+	return loadKV(t, c, w, graph.KVF32, adjust)
+}
+
+func loadKV(t testing.TB, c *graph.Config, w *graph.Weights, kv graph.KVType, adjust func(*profile)) (*Backend, error) {
+	t.Helper()
+	b, err := open(t.Context(), only(t), c, w, Options{KV: kv, Validate: true}, adjust)
 	if err == nil {
 		instance := b.instance
 		t.Cleanup(func() { silent(t, instance) })
@@ -32,61 +37,78 @@ func load(t testing.TB, c *graph.Config, w *graph.Weights, adjust func(*profile)
 	return b, err
 }
 
-// TestGoldenModels runs every golden on lavapipe, and the smallest model's on
-// SwiftShader.
-func TestGoldenModels(t *testing.T) {
-	if golden.Race {
-		t.Skip("numeric goldens run without the race detector")
+// suite is how a profile is to be tested with keys and values in f32 or f16. As far as
+// its registers may be off, relative to the base's, so far may the logits be. Where it
+// rounds, another choice of experts is no error below a gap of 0.1 (testdata's README).
+func suite(t *testing.T, k products, kv graph.KVType) golden.Suite {
+	s := golden.Suite{
+		Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+			return loadKV(t, c, w, kv, with(k, nil))
+		},
+		Tolerance: 2e-3 * Tolerances[k.name] / Tolerances[Base],
+		MaxTrace:  500,
 	}
-	for _, driver := range drivers.All {
-		t.Run(driver.Name, func(t *testing.T) {
-			driver.Use(t)
-			for _, tree := range golden.Trees(t, models) {
-				goldenTree(t, driver, tree)
-			}
-		})
+	if rounds(k.name) {
+		s.MinGap = 0.1
 	}
+	if kv == graph.KVF16 {
+		return s.HalfCache()
+	}
+	return s
 }
 
-func goldenTree(t *testing.T, driver drivers.Driver, tree string) {
-	var only []string
-	if driver.Name == drivers.SwiftShader.Name {
-		only = []string{"tiny-a"}
-	}
-	for _, m := range golden.Models(t, tree, only...) {
-		suite := golden.Suite{
-			Load:      func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return load(t, c, w, nil) },
-			Tolerance: 2e-3,
-			MaxTrace:  500,
+// TestGoldenModels runs every golden on lavapipe, and the smallest model's on
+// SwiftShader; in profiles that a driver does not run by itself the short ones of the
+// smallest, unless all is asked for.
+func TestGoldenModels(t *testing.T) {
+	eachGolden(t, func(t *testing.T, k products, m golden.Model, brief bool) {
+		s := suite(t, k, graph.KVF32)
+		switch {
+		case brief && (m.Name != smallest || m.Layout != "hf"):
+			return
+		case brief:
+			s.MaxPrompt = 130
+		case m.Layout == "original" || m.Layout == "gguf": // the same weights
+			s.MaxPrompt = 130
+			if everyProfile {
+				s.MaxPrompt = 500
+			}
 		}
-		if m.Layout == "original" || m.Layout == "gguf" {
-			suite.MaxPrompt = 500 // the weights are the same; once is enough
-		}
-		t.Run(m.Name+"/"+m.Layout, func(t *testing.T) { suite.Run(t, m) })
-	}
+		t.Run(m.Name+"/"+m.Layout, func(t *testing.T) { s.Run(t, m) })
+	})
 }
 
 // TestGoldenHalfCache keeps keys and values in f16.
 func TestGoldenHalfCache(t *testing.T) {
+	eachGolden(t, func(t *testing.T, k products, m golden.Model, brief bool) {
+		if !brief && m.Layout == "hf" {
+			t.Run(m.Name, func(t *testing.T) { suite(t, k, graph.KVF16).Run(t, m) })
+		}
+	})
+}
+
+const smallest = "tiny-a"
+
+// eachGolden runs a test in every profile with every model that has goldens, on
+// SwiftShader with the smallest.
+func eachGolden(t *testing.T, test func(t *testing.T, k products, m golden.Model, brief bool)) {
 	if golden.Race {
 		t.Skip("numeric goldens run without the race detector")
 	}
 	for _, driver := range drivers.All {
 		t.Run(driver.Name, func(t *testing.T) {
 			driver.Use(t)
-			suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
-				return open(t.Context(), only(t), c, w, Options{KV: graph.KVF16, Validate: true}, nil)
-			}}.HalfCache()
+			var only []string
 			if driver.Name == drivers.SwiftShader.Name {
-				suite.MaxPrompt = 10
+				only = []string{smallest}
 			}
-			for _, tree := range golden.Trees(t, models) {
-				for _, m := range golden.Models(t, tree) {
-					if m.Layout == "hf" && (driver.Name != drivers.SwiftShader.Name || m.Name == "tiny-a") {
-						t.Run(m.Name, func(t *testing.T) { suite.Run(t, m) })
+			inProfiles(t, driver, func(t *testing.T, k products, brief bool) {
+				for _, tree := range golden.Trees(t, models) {
+					for _, m := range golden.Models(t, tree, only...) {
+						test(t, k, m, brief)
 					}
 				}
-			}
+			})
 		})
 	}
 }
@@ -97,6 +119,10 @@ func TestGoldenFormats(t *testing.T) {
 		t.Skip("numeric goldens run without the race detector")
 	}
 	drivers.Lavapipe.Use(t)
-	suite := golden.Suite{Load: func(c *graph.Config, w *graph.Weights) (graph.Backend, error) { return load(t, c, w, nil) }}
-	suite.RunFormats(t, golden.Trees(t, models))
+	inProfiles(t, drivers.Lavapipe, func(t *testing.T, k products, _ bool) {
+		if k.name != Base && !everyProfile {
+			t.Skip(asked) // formats are read alike for all
+		}
+		suite(t, k, graph.KVF32).RunFormats(t, golden.Trees(t, models))
+	})
 }

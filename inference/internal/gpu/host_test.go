@@ -37,7 +37,7 @@ func TestHost(t *testing.T) {
 				for i := range x.n {
 					batch.IDs = append(batch.IDs, uint32((x.pos+i)*7919%c.Vocab))
 				}
-				registers += compareTrace(t, s, want, batch)
+				registers += compareStep(t, s, step{batch, trace(t, want, batch)}, Base)
 			}
 			t.Logf("%d registers compared", registers)
 			compareTogether(t, b, oracle)

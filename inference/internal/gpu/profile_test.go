@@ -10,70 +10,69 @@ import (
 	"testing"
 
 	"chorale/inference/internal/drivers"
-	"chorale/inference/internal/golden"
-	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
 	"chorale/shaders"
 )
 
-// TestProfiles compares every register after every operation with the plain Go
-// backend, in every profile that a driver has the features for, and says which
-// were not run.
-func TestProfiles(t *testing.T) {
-	for _, driver := range drivers.All {
-		t.Run(driver.Name, func(t *testing.T) {
-			driver.Use(t)
-			d := description(t)
-			c, w := golden.Synth(t, shapes["tails"])
-			all, ran := profilesOf(&d), 0
-			if driver.Name == drivers.Lavapipe.Name {
-				all = append(all, dotProducts(d.Features.Subgroup)) // emulated
-			}
-			for _, name := range AllProfiles {
-				i := slices.IndexFunc(all, func(p products) bool { return p.name == name })
-				if i < 0 {
-					t.Logf("%s was not run: %s lacks its features or emulates them", name, d.Name)
-					continue
-				}
-				ran++
-				t.Run(name, func(t *testing.T) {
-					compareProfile(t, c, w, name, func(p *profile) {
-						p.products = all[i]
-						if name == Texel {
-							p.weights = 2 * c.Width * c.Hidden // a few experts
-						}
-						if m := p.matrices; m != nil { // batches as small as these
-							tiles := *m
-							tiles.least = fragment
-							p.matrices = &tiles
-						}
-					})
-				})
-			}
-			t.Logf("%d profiles ran", ran)
-		})
+// everyProfile asks for the tests of models whole in every profile, which takes
+// minutes.
+var everyProfile = os.Getenv("AGENT_PROFILES") != ""
+
+const asked = "set AGENT_PROFILES=1, or make profiles"
+
+// inProfiles runs a test in every profile that the driver in use can run, and says
+// which it cannot. Unless all is asked for, the test is to be brief in those that the
+// driver does not run by itself.
+func inProfiles(t *testing.T, driver drivers.Driver, test func(t *testing.T, k products, brief bool)) {
+	t.Helper()
+	all := runnable(t, driver)
+	own := Base
+	if named(all, Texel) != nil {
+		own = Texel
+	}
+	for _, name := range AllProfiles {
+		k := named(all, name)
+		if k == nil {
+			t.Logf("%s was not run: %s lacks its features", name, driver.Name)
+			continue
+		}
+		t.Run(name, func(t *testing.T) { test(t, *k, !everyProfile && name != own) })
 	}
 }
 
-// TestMatrices runs the kernels of matrix units with their fragments computed by
-// hand: what differs on a device that has such units is the multiplication of two
-// fragments alone. Lavapipe has f16, SwiftShader has not.
-func TestMatrices(t *testing.T) {
+// onLavapipe runs a test in every profile of lavapipe; unless all is asked for, in
+// that which lavapipe runs by itself.
+func onLavapipe(t *testing.T, test func(t *testing.T, k products)) {
 	drivers.Lavapipe.Use(t)
-	d := description(t)
-	kernels := matrixProducts(&matrices{
-		emulated(t, &shaders.MatrixLinear), emulated(t, &shaders.MatrixExpertUp), emulated(t, &shaders.MatrixExpertDown), d.Features.Subgroup, matrixDown, fragment})
-	for _, shape := range []string{"tails", "plain", "128 experts"} {
-		t.Run(shape, func(t *testing.T) {
-			c, w := golden.Synth(t, shapes[shape])
-			compareProfile(t, c, w, Matrix, func(p *profile) {
-				p.products = kernels
-				if shape == "plain" {
-					p.window = 2 * c.Width * c.Hidden // a few experts
-				}
-			})
-		})
+	inProfiles(t, drivers.Lavapipe, func(t *testing.T, k products, brief bool) {
+		if brief {
+			t.Skip(asked)
+		}
+		test(t, k)
+	})
+}
+
+func named(all []products, name string) *products {
+	if i := slices.IndexFunc(all, func(k products) bool { return k.name == name }); i >= 0 {
+		return &all[i]
 	}
+	return nil
+}
+
+// runnable lists the profiles that a driver has the features for. On lavapipe dot
+// products are emulated by the driver, and matrix units by kernels that multiply
+// fragments by hand: what differs on a device that has such units is the
+// multiplication of two fragments alone.
+func runnable(t *testing.T, driver drivers.Driver) []products {
+	t.Helper()
+	d := description(t)
+	all := profilesOf(&d)
+	if driver.Name != drivers.Lavapipe.Name {
+		return all
+	}
+	return append(all, dotProducts(d.Features.Subgroup), matrixProducts(&matrices{
+		emulated(t, &shaders.MatrixLinear), emulated(t, &shaders.MatrixExpertUp), emulated(t, &shaders.MatrixExpertDown),
+		d.Features.Subgroup, matrixDown, fragment}))
 }
 
 // emulated returns a kernel without cooperative matrices.
@@ -102,22 +101,18 @@ func description(t *testing.T) vk.Description {
 	return all[0]
 }
 
-func compareProfile(t *testing.T, c *graph.Config, w *graph.Weights, name string, adjust func(*profile)) {
-	t.Helper()
-	s, want := beside(t, c, w, adjust)
-	for _, x := range []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 40}, {44, 1}, {45, 17}} {
-		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
-		for i := range x.n {
-			batch.IDs = append(batch.IDs, uint32((x.pos+i)*37%c.Vocab))
-		}
-		got, wanted := trace(t, s, batch), trace(t, want, batch)
-		for i, r := range wanted {
-			if e := relative(got[i].values, r.values); !(e <= Tolerances[name]) {
-				t.Errorf("%d tokens at %d: write %d, register %d: off by %.2g of its size", x.n, x.pos, i, r.reg, e)
-			}
+// with makes the products k, and adjusts the rest, if there is something to adjust.
+func with(k products, adjust func(*profile)) func(*profile) {
+	return func(p *profile) {
+		p.products = k
+		if adjust != nil {
+			adjust(p)
 		}
 	}
 }
+
+// rounds reports whether a profile rounds activations.
+func rounds(profile string) bool { return Tolerances[profile] > Tolerances[Base] }
 
 // relative is the root of the mean square of the difference to what is wanted,
 // by that of what is wanted.

@@ -3,7 +3,6 @@
 package gpu
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"testing"
@@ -18,11 +17,20 @@ import (
 	"chorale/inference/synth"
 )
 
-// realBatches prefill a few tokens and decode two.
+// realBatches prefill a few tokens, decode two, and prefill as many as tiles of tokens
+// with the same expert begin at.
 var realBatches = []graph.Batch{
 	{IDs: []uint32{1, 1999, 77, 1024, 5}, Rows: []int{1, 4}},
 	{IDs: []uint32{9}, Pos: 5, Rows: []int{0}},
 	{IDs: []uint32{1500}, Pos: 6, Rows: []int{0}},
+	{IDs: many(64), Pos: 7, Rows: []int{0, 63}},
+}
+
+func many(n int) (ids []uint32) {
+	for i := range n {
+		ids = append(ids, uint32(i*7919%2048))
+	}
+	return ids
 }
 
 // TestHeavyRealWidths compares every register with the plain Go backend at the widths
@@ -35,8 +43,9 @@ func TestHeavyRealWidths(t *testing.T) {
 	compareReal(t, "20b?layers=1&experts=6&vocab=2048", func(p *profile) { p.window = 10 << 20 })
 }
 
-// TestRealShapes is TestHeavyRealWidths with nothing cut but the layers. It needs up
-// to 5 GB of memory and a few minutes, and runs where AGENT_REAL_SHAPES is set.
+// TestRealShapes is TestHeavyRealWidths with nothing cut but the layers, in the base
+// as well as in the profile that lavapipe runs by itself. It needs up to 5 GB of memory
+// and a few minutes, and runs where AGENT_REAL_SHAPES is set.
 func TestRealShapes(t *testing.T) {
 	if os.Getenv("AGENT_REAL_SHAPES") == "" {
 		t.Skip("takes 5 GB of memory; set AGENT_REAL_SHAPES=1, or make real-shapes")
@@ -54,7 +63,7 @@ func compareReal(t *testing.T, spec string, adjust func(*profile)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want [][]write
+	var want []step
 	t.Run("ref", func(t *testing.T) {
 		c, w := golden.Synth(t, m)
 		oracle := ref.New(c, w, ref.Options{})
@@ -62,38 +71,39 @@ func compareReal(t *testing.T, spec string, adjust func(*profile)) {
 		s := newState(t, oracle)
 		defer s.Close()
 		for _, batch := range realBatches {
-			want = append(want, trace(t, s, batch))
+			want = append(want, step{batch, trace(t, s, batch)})
 		}
 	})
 	c, w := golden.Unloaded(t, m)
-	b, err := load(t, c, w, adjust)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	checkResident(t, b, w)
-	s := newState(t, b)
-	defer s.Close()
-	registers := 0
-	for i, batch := range realBatches {
-		what := fmt.Sprintf("%d tokens at %d", len(batch.IDs), batch.Pos)
-		same(t, what, trace(t, s, batch), want[i])
-		last := want[i][len(want[i])-1]
-		near(t, what+": logits of Forward", forward(t, s, batch), last.values, 1e-4)
-		registers += len(want[i])
-	}
-	t.Logf("%s: %d registers compared", spec, registers)
-	r := plan.Request{Config: c, Weights: plan.Measure(w), Context: 150, Sessions: 1, KV: b.kv,
-		Device: &plan.Device{Name: "lavapipe", Limit: 1 << 40, Work: PassBytes(c, Base)}}
-	p, err := plan.New(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, planned := float64(b.device.Allocated()), float64(p.DeviceBytes)
-	t.Logf("%.1f MB of the device are taken, %.1f MB are planned", got/1e6, planned/1e6)
-	if math.Abs(got/planned-1) > 0.05 {
-		t.Error("that is more than 5 % apart")
-	}
+	inProfiles(t, drivers.Lavapipe, func(t *testing.T, k products, brief bool) {
+		if brief && !(k.name == Base && adjust == nil) {
+			t.Skip(asked)
+		}
+		b, err := load(t, c, w, with(k, adjust))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		checkResident(t, b, w)
+		s := newState(t, b)
+		defer s.Close()
+		registers := 0
+		for _, x := range want {
+			registers += compareStep(t, s, x, k.name)
+		}
+		t.Logf("%s: %d registers compared", spec, registers)
+		r := plan.Request{Config: c, Weights: plan.Measure(w), Context: 150, Sessions: 1, KV: b.kv,
+			Device: &plan.Device{Name: "lavapipe", Limit: 1 << 40, Work: PassBytes(c, k.name)}}
+		p, err := plan.New(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, planned := float64(b.device.Allocated()), float64(p.DeviceBytes)
+		t.Logf("%.1f MB of the device are taken, %.1f MB are planned", got/1e6, planned/1e6)
+		if math.Abs(got/planned-1) > 0.05 {
+			t.Error("that is more than 5 % apart")
+		}
+	})
 }
 
 // checkResident sees that every matrix is on the device whole, in windows that

@@ -83,38 +83,42 @@ func TestReplay(t *testing.T) {
 // TestGrow gives a sequence so little room at first that its cache must grow
 // under way, and compares it with one that had it all.
 func TestGrow(t *testing.T) {
-	narrow := small(t, func(p *profile) { p.slots = 1 })
-	roomy, tight := newState(t, small(t, nil)), newState(t, narrow).(*state)
-	defer roomy.Close()
-	defer tight.Close()
-	var slots []int
-	for pos := 0; pos < 150; pos += 10 {
-		b := graph.Batch{IDs: make([]uint32, 10), Pos: pos, Rows: []int{9}}
-		for i := range b.IDs {
-			b.IDs[i] = uint32((pos + i) * 7 % 200)
+	onLavapipe(t, func(t *testing.T, k products) {
+		narrow := small(t, with(k, func(p *profile) { p.slots = 1 }))
+		roomy, tight := newState(t, small(t, with(k, nil))), newState(t, narrow).(*state)
+		defer roomy.Close()
+		defer tight.Close()
+		var slots []int
+		for pos := 0; pos < 150; pos += 10 {
+			b := graph.Batch{IDs: make([]uint32, 10), Pos: pos, Rows: []int{9}}
+			for i := range b.IDs {
+				b.IDs[i] = uint32((pos + i) * 7 % 200)
+			}
+			if !slices.Equal(forward(t, tight, b), forward(t, roomy, b)) {
+				t.Errorf("position %d: other logits", pos)
+			}
+			if n := tight.layers[1].slots; len(slots) == 0 || n != slots[len(slots)-1] {
+				slots = append(slots, n)
+			}
 		}
-		if !slices.Equal(forward(t, tight, b), forward(t, roomy, b)) {
-			t.Errorf("position %d: other logits", pos)
+		if !slices.Equal(slots, []int{64, 128, 192}) {
+			t.Errorf("the cache had %d slots", slots)
 		}
-		if n := tight.layers[1].slots; len(slots) == 0 || n != slots[len(slots)-1] {
-			slots = append(slots, n)
-		}
-	}
-	if !slices.Equal(slots, []int{64, 128, 192}) {
-		t.Errorf("the cache had %d slots", slots)
-	}
+	})
 }
 
 // TestSegments cuts a pass at every operation.
 func TestSegments(t *testing.T) {
-	whole, cut := small(t, nil), small(t, func(p *profile) { p.work = 0 })
-	one, many := newState(t, whole), newState(t, cut).(*state)
-	defer one.Close()
-	defer many.Close()
-	sameStory(t, story(t, many), story(t, one))
-	if n := len(many.pass.recorded[alone(many)].segments); n < 10 {
-		t.Errorf("%d segments", n)
-	}
+	onLavapipe(t, func(t *testing.T, k products) {
+		whole, cut := small(t, with(k, nil)), small(t, with(k, func(p *profile) { p.work = 0 }))
+		one, many := newState(t, whole), newState(t, cut).(*state)
+		defer one.Close()
+		defer many.Close()
+		sameStory(t, story(t, many), story(t, one))
+		if n := len(many.pass.recorded[alone(many)].segments); n < 10 {
+			t.Errorf("%d segments", n)
+		}
+	})
 }
 
 // canceller is a context that is cancelled when it has been asked n times.

@@ -16,9 +16,9 @@ var avx512 = &Set{
 	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
 		BF16: dotBF16x16, Q8_0: dotQ8x16, MXFP4: dotMXFP4x16, MXFP4_17: dotMXFP4x17x16,
 	},
-	dotMost: [formats]int{MXFP4: 4, MXFP4_17: 4},
+	dotMost: [formats]int{MXFP4: 4, MXFP4_17: 3},
 	dotTwo: [formats]func(_, _ *[TileRows]float32, _, _ []byte, _, _ []float32){
-		MXFP4: dotTwoMXFP4x16, MXFP4_17: dotTwoMXFP4x17x16,
+		MXFP4: dotTwoMXFP4x16,
 	},
 	dotFew:    dotFew16,
 	Mix:       vectorMix(32, 4, mix16),
@@ -243,8 +243,12 @@ const third = TileRows / 3
 func store3(sums *[TileRows]float32, r int, a, b, c f32x16) {
 	var v [4]float32
 	add16(a, b, c, c).Store(&v)
-	s := unsafe.Pointer(&sums[r])
-	p := unsafe.Pointer(&v)
+	put3(sums, r, &v)
+}
+
+// put3 is the end of store3, as bits: a copy of floats would go by way of legacy SSE.
+func put3(sums *[TileRows]float32, r int, v *[4]float32) {
+	s, p := unsafe.Pointer(&sums[r]), unsafe.Pointer(v)
 	*(*uint32)(s) = wordAt(p, 0)
 	*(*uint32)(unsafe.Add(s, 4*third)) = wordAt(p, 4)
 	*(*uint32)(unsafe.Add(s, 8*third)) = wordAt(p, 8)
@@ -369,6 +373,7 @@ func dotTwoMXFP4x16(first, second *[TileRows]float32, data, scales []byte, x, y 
 	_, _, _, _ = data[TileRows*16*n-1], scales[TileRows*n-1], x[Block*n-1], y[Block*n-1]
 	four := all16(4)
 	xx, yy := unsafe.Pointer(&x[0]), unsafe.Pointer(&y[0])
+	var low, high [4]float32
 	for r := range third {
 		p, f := unsafe.Pointer(&data[r*16*n]), unsafe.Pointer(&scales[r*n])
 		q, s := unsafe.Add(p, third*16*n), unsafe.Add(p, 2*third*16*n)
@@ -385,8 +390,10 @@ func dotTwoMXFP4x16(first, second *[TileRows]float32, data, scales []byte, x, y 
 			a, b, c = ao.MulAdd(u, a), bo.MulAdd(u, b), co.MulAdd(u, c)
 			d, e, k = ao.MulAdd(v, d), bo.MulAdd(v, e), co.MulAdd(v, k)
 		}
-		store3(first, r, a, b, c)
-		store3(second, r, d, e, k)
+		add16(a, b, c, c).Store(&low)
+		add16(d, e, k, k).Store(&high)
+		put3(first, r, &low)
+		put3(second, r, &high)
 	}
 	archsimd.ClearAVXUpperBits()
 }
@@ -409,32 +416,6 @@ func dotMXFP4x17x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
 			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
 		}
 		store3(sums, r, a, b, c)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotTwoMXFP4x17x16(first, second *[TileRows]float32, data, _ []byte, x, y []float32) {
-	n := len(x) / Block
-	_, _, _ = data[TileRows*17*n-1], x[Block*n-1], y[Block*n-1]
-	evens, odds := archsimd.LoadUint32x16(&evens17), archsimd.LoadUint32x16(&odds17)
-	xx, yy := unsafe.Pointer(&x[0]), unsafe.Pointer(&y[0])
-	for r := range third {
-		p := unsafe.Pointer(&data[r*17*n])
-		q, s := unsafe.Add(p, third*17*n), unsafe.Add(p, 2*third*17*n)
-		var a, b, c, d, e, k f32x16
-		for i := range n {
-			ae, ao := mxfp4x17x16(p, 17*i, evens, odds)
-			be, bo := mxfp4x17x16(q, 17*i, evens, odds)
-			ce, co := mxfp4x17x16(s, 17*i, evens, odds)
-			u, v := load16(xx, 128*i), load16(yy, 128*i)
-			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
-			d, e, k = ae.MulAdd(v, d), be.MulAdd(v, e), ce.MulAdd(v, k)
-			u, v = load16(xx, 128*i+64), load16(yy, 128*i+64)
-			a, b, c = ao.MulAdd(u, a), bo.MulAdd(u, b), co.MulAdd(u, c)
-			d, e, k = ao.MulAdd(v, d), bo.MulAdd(v, e), co.MulAdd(v, k)
-		}
-		store3(first, r, a, b, c)
-		store3(second, r, d, e, k)
 	}
 	archsimd.ClearAVXUpperBits()
 }

@@ -117,7 +117,7 @@ func TestBytesExtremes(t *testing.T) {
 				binary.LittleEndian.PutUint16(m.Data[34*r:], uint16(r)<<8|uint16(r))
 			}
 		}
-		_, in := rounded(4, Block, 3)
+		_, in := rounded(2*byteInputs, Block, 3)
 		oracle := product(Scalar, m, in)
 		for _, k := range Sets() {
 			if !k.HasBytes() {

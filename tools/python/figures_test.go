@@ -21,14 +21,12 @@ func TestFigures(t *testing.T) {
 		if out.Failed() || strings.Contains(out.Text, "ignored") {
 			t.Fatalf("%s\n%s", code, out.Text)
 		}
-		var names []string
 		for _, a := range out.Artifacts {
-			names = append(names, a.Name)
 			if filepath.Ext(a.Path) == ".png" {
 				checkDrawing(t, a.Path)
 			}
 		}
-		return strings.Join(names, " ")
+		return artifactNames(t, out)
 	}
 	for _, tt := range []struct{ code, files string }{
 		{"import matplotlib.pyplot as plt\nlog = open('log.txt', 'w')\nlog.write('first\\n')\nlog.flush()", "/mnt/data/log.txt"},

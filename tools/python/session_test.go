@@ -414,22 +414,25 @@ func TestMemoryGoesBack(t *testing.T) {
 	}
 }
 
+// artifactNames are the names of what a cell left, each a file of the size that is told.
+func artifactNames(t *testing.T, out Output) string {
+	t.Helper()
+	var all []string
+	for _, a := range out.Artifacts {
+		all = append(all, a.Name)
+		if info, err := os.Stat(a.Path); err != nil || info.Size() != a.Size {
+			t.Errorf("%+v: %v, %v", a, info, err)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
 func TestArtifacts(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "given.txt"), []byte("given"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := newSession(t, Options{Dir: dir})
-	names := func(out Output) string {
-		var all []string
-		for _, a := range out.Artifacts {
-			all = append(all, a.Name)
-			if info, err := os.Stat(a.Path); err != nil || info.Size() != a.Size {
-				t.Errorf("%+v: %v, %v", a, info, err)
-			}
-		}
-		return strings.Join(all, " ")
-	}
 	for _, tt := range []struct{ code, files string }{
 		{"open('/mnt/data/given.txt').read()", ""},
 		{"import os\nos.makedirs('a/b')\nopen('a/b/new.csv', 'w').write('1,2')\nopen('x.txt', 'w').write('x')", "/mnt/data/a/b/new.csv /mnt/data/x.txt"},
@@ -437,7 +440,7 @@ func TestArtifacts(t *testing.T) {
 		{"open('given.txt', 'a').write('!')\nos.remove('x.txt')", "/mnt/data/given.txt"},
 		{"os.rename('given.txt', 'moved.txt')\n1 / 0", "/mnt/data/moved.txt"},
 	} {
-		if got := names(run(t, s, tt.code)); got != tt.files {
+		if got := artifactNames(t, run(t, s, tt.code)); got != tt.files {
 			t.Errorf("%q left %q, want %q", tt.code, got, tt.files)
 		}
 	}

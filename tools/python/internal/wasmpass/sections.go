@@ -63,11 +63,8 @@ func split(module []byte) (sections, error) {
 }
 
 // nameSection returns the content of the custom section of names, behind its own
-// name; nil if there is none.
+// name, of a module that split takes; nil if there is none.
 func nameSection(module []byte) ([]byte, error) {
-	if _, err := split(module); err != nil {
-		return nil, err
-	}
 	r := reader{b: module, pos: len(preamble)}
 	for r.err == nil && r.pos < len(module) {
 		id := r.byte()

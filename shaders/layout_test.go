@@ -41,7 +41,7 @@ func TestLayout(t *testing.T) {
 		if m.bindings != 1<<k.Bindings-1 {
 			t.Errorf("%s: bindings in SPIR-V are %b, Go says %d", k.Name, m.bindings, k.Bindings)
 		}
-		if want := Texels[k].Words | Texels[k].Quads; m.texels() != want {
+		if want := Texels[k]; m.texels() != want {
 			t.Errorf("%s: texel buffers in SPIR-V are bindings %b, Go says %b", k.Name, m.texels(), want)
 		}
 		if want := 1<<(len(k.Constants)+1) - 1; m.constants&^want != 0 {
@@ -59,7 +59,11 @@ func describeStruct(s reflect.Type) string {
 	var text string
 	for i := range s.NumField() {
 		f := s.Field(i)
-		text += fmt.Sprintf("%d:%s ", f.Offset, f.Type.Kind())
+		kind := f.Type.Kind().String()
+		if f.Type.Kind() == reflect.Array {
+			kind = fmt.Sprintf("%d %s", f.Type.Len(), f.Type.Elem().Kind())
+		}
+		text += fmt.Sprintf("%d:%s ", f.Offset, kind)
 	}
 	return text
 }
@@ -81,11 +85,11 @@ type module struct {
 // Instructions, decorations and classes of storage, as the SPIR-V specification
 // numbers them.
 const (
-	opCapability, opTypeInt, opTypeFloat, opTypeStruct, opTypePointer = 17, 21, 22, 30, 32
-	opVariable, opDecorate, opMemberDecorate                          = 59, 71, 72
-	decorationSpecID, decorationBinding, decorationOffset             = 1, 33, 35
-	storageUniformConstant, storagePushConstant                       = 0, 9
-	capabilityShader                                                  = 1
+	opCapability, opTypeInt, opTypeFloat, opTypeVector, opTypeStruct, opTypePointer = 17, 21, 22, 23, 30, 32
+	opVariable, opDecorate, opMemberDecorate                                        = 59, 71, 72
+	decorationSpecID, decorationBinding, decorationOffset                           = 1, 33, 35
+	storageUniformConstant, storagePushConstant                                     = 0, 9
+	capabilityShader                                                                = 1
 )
 
 func parse(t *testing.T, k *Kernel) *module {
@@ -117,6 +121,8 @@ func (m *module) instruction(op uint32, args []uint32) {
 		m.scalar[args[0]] = fmt.Sprintf("uint%d", args[1])
 	case opTypeFloat:
 		m.scalar[args[0]] = fmt.Sprintf("float%d", args[1])
+	case opTypeVector:
+		m.scalar[args[0]] = fmt.Sprintf("%d %s", args[2], m.scalar[args[1]])
 	case opTypeStruct:
 		m.members[args[0]] = args[1:]
 	case opTypePointer:

@@ -34,14 +34,18 @@ void main() {
 
 	// Rows and tokens over the end repeat the last one; they are not stored.
 	uint w_at[ROWS], s_at[TILE];
-	[[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = min(ROW(r), rows - 1) * vectors;
+	[[unroll]] for (uint r = 0; r < ROWS; r++) {
+		uint row = min(ROW(r), rows - 1);
+		w_at[r] = (IN_TILES ? row / TALL * TALL : row) * vectors;
+	}
 	[[unroll]] for (uint t = 0; t < TILE; t++) s_at[t] = min(token + t, tokens - 1) * n * 2;
 
 	float sum[ROWS * TILE];
 	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = 0;
 	[[dont_unroll]] for (uint k = LANE; k < n; k += LANES) {
 		vec4 a[ROWS], b[ROWS];
-		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r], width, k, a[r], b[r]);
+		uint first = k - LANE, step = IN_TILES ? first * TALL + LANE : k, row = IN_TILES ? min(LANES, n - first) : 0;
+		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r] + r % TALL * row, width, step, a[r], b[r]);
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			vec4 x = uintBitsToFloat(src(s_at[t] + 2 * k)), y = uintBitsToFloat(src(s_at[t] + 2 * k + 1));
 			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(x, a[r]) + dot(y, b[r]);

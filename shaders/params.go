@@ -13,7 +13,10 @@ type (
 
 	LinearPush struct{ Tokens, Rows, Width, First, Stride, Biased, Add uint32 }
 
-	RopePush struct{ Queries, Heads, KVHeads, KVFirst, KVCount, Slots, Part, Row uint32 }
+	RopePush struct {
+		Part, Row, Tokens, Slots, KVFirst, KVCount [RopeShares]uint32
+		Heads, KVHeads                             uint32
+	}
 
 	AttendPush struct {
 		Tokens, KVHeads, KVFirst, Slots, Window, Part, Row uint32
@@ -39,6 +42,9 @@ type (
 
 	DrawPush struct{ Vocab, Words uint32 } // of Above too
 )
+
+// RopeShares is how many sequences, or windows of one's cache, kernel rope serves at most.
+const RopeShares = 4
 
 // Format is how a dense matrix is packed, as include/dense.glsl numbers it.
 type Format uint32

@@ -1,46 +1,70 @@
-// RoPE and KV append, of one sequence's tokens in a pass. qkv holds, row by row,
-// all query heads, all key heads and all value heads of 64. Queries and keys are
+// RoPE and KV append, of the tokens that several sequences have in a pass. qkv holds, row
+// by row, all query heads, all key heads and all value heads of 64. Queries and keys are
 // rotated in place, in the half-split style: pairs are (i, i+32). Rotated keys
-// and values go into the cache, position p into slot p modulo slots; in f16 what
+// and values go into the caches, position p into slot p modulo slots; in f16 what
 // is too large becomes the largest finite number.
 //
 // The tables come from the host, computed in double precision; they hold for
 // each row 32 cosines, then 32 sines, YaRN's concentration included. One
-// invocation serves two neighbouring pairs of one head. The cache may be bound
-// in windows of KV heads.
+// invocation serves two neighbouring pairs of one head.
+//
+// Each of up to four shares is a sequence with its cache, or a window of KV heads of one.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "base.glsl"
 
-layout(constant_id = 1) const uint HALF = 0; // 1 where the cache is in f16
+layout(constant_id = 1) const uint HALF = 0; // 1 where the caches are in f16
+layout(constant_id = 2) const uint SHARES = 1;
 
 layout(binding = 0) readonly buffer Batch { uint positions[]; }; // of each part's first token
 layout(binding = 1) readonly buffer Tables { vec2 tables[]; };
 layout(binding = 2) buffer QKV { vec2 qkv[]; };
-layout(binding = 3) writeonly buffer Keys { vec2 keys[]; }; // [kv head][slot][64]
-layout(binding = 3) writeonly buffer HalfKeys { uint half_keys[]; };
-layout(binding = 4) writeonly buffer Values { vec2 values[]; }; // [kv head][slot][64]
-layout(binding = 4) writeonly buffer HalfValues { uint half_values[]; };
 
-layout(push_constant) uniform Push {
-	uint queries;  // query heads to rotate: all, or none where another window's dispatch does
-	uint heads;    // query heads of the model
-	uint kv_heads; // of the model
-	uint kv_first; // KV head that the window begins with
-	uint kv_count; // KV heads in the window
-	uint slots;    // of the cache
-	uint part;
-	uint row; // that the part begins with
-};
+// The keys and values of a share, [kv head][slot][64] each, and how two pairs come into
+// place there.
+#define SHARE(n, at) \
+	layout(binding = at) writeonly buffer Keys##n { vec2 keys##n[]; }; \
+	layout(binding = at) writeonly buffer HalfKeys##n { uint half_keys##n[]; }; \
+	layout(binding = at + 1) writeonly buffer Values##n { vec2 values##n[]; }; \
+	layout(binding = at + 1) writeonly buffer HalfValues##n { uint half_values##n[]; }; \
+	void append##n(bool value, uint to, vec2 x, vec2 y) { \
+		if (HALF == 1 && value) { half_values##n[to] = half_pair(x); half_values##n[to + 16] = half_pair(y); } \
+		else if (HALF == 1) { half_keys##n[to] = half_pair(x); half_keys##n[to + 16] = half_pair(y); } \
+		else if (value) { values##n[to] = x; values##n[to + 16] = y; } \
+		else { keys##n[to] = x; keys##n[to + 16] = y; } \
+	}
 
 uint half_pair(vec2 v) { return packHalf2x16(clamp(v, -65504, 65504)); }
 
+SHARE(0, 3)
+SHARE(1, 5)
+SHARE(2, 7)
+SHARE(3, 9)
+
+layout(push_constant) uniform Push {
+	uvec4 part;
+	uvec4 row;      // that the part begins with
+	uvec4 tokens;   // of the part
+	uvec4 slots;    // of the cache
+	uvec4 kv_first; // KV head that the window begins with: the first window's share rotates the queries
+	uvec4 kv_count; // KV heads in the window
+	uint heads;     // query heads of the model
+	uint kv_heads;
+};
+
 void main() {
-	uint token = gl_WorkGroupID.y, t = row + token, h = gl_GlobalInvocationID.x / 16, i = gl_GlobalInvocationID.x % 16;
-	if (h >= queries + 2 * kv_count) return;
-	bool value = h >= queries + kv_count, query = h < queries;
-	uint kv = (h - queries) % kv_count;
-	uint column = query ? h : heads + kv_first + kv + (value ? kv_heads : 0);
+	uint token = gl_WorkGroupID.y, n = 0, h = gl_GlobalInvocationID.x / 16, i = gl_GlobalInvocationID.x % 16;
+	[[unroll]] for (uint s = 0; s + 1 < SHARES; s++) {
+		if (n == s && token >= tokens[s]) {
+			token -= tokens[s];
+			n = s + 1;
+		}
+	}
+	uint queries = kv_first[n] == 0 ? heads : 0, t = row[n] + token;
+	if (h >= queries + 2 * kv_count[n]) return;
+	bool value = h >= queries + kv_count[n], query = h < queries;
+	uint kv = (h - queries) % kv_count[n];
+	uint column = query ? h : heads + kv_first[n] + kv + (value ? kv_heads : 0);
 	uint at = (t * (heads + 2 * kv_heads) + column) * 32 + i;
 	vec2 x = qkv[at], y = qkv[at + 16];
 	if (!value) {
@@ -51,18 +75,9 @@ void main() {
 		qkv[at + 16] = y;
 	}
 	if (query) return;
-	uint to = (kv * slots + (positions[part] + token) % slots) * 32 + i;
-	if (value && HALF == 1) {
-		half_values[to] = half_pair(x);
-		half_values[to + 16] = half_pair(y);
-	} else if (value) {
-		values[to] = x;
-		values[to + 16] = y;
-	} else if (HALF == 1) {
-		half_keys[to] = half_pair(x);
-		half_keys[to + 16] = half_pair(y);
-	} else {
-		keys[to] = x;
-		keys[to + 16] = y;
-	}
+	uint to = (kv * slots[n] + (positions[part[n]] + token) % slots[n]) * 32 + i;
+	if (n == 0) append0(value, to, x, y);
+	if (SHARES > 1 && n == 1) append1(value, to, x, y);
+	if (SHARES > 2 && n == 2) append2(value, to, x, y);
+	if (SHARES > 3 && n == 3) append3(value, to, x, y);
 }

@@ -62,13 +62,13 @@ var All = []*Kernel{&Embed, &Norm, &Linear, &Rope, &Attend, &Merge, &TopK, &Grou
 	&LinearSubgroup, &ExpertUpSubgroup, &ExpertDownSubgroup, &ExpertUpHalf, &ExpertDownHalf, &ExpertUpDot, &ExpertDownDot,
 	&MatrixLinear, &MatrixExpertUp, &MatrixExpertDown}
 
-// Texels are the bindings, a bit each, that are texel buffers of one word or of
-// four instead of storage buffers.
-var Texels = map[*Kernel]struct{ Words, Quads uint32 }{
-	&AttendLanes:     {Quads: 1<<1 | 1<<3 | 1<<4},
-	&LinearTexel:     {Quads: 1<<0 | 1<<1},
-	&ExpertUpTexel:   {Words: 1 << 2, Quads: 1<<0 | 1<<1},
-	&ExpertDownTexel: {Words: 1 << 2, Quads: 1<<0 | 1<<1},
+// Texels are the bindings, a bit each, that are texel buffers of four words instead
+// of storage buffers.
+var Texels = map[*Kernel]uint32{
+	&AttendLanes:     1<<1 | 1<<3 | 1<<4,
+	&LinearTexel:     1<<0 | 1<<1,
+	&ExpertUpTexel:   1<<0 | 1<<1 | 1<<2,
+	&ExpertDownTexel: 1<<0 | 1<<1 | 1<<2,
 }
 
 // Digest is one hash of all kernels as compiled.
@@ -86,7 +86,7 @@ var (
 	Embed      = Kernel{"embed", embedSPV, 3, 16, []string{"FORMAT"}}
 	Norm       = Kernel{"norm", normSPV, 3, 8, nil}
 	Linear     = Kernel{"linear", linearSPV, 4, 28, []string{"ROWS", "TILE", "FORMAT"}}
-	Rope       = Kernel{"rope", ropeSPV, 5, 32, []string{"HALF"}}
+	Rope       = Kernel{"rope", ropeSPV, 3 + 2*RopeShares, 104, []string{"HALF", "SHARES"}}
 	Attend     = Kernel{"attend", attendSPV, 7, 40, []string{"SHARE", "GROUP", "QUERIES", "HALF", "SPLIT"}}
 	Merge      = Kernel{"merge", mergeSPV, 6, 32, nil}
 	TopK       = Kernel{"topk", topkSPV, 3, 12, nil}

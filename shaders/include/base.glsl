@@ -19,12 +19,17 @@ layout(local_size_x_id = 0) in;
 #endif
 
 // Which of them it computes: ROW(0) to ROW(ROWS - 1), of tile BATCH of the tokens.
-// With TEXEL they are pairs of rows far apart, so that the next workgroup goes on
-// where this one ends in as many places, and tiles take turns: a software driver
-// gives each of its threads a run of workgroups, of which tiles may be empty.
+//
+// With TEXEL, weights lie in tiles of TALL rows, in the order in which a workgroup reads
+// them: [row / TALL][vector / LANES][row % TALL][vector % LANES]. Its tiles are far
+// apart, so that the next workgroup goes on where this one ends in as many places: memory
+// is read in a few long runs, which is faster than in one or in many. Tiles of tokens
+// take turns: a software driver gives each of its threads a run of workgroups, of which
+// they may be empty.
+const uint TALL = 4;
 #ifdef TEXEL
 #define BATCH gl_WorkGroupID.x
-#define ROW(r) (2 * (gl_WorkGroupID.y + (r) / 2 * gl_NumWorkGroups.y) + (r) % 2)
+#define ROW(r) (TALL * (gl_WorkGroupID.y + (r) / TALL * gl_NumWorkGroups.y) + (r) % TALL)
 #else
 #define BATCH gl_WorkGroupID.y
 #ifdef SUBGROUP
@@ -34,20 +39,16 @@ layout(local_size_x_id = 0) in;
 #endif
 #endif
 
-// What products read: a buffer of vectors, QUAD_BUFFER, or of words, WORD_BUFFER, each with a
-// function of its name that reads number i. With TEXEL they are texel buffers,
-// which software drivers fetch as vectors; they load from storage buffers word by
-// word, asking for each lane whether it is active and in bounds.
+// What products read: a buffer of vectors, and a function of its name that reads number
+// i. With TEXEL it is a texel buffer, which software drivers fetch as vectors; they load
+// from storage buffers word by word, asking for each lane whether it is active and in
+// bounds.
 #ifdef TEXEL
 #define QUAD_BUFFER(at, name) layout(binding = at) uniform usamplerBuffer name##_texels; \
 	uvec4 name(uint i) { return texelFetch(name##_texels, int(i)); }
-#define WORD_BUFFER(at, name) layout(binding = at) uniform usamplerBuffer name##_texels; \
-	uint name(uint i) { return texelFetch(name##_texels, int(i)).x; }
 #else
 #define QUAD_BUFFER(at, name) layout(binding = at) readonly buffer name##_buffer { uvec4 name##_quads[]; }; \
 	uvec4 name(uint i) { return name##_quads[i]; }
-#define WORD_BUFFER(at, name) layout(binding = at) readonly buffer name##_buffer { uint name##_words[]; }; \
-	uint name(uint i) { return name##_words[i]; }
 #endif
 
 // The two bf16 numbers in a word, the earlier one in the low half. Only matrices

@@ -1,7 +1,8 @@
 // What the two matrices of an expert share: ROWS outputs of TILE slots, from
 // MXFP4 weights [expert][row][block of 32] that may be bound in windows of
 // experts. Codes and scales lie apart. Scales are [expert][row / 4][block], four
-// rows' to a word.
+// rows' to a word; with TEXEL codes are in tiles (see base.glsl), and scales [expert]
+// [workgroup][block], the sixteen of its rows.
 #include "mxfp4.glsl"
 
 layout(constant_id = 1) const uint ROWS = 2;
@@ -9,7 +10,11 @@ layout(constant_id = 2) const uint TILE = 1;
 
 QUAD_BUFFER(0, src)
 QUAD_BUFFER(1, codes)
-WORD_BUFFER(2, scales)
+#ifdef TEXEL
+QUAD_BUFFER(2, scales)
+#else
+layout(binding = 2) readonly buffer Scales { uint scales[]; };
+#endif
 layout(binding = 3) readonly buffer Bias { float bias[]; };    // [expert][row], of all experts
 
 // Products are in f32. With HALF eight at a time are added up in f16, codes and
@@ -59,28 +64,29 @@ int e2m1_bytes(uint word) {
 
 float sum[TILE * ROWS];
 
-// Rows that lie side by side, and so may share a word of scales.
-#ifdef TEXEL
-const uint NEXT = 2;
-#else
-const uint NEXT = 4;
-#endif
-
 // multiply sets sum to this unit's rows of the window's expert, times the rows of
-// src that from names. ROWS divides 32, and 32 the number of rows.
+// src that from names. ROWS divides 32, is 16 with TEXEL, and 32 divides the number of rows.
 void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 	uint blocks = width / 32;
 	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = 0;
 	[[dont_unroll]] for (uint b = LANE; b < blocks; b += LANES) {
 		uvec4 q[ROWS];
 		float scale[ROWS];
+#ifdef TEXEL
+		uint first = b - LANE, lanes = min(LANES, blocks - first);
+		[[unroll]] for (uint r = 0; r < ROWS; r++)
+			q[r] = codes((expert * rows + ROW(r) / TALL * TALL) * blocks + first * TALL + r % TALL * lanes + LANE);
+		uvec4 sixteen = scales((expert * rows / 16 + gl_WorkGroupID.y) * blocks + b);
+		[[unroll]] for (uint r = 0; r < ROWS; r++) scale[r] = e8m0_halved(sixteen[r / 4] >> r % 4 * 8 & 255u);
+#else
 		uint four;
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			uint row = expert * rows + ROW(r);
-			if (r % NEXT == 0) four = scales(row / 4 * blocks + b) >> row % 4 * 8;
+			if (r % 4 == 0) four = scales[row / 4 * blocks + b] >> row % 4 * 8;
 			q[r] = codes(row * blocks + b);
-			scale[r] = e8m0_halved(four >> r % NEXT * 8 & 255u);
+			scale[r] = e8m0_halved(four >> r % 4 * 8 & 255u);
 		}
+#endif
 #ifdef DOT
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			int x[8];
@@ -113,7 +119,7 @@ void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 			}
 		}
 		[[unroll]] for (uint t = 0; t < TILE; t++)
-			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += part[t * ROWS + r] * scale[r];
+			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += part[t * ROWS + r] * DOUBLED * scale[r];
 #else
 		[[unroll]] for (uint i = 0; i < 4; i++) {
 			REAL4 w[2 * ROWS];

@@ -64,8 +64,7 @@ func run[P any](b *bench, k *shaders.Kernel, constants []int, push P, x, y int, 
 			b.Fatal(err)
 		}
 	}
-	texels := shaders.Texels[k]
-	spec := vk.KernelSpec{Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Words: texels.Words, Quads: texels.Quads, Push: k.Push}
+	spec := vk.KernelSpec{Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Texels: shaders.Texels[k], Push: k.Push}
 	for _, c := range constants {
 		spec.Constants = append(spec.Constants, uint32(c))
 	}
@@ -175,8 +174,13 @@ func TestRopeGolden(t *testing.T) {
 		const first = 3 // position of the first token
 		capacity := n + 5
 		keys, values := poison(capacity*64), poison(capacity*64)
-		push := shaders.RopePush{Queries: uint32(heads - 1), Heads: uint32(heads - 1), KVHeads: 1, KVCount: 1, Slots: uint32(capacity)}
-		run(b, &shaders.Rope, []int{p.local, 0}, push, ceil((heads+1)*16, p.local), n, []uint32{first}, tables, qkv, keys, values)
+		push := shaders.RopePush{Heads: uint32(heads - 1), KVHeads: 1}
+		push.Tokens[0], push.KVCount[0], push.Slots[0] = uint32(n), 1, uint32(capacity)
+		buffers := []any{[]uint32{first}, tables, qkv, keys, values}
+		for len(buffers) < shaders.Rope.Bindings {
+			buffers = append(buffers, []byte{})
+		}
+		run(b, &shaders.Rope, []int{p.local, 0, 1}, push, ceil((heads+1)*16, p.local), n, buffers...)
 		for i := range n {
 			row := qkv[i*(heads+1)*64:]
 			rotated := want[i*heads*64 : (i+1)*heads*64]

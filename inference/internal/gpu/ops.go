@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"math"
+	"slices"
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
@@ -100,33 +101,57 @@ func (o *recorder) mostRows(r register) int {
 	return max(1, o.profile.window/(4*r.stride*64)) * 64
 }
 
-// Rotate records the rotation of queries and keys, and the cache's update, when
-// it is called for the queries.
+// Rotate records the rotation of queries and keys, and the caches' update, when
+// it is called for the queries: of as many parts and windows of their caches together as
+// the kernel serves.
 func (o *recorder) Rotate(r graph.Reg) {
 	if r == graph.Q {
+		var all []rotation
 		row := 0
 		for i, x := range o.parts {
 			if x.tokens > 0 {
-				o.rotate(i, row)
+				for _, w := range x.state.windows(o.layer) {
+					all = append(all, rotation{i, row, x.tokens, x.state.layers[o.layer].slots, w})
+				}
 			}
 			row += x.tokens
+		}
+		for some := range slices.Chunk(all, shaders.RopeShares) {
+			o.rotate(some)
 		}
 	}
 	o.done(r)
 }
 
-// rotate records a part that begins with a row.
-func (o *recorder) rotate(part, row int) {
-	c, x := o.config, o.parts[part]
-	push := shaders.RopePush{Queries: uint32(c.Heads), Heads: uint32(c.Heads), KVHeads: uint32(c.KVHeads),
-		Slots: uint32(x.state.layers[o.layer].slots), Part: uint32(part), Row: uint32(row)}
-	for _, w := range x.state.windows(o.layer) {
-		push.KVFirst, push.KVCount = uint32(w.first), uint32(w.count)
-		units := 16 * (int(push.Queries) + 2*w.count)
-		dispatch(o, &shaders.Rope, []uint32{uint32(o.profile.local), o.half()}, push, ceil(units, o.profile.local), x.tokens, 0,
-			o.input(o.positions), o.input(o.tables), o.register(graph.Q).Range, w.keys, w.values)
-		push.Queries = 0 // they are rotated
+// rotation is what kernel rope has to know of a share.
+type rotation struct {
+	part, row, tokens, slots int
+	window                   heads
+}
+
+func (o *recorder) rotate(all []rotation) {
+	c := o.config
+	push := shaders.RopePush{Heads: uint32(c.Heads), KVHeads: uint32(c.KVHeads)}
+	ranges := []vk.Range{o.input(o.positions), o.input(o.tables), o.register(graph.Q).Range}
+	most, tokens := 0, 0
+	for i, r := range all {
+		push.Part[i], push.Row[i], push.Tokens[i], push.Slots[i] = uint32(r.part), uint32(r.row), uint32(r.tokens), uint32(r.slots)
+		push.KVFirst[i], push.KVCount[i] = uint32(r.window.first), uint32(r.window.count)
+		units := 2 * r.window.count
+		if r.window.first == 0 {
+			units += c.Heads
+		}
+		most, tokens = max(most, 16*units), tokens+r.tokens
+		ranges = append(ranges, r.window.keys, r.window.values)
 	}
+	for len(ranges) < shaders.Rope.Bindings { // not written
+		ranges = append(ranges, all[0].window.keys, all[0].window.values)
+	}
+	shares := 1
+	if len(all) > 1 {
+		shares = shaders.RopeShares
+	}
+	dispatch(o, &shaders.Rope, []uint32{uint32(o.profile.local), o.half(), uint32(shares)}, push, ceil(most, o.profile.local), tokens, 0, ranges...)
 }
 
 // half is 1 where the caches are in f16.

@@ -31,10 +31,15 @@ func rowBytes(t weights.DType, width int) int {
 	return 2 * width
 }
 
-// matrixRows is a dense matrix, in the form that dense.glsl reads.
-func matrixRows(t *weights.Tensor) piece {
+// matrixRows is a dense matrix, in the form that dense.glsl reads: in tiles for so many
+// lanes, unless there are none.
+func matrixRows(t *weights.Tensor, lanes int) piece {
 	if t.DType != weights.Q8_0 {
-		return stored(t, t.Data)
+		p := stored(t, t.Data)
+		if lanes > 0 && t.DType != weights.F32 {
+			p = inTiles(p, t.Shape[0], lanes)
+		}
+		return p
 	}
 	rows, width := t.Shape[0], t.Shape[1]
 	return packed(t, rows, rowBytes(t.DType, width), func(dst, src []byte) {
@@ -48,23 +53,94 @@ func matrixRows(t *weights.Tensor) piece {
 	})
 }
 
-// codes are the 4-bit codes of experts' matrices, as safetensors have them.
-func codes(t *weights.Tensor) piece {
-	if t.DType == weights.MXFP4 {
-		return stored(t, t.Data)
-	}
+// codes are the 4-bit codes of experts' matrices: as safetensors have them, or for so
+// many lanes in tiles and in pairs (see mxfp4.glsl).
+func codes(t *weights.Tensor, lanes int) piece {
 	rows, width := t.Shape[0]*t.Shape[1], t.Shape[2]
-	return packed(t, rows, width/2, func(dst, src []byte) {
-		for ; len(dst) > 0; dst, src = dst[16:], src[weights.MXFP4Bytes:] {
-			neighbours(dst[:16], src[1:weights.MXFP4Bytes])
+	p := stored(t, t.Data)
+	if t.DType != weights.MXFP4 {
+		p = packed(t, rows, width/2, func(dst, src []byte) {
+			for ; len(dst) > 0; dst, src = dst[16:], src[weights.MXFP4Bytes:] {
+				neighbours(dst[:16], src[1:weights.MXFP4Bytes])
+			}
+		})
+	}
+	if lanes > 0 {
+		plain := p.fill
+		p.fill = func(dst []byte, at int) {
+			plain(dst, at)
+			pair(dst)
 		}
-	})
+		p = inTiles(p, rows, lanes)
+	}
+	return p
 }
 
-// scales are the scales that belong to codes, four rows' to a word: [row / 4]
-// [block][row % 4].
-func scales(t *weights.Tensor) piece {
-	rows, blocks := t.Shape[0]*t.Shape[1], t.Shape[2]/weights.Block
+// inTiles arranges rows of vectors of 16 bytes as base.glsl has them for TEXEL, the last
+// tile filled up with zeros.
+func inTiles(p piece, rows, lanes int) piece {
+	size := p.size / rows
+	plain, tile := make([]byte, tall*size), make([]byte, 0, tall*size)
+	whole := ceil(rows, tall) * len(plain)
+	return piece{size: whole, fill: func(dst []byte, at int) {
+		for len(dst) > 0 {
+			first := at / len(plain) * len(plain)
+			clear(plain)
+			p.fill(plain[:min(len(plain), p.size-first)], first)
+			tile = tile[:0]
+			for lo := 0; lo < size; lo += 16 * lanes {
+				for r := 0; r < len(plain); r += size {
+					tile = append(tile, plain[r+lo:r+min(lo+16*lanes, size)]...)
+				}
+			}
+			n := copy(dst, tile[at-first:])
+			dst, at = dst[n:], at+n
+		}
+	}}
+}
+
+// pairs are the bits in a word of mxfp4.glsl's pairs of the two codes in byte i of a
+// word of safetensors'.
+var pairs = func() (all [4][256]uint32) {
+	magnitudes := [8]uint32{0, 7, 5, 6, 3, 4, 1, 2} // of 0 0.5 1 1.5 2 3 4 6
+	for i := range all {
+		for b := range uint32(256) {
+			for half, code := range [2]uint32{b & 15, b >> 4} {
+				bits := code>>3<<15 | magnitudes[code&7]<<6
+				if i == 3 {
+					m := magnitudes[code&7]
+					bits = code>>3<<14 | m>>2<<13 | m&3<<10
+				} else {
+					bits >>= 3 * i
+				}
+				all[i][b] |= bits << (16 * half)
+			}
+		}
+	}
+	return all
+}()
+
+// pair rearranges words of eight codes.
+func pair(words []byte) {
+	for ; len(words) > 0; words = words[4:] {
+		w := words[:4:4]
+		binary.LittleEndian.PutUint32(w, pairs[0][w[0]]|pairs[1][w[1]]|pairs[2][w[2]]|pairs[3][w[3]])
+	}
+}
+
+// scales are the scales that belong to codes, those of several rows side by side:
+// [rows][block][row]. They are four neighbours, or with inTiles the rows of a workgroup
+// as base.glsl has them for TEXEL.
+func scales(t *weights.Tensor, inTiles bool) piece {
+	each, blocks := t.Shape[1], t.Shape[2]/weights.Block // rows of an expert
+	together := 4
+	row := func(group, i int) int { return 4*group + i }
+	if inTiles {
+		together = texelRows
+		groups := each / texelRows
+		row = func(group, i int) int { return group/groups*each + tall*(group%groups+i/tall*groups) + i%tall }
+	}
+	rows := t.Shape[0] * each
 	read := func(dst []byte, r int) { t.Copy(dst, t.Scales[r*blocks:][:blocks]) }
 	release := func(lo, hi int) { t.Release(t.Scales[lo*blocks : hi*blocks]) }
 	if t.DType != weights.MXFP4 {
@@ -77,19 +153,21 @@ func scales(t *weights.Tensor) piece {
 			}
 		}
 	}
-	size, one, four := 4*blocks, make([]byte, blocks), make([]byte, 4*blocks)
+	size, one, all := together*blocks, make([]byte, blocks), make([]byte, together*blocks)
 	return piece{size: rows * blocks, fill: func(dst []byte, at int) {
 		first, last := at/size, (at+len(dst)-1)/size
 		for g, skip := first, at%size; len(dst) > 0; g, skip = g+1, 0 {
-			for r := range 4 {
-				read(one, 4*g+r)
+			for r := range together {
+				read(one, row(g, r))
 				for i, s := range one {
-					four[4*i+r] = s
+					all[together*i+r] = s
 				}
 			}
-			dst = dst[copy(dst, four[skip:]):]
+			dst = dst[copy(dst, all[skip:]):]
 		}
-		release(4*first, 4*(last+1))
+		for r := 0; r < together; r += tall {
+			release(row(first, r), row(last, r+tall-1)+1)
+		}
 	}}
 }
 

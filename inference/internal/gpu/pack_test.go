@@ -29,10 +29,16 @@ func TestPieces(t *testing.T) {
 	q8 := tensor(weights.Q8_0, 5*3*weights.Q8Bytes, 5, 96)
 	blocks := tensor(weights.MXFP4Blocks, 2*3*2*weights.MXFP4Bytes, 2, 6, 64)
 	blocks.Odd = tensor(weights.MXFP4Blocks, len(blocks.Data), 2, 3, 64)
+	bf16 := tensor(weights.BF16, 35*40*2, 35, 40)
+	many := tensor(weights.MXFP4Blocks, 32*2*weights.MXFP4Bytes, 1, 32, 64)
 	for name, make_ := range map[string]func() piece{
-		"Q8_0":   func() piece { return matrixRows(q8) },
-		"codes":  func() piece { return codes(blocks) },
-		"scales": func() piece { return scales(blocks) },
+		"Q8_0":            func() piece { return matrixRows(q8, 0) },
+		"bf16":            func() piece { return matrixRows(bf16, 0) },
+		"bf16 in tiles":   func() piece { return matrixRows(bf16, 4) },
+		"codes":           func() piece { return codes(blocks, 0) },
+		"codes in tiles":  func() piece { return codes(blocks, 8) },
+		"scales":          func() piece { return scales(blocks, false) },
+		"scales in tiles": func() piece { return scales(many, true) },
 	} {
 		whole := make_()
 		want := make([]byte, whole.size)
@@ -49,7 +55,7 @@ func TestPieces(t *testing.T) {
 	}
 	// Row 3 of expert 1 is row 1 of the odd part's, element 37 of it is the fifth
 	// of the second block.
-	p := codes(blocks)
+	p := codes(blocks, 0)
 	all := make([]byte, p.size)
 	p.fill(all, 0)
 	block := blocks.Odd.Data[((1*3+1)*2+1)*weights.MXFP4Bytes:]
@@ -94,7 +100,7 @@ func TestHalves(t *testing.T) {
 					file.Data = append(file.Data, byte(i*weights.Block+j*5))
 				}
 			}
-			p := matrixRows(file)
+			p := matrixRows(file, 0)
 			table := make([]byte, p.size)
 			p.fill(table, 0)
 			embed(table, shaders.FormatQ8)

@@ -8,6 +8,7 @@ import (
 
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
+	"chorale/shaders"
 )
 
 // pass is what the passes of a backend share, one after the other: registers,
@@ -35,7 +36,7 @@ type pass struct {
 // binding identifies a descriptor set.
 type binding struct {
 	kernel *vk.Kernel
-	ranges [7]vk.Range
+	ranges [3 + 2*shaders.RopeShares]vk.Range
 }
 
 // shape is what a recording depends on: the sequences, since their caches are

@@ -44,9 +44,8 @@ func (b *Backend) compile(all map[variant]bool) error {
 		work.Go(func() {
 			defer func() { <-free }()
 			k := v.kernel
-			texels := shaders.Texels[k]
 			made, err := b.device.NewKernel(vk.KernelSpec{Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings,
-				Words: texels.Words, Quads: texels.Quads, Push: k.Push, Constants: v.constants[:v.count]})
+				Texels: shaders.Texels[k], Push: k.Push, Constants: v.constants[:v.count]})
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if err != nil {

@@ -90,12 +90,17 @@ func profilesOf(d *vk.Description) []products {
 
 // A fetch costs as much as dozens of multiplications, so outputs share it, as many
 // as an invocation can keep.
-var texelRows = each{one: 16, few: 16, tile: 16, up1: 16, upN: 16, down1: 16, downN: 16}
+const (
+	texelRows = 16
+	tall      = 4 // rows of a tile of weights, see shaders/include/base.glsl
+)
+
+var texelEach = each{texelRows, texelRows, texelRows, texelRows, texelRows, texelRows, texelRows}
 
 // texelProducts read weights and activations from texel buffers: a software driver
 // fetches those as vectors.
 func texelProducts(lanes int) products {
-	return products{Texel, &shaders.LinearTexel, &shaders.ExpertUpTexel, &shaders.ExpertDownTexel, lanes, nil, &texelRows, &shaders.AttendLanes}
+	return products{Texel, &shaders.LinearTexel, &shaders.ExpertUpTexel, &shaders.ExpertDownTexel, lanes, nil, &texelEach, &shaders.AttendLanes}
 }
 
 func subgroupProducts(lanes int) products {
@@ -140,6 +145,14 @@ func (p *profile) group(rows int) (local, outputs int) {
 	return p.local, rows * p.local
 }
 
+// tileLanes is how many lanes read a tile of weights, 0 where weights are in rows.
+func (p *profile) tileLanes() int {
+	if p.name == Texel {
+		return p.lanes
+	}
+	return 0
+}
+
 // outputs returns how many outputs invocations have.
 func (p *profile) outputs() *each {
 	if p.own != nil {
@@ -165,6 +178,9 @@ func newProfile(c *graph.Config, software bool) profile {
 }
 
 func (p *profile) check(c *graph.Config, d *vk.Device) error {
+	if most := shaders.Rope.Bindings; d.MaxBuffers < most {
+		return fmt.Errorf("device %s lets a kernel have %d storage buffers, %d are needed", d.Name, d.MaxBuffers, most)
+	}
 	group := c.Heads / c.KVHeads
 	shared := max(p.queries*(64*4+12), 4*c.Experts)
 	if shared > d.MaxShared || max(p.local, p.norm) > d.MaxInvocations {

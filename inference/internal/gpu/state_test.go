@@ -298,6 +298,6 @@ func TestCancelUpload(t *testing.T) {
 func BenchmarkTogether(b *testing.B) {
 	drivers.Lavapipe.Use(b)
 	golden.Together(b, func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
-		return Open(b.Context(), only(b), c, w, Options{})
+		return Open(b.Context(), only(b), c, w, Options{Profile: Texel})
 	})
 }

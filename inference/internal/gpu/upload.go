@@ -22,7 +22,7 @@ const (
 // weights stay packed. It ends early with ctx's error. What it has made by then
 // belongs to the device.
 func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
-	l := &layout{window: b.profile.weights, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+	l := &layout{window: b.profile.weights, lanes: b.profile.tileLanes(), model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
 	l.weights(b.config, b.weights, o, b.profile.window)
 	if l.err != nil {
 		return nil, l.err
@@ -44,6 +44,7 @@ func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
 // made. It keeps its first error.
 type layout struct {
 	window int
+	lanes  int // of kernels that read weights in tiles, or 0
 	model  *model
 	items  []item
 	err    error
@@ -77,10 +78,10 @@ func stored(t *weights.Tensor, part []byte) piece {
 // of its own.
 func (l *layout) weights(c *graph.Config, w *graph.Weights, o Options, window int) {
 	if !o.HostEmbedding {
-		products := l.window
-		l.window = window
+		products := *l
+		l.window, l.lanes = window, 0
 		l.dense(c.Hidden, graph.Affine{W: w.Embedding})
-		l.window = products
+		l.window, l.lanes = products.window, products.lanes
 	}
 	l.vector(w.Norm)
 	l.dense(c.Hidden, w.Unembedding)
@@ -157,21 +158,25 @@ func (l *layout) windows(m *matrix, first int, all []graph.Affine) int {
 		total += a.W.Shape[0]
 	}
 	most := l.most(rowBytes(t, m.width))
+	if l.lanes > 0 && most > tall {
+		most -= most % tall
+	}
 	for lo := 0; lo < total; lo += most {
 		p := &part{format: formats[t], first: first + lo, count: min(most, total-lo)}
 		m.parts = append(m.parts, p)
-		l.put(func(r vk.Range) { p.data = r }, rows(all, lo, lo+p.count)...)
+		l.put(func(r vk.Range) { p.data = r }, l.rows(all, lo, lo+p.count)...)
 	}
 	return total
 }
 
-// rows returns rows lo to hi of matrices that lie one below the other.
-func rows(all []graph.Affine, lo, hi int) []piece {
+// rows returns rows lo to hi of matrices that lie one below the other. All but the last
+// have whole tiles of rows: they are heads.
+func (l *layout) rows(all []graph.Affine, lo, hi int) []piece {
 	var pieces []piece
 	for _, a := range all {
 		n := a.W.Shape[0]
 		if from, to := max(lo, 0), min(hi, n); from < to {
-			pieces = append(pieces, matrixRows(a.W.Slice(from, to)))
+			pieces = append(pieces, matrixRows(a.W.Slice(from, to), l.lanes))
 		}
 		lo, hi = lo-n, hi-n
 	}
@@ -187,8 +192,8 @@ func (l *layout) experts(a graph.Affine) {
 		w := a.W.Slice(first, min(first+most, n))
 		p := &part{first: first, count: w.Shape[0]}
 		m.parts = append(m.parts, p)
-		l.put(func(r vk.Range) { p.data = r }, codes(w))
-		l.put(func(r vk.Range) { p.scales = r }, scales(w))
+		l.put(func(r vk.Range) { p.data = r }, codes(w, l.lanes))
+		l.put(func(r vk.Range) { p.scales = r }, scales(w, l.lanes > 0))
 	}
 	l.model.matrices[a.W] = m
 }

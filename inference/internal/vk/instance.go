@@ -186,6 +186,7 @@ type Description struct {
 	Memory           uint64 // of the largest device-local heap
 	Heaps            []Heap
 	MaxBuffer        uint64 // of one binding of a storage buffer
+	MaxBuffers       int    // storage buffers of a kernel
 	MaxTexels        uint64 // of a texel buffer
 	MaxPush          int
 	MaxShared        int
@@ -263,7 +264,7 @@ func (d *Description) fill() {
 		}
 	}
 	d.MaxBuffer, d.MaxTexels = uint64(r.max_storage_range), uint64(r.max_texels)
-	d.MaxPush, d.MaxShared, d.MaxInvocations = int(r.max_push), int(r.max_shared), int(r.max_invocations)
+	d.MaxBuffers, d.MaxPush, d.MaxShared, d.MaxInvocations = int(r.max_storage_buffers), int(r.max_push), int(r.max_shared), int(r.max_invocations)
 	for k := range d.MaxGroups {
 		d.MaxGroups[k] = uint32(r.max_groups[k])
 	}

@@ -18,8 +18,7 @@ type KernelSpec struct {
 	Name      string // for errors
 	SPIRV     []byte
 	Bindings  int      // buffers, 0 and up of set 0: storage buffers, but for
-	Words     uint32   // those, a bit each, that are texel buffers of words,
-	Quads     uint32   // and those that are of four words
+	Texels    uint32   // those, a bit each, that are texel buffers of four words
 	Push      int      // bytes of push constants
 	Constants []uint32 // specialisation constants 0 and up; floats as their bits
 }
@@ -29,7 +28,7 @@ type Kernel struct {
 	object
 	Name     string
 	bindings int
-	texels   C.struct_vk_texels
+	texels   C.uint32_t
 	sets     vulkan.DescriptorSetLayout
 	layout   vulkan.PipelineLayout
 	pipeline vulkan.Pipeline
@@ -54,7 +53,7 @@ func (k *Kernel) build(d *Device, s KernelSpec) error {
 		return errors.New("no SPIR-V or no bindings")
 	}
 	k.bindings = s.Bindings
-	k.texels.words, k.texels.quads = C.uint32_t(s.Words), C.uint32_t(s.Quads)
+	k.texels = C.uint32_t(s.Texels)
 	var sets vulkan.DescriptorSetLayout
 	err := check("make set layout", C.vk_create_set_layout(raw(d.device), C.uint32_t(k.bindings), k.texels, out(&sets)))
 	k.sets = sets
@@ -114,10 +113,7 @@ func (d *Device) NewSet(k *Kernel, ranges ...Range) (*Set, error) {
 			r.Size = r.Buffer.Size - r.Offset
 		}
 		most := d.MaxBuffer
-		switch bit := C.uint32_t(1) << i; {
-		case k.texels.words&bit != 0:
-			most = 4 * d.MaxTexels
-		case k.texels.quads&bit != 0:
+		if k.texels>>i&1 != 0 {
 			most = 16 * d.MaxTexels
 		}
 		if r.Offset < 0 || r.Size < 1 || r.Offset+r.Size > r.Buffer.Size || uint64(r.Size) > most {

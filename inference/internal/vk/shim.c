@@ -242,7 +242,8 @@ void vk_describe(handle instance, handle physical, struct vk_description *out) {
 	memcpy(out->driver, driver.name, sizeof out->driver);
 	memcpy(out->driver_info, driver.info, sizeof out->driver_info);
 	memcpy(out->uuid, id.device_uuid, sizeof out->uuid);
-	out->max_storage_range = l->max_storage_buffer_range, out->max_texels = l->max_texel_buffer_elements, out->max_push = l->max_push_constants_size;
+	out->max_storage_range = l->max_storage_buffer_range, out->max_storage_buffers = l->per_stage_storage_buffers;
+	out->max_texels = l->max_texel_buffer_elements, out->max_push = l->max_push_constants_size;
 	out->max_shared = l->max_compute_shared_memory_size;
 	memcpy(out->max_groups, l->max_compute_work_group_count, sizeof out->max_groups);
 	out->max_invocations = l->max_compute_work_group_invocations;
@@ -296,11 +297,11 @@ result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory) 
 #define MAX_BINDINGS 16
 #define MAX_CONSTANTS 32
 
-static int32_t kind_of(uint32_t binding, struct vk_texels texels) {
-	return (texels.words | texels.quads) >> binding & 1 ? UNIFORM_TEXEL_BUFFER : STORAGE_BUFFER;
+static int32_t kind_of(uint32_t binding, uint32_t texels) {
+	return texels >> binding & 1 ? UNIFORM_TEXEL_BUFFER : STORAGE_BUFFER;
 }
 
-result vk_create_set_layout(handle device, uint32_t n, struct vk_texels texels, handle *layout) {
+result vk_create_set_layout(handle device, uint32_t n, uint32_t texels, handle *layout) {
 	struct set_layout_binding bindings[MAX_BINDINGS];
 	if (n > MAX_BINDINGS) return ERROR_INITIALIZATION_FAILED;
 	for (uint32_t i = 0; i < n; i++)
@@ -345,11 +346,11 @@ result vk_create_pipeline(handle device, handle cache, handle layout, const uint
 }
 
 static result create_views(handle device, const handle *buffers, const uint64_t *offsets, const uint64_t *sizes,
-	uint32_t n, struct vk_texels texels, handle *views) {
+	uint32_t n, uint32_t texels, handle *views) {
 	for (uint32_t i = 0; i < n; i++) {
 		if (kind_of(i, texels) != UNIFORM_TEXEL_BUFFER) continue;
 		const struct buffer_view_create_info view = {.type = TYPE_BUFFER_VIEW_CREATE_INFO, .buffer = buffers[i],
-			.format = texels.words >> i & 1 ? FORMAT_WORD : FORMAT_QUAD, .offset = offsets[i], .range = sizes[i]};
+			.format = FORMAT_QUAD, .offset = offsets[i], .range = sizes[i]};
 		result r = vkCreateBufferView(device, &view, NULL, &views[i]);
 		if (r) return r;
 	}
@@ -362,7 +363,7 @@ void vk_destroy_set(handle device, handle pool, const handle *views, uint32_t n)
 	if (pool) vkDestroyDescriptorPool(device, pool, NULL);
 }
 
-static result create_set(handle device, handle set_layout, uint32_t n, struct vk_texels texels, handle *pool, handle *set) {
+static result create_set(handle device, handle set_layout, uint32_t n, uint32_t texels, handle *pool, handle *set) {
 	uint32_t views = 0;
 	for (uint32_t i = 0; i < n; i++) views += kind_of(i, texels) == UNIFORM_TEXEL_BUFFER;
 	struct descriptor_pool_size sizes[2];
@@ -379,7 +380,7 @@ static result create_set(handle device, handle set_layout, uint32_t n, struct vk
 }
 
 result vk_create_set(handle device, handle set_layout, const handle *buffers, const uint64_t *offsets, const uint64_t *sizes,
-	uint32_t n, struct vk_texels texels, handle *views, handle *pool, handle *set) {
+	uint32_t n, uint32_t texels, handle *views, handle *pool, handle *set) {
 	if (n > MAX_BINDINGS) return ERROR_INITIALIZATION_FAILED;
 	result r = create_views(device, buffers, offsets, sizes, n, texels, views);
 	if (!r) r = create_set(device, set_layout, n, texels, pool, set);

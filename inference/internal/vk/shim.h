@@ -30,7 +30,7 @@ struct vk_description {
 	int32_t kind;
 	char name[256], driver[256], driver_info[256];
 	uint8_t uuid[16];
-	uint32_t max_storage_range, max_texels, max_push;
+	uint32_t max_storage_range, max_storage_buffers, max_texels, max_push;
 	uint32_t max_shared, max_groups[3], max_invocations;
 	uint64_t storage_alignment;
 	int32_t family; // of the first queue family that computes, or -1
@@ -57,10 +57,9 @@ result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory);
 
 // Bindings that are uniform texel buffers of one word or of four, a bit each; the
 // others are storage buffers.
-struct vk_texels { uint32_t words, quads; };
 
 // vk_create_set_layout describes n buffers, bindings 0 to n-1.
-result vk_create_set_layout(handle device, uint32_t n, struct vk_texels texels, handle *layout);
+result vk_create_set_layout(handle device, uint32_t n, uint32_t texels, handle *layout);
 result vk_create_pipeline_layout(handle device, handle set_layout, uint32_t push_bytes, handle *layout);
 
 // A pipeline cache begins with what vk_pipeline_cache_data gave earlier, or with
@@ -80,7 +79,7 @@ result vk_create_pipeline(handle device, handle cache, handle layout, const uint
 // i at bytes offsets[i] to offsets[i]+sizes[i] of buffers[i]. views, pool and set
 // must be zero before. vk_destroy_set destroys what it made.
 result vk_create_set(handle device, handle set_layout, const handle *buffers, const uint64_t *offsets, const uint64_t *sizes,
-	uint32_t n, struct vk_texels texels, handle *views, handle *pool, handle *set);
+	uint32_t n, uint32_t texels, handle *views, handle *pool, handle *set);
 void vk_destroy_set(handle device, handle pool, const handle *views, uint32_t n);
 
 result vk_create_timestamps(handle device, uint32_t n, handle *pool);

@@ -49,6 +49,15 @@ func writeBench(out io.Writer, r *speed.Result) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	for _, d := range r.Decode {
+		if s := d.Together; s.Median > 0 {
+			fmt.Fprintf(out, "\n%d sessions at once: %s times the tokens a second of one (%s to %s)", d.Sessions, figure(s.Median), figure(s.Min), figure(s.Max))
+		}
+		if s := d.Lost; s.Median != 0 {
+			fmt.Fprintf(out, "\na depth of %d costs %s times what its bytes take at the speed of the others (%s to %s)", d.Depth, figure(s.Median), figure(s.Min), figure(s.Max))
+		}
+	}
+	fmt.Fprintln(out)
 	if t := r.Turn; t != nil {
 		fmt.Fprintf(out, "\na tool's result of %d tokens after %d: next token in %s; %d tokens reused, %d computed\n",
 			t.New, t.Before, seconds(t.Seconds.Median), t.Reused, t.Prefilled)

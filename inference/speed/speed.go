@@ -104,6 +104,13 @@ type Decode struct {
 	Dispatches float64 `json:"dispatches"` // a token
 	Submits    float64 `json:"submits"`    // a token
 	Read       float64 `json:"readback"`   // bytes that the host took back, a token
+
+	// What one session at the first depth took by turns with this, in CPU time of all
+	// threads where TimedCPU: how many times its tokens a second several sessions give,
+	// and the time that a longer conversation costs more, to what its bytes take at the
+	// speed of the others. Zero where it does not apply.
+	Together Spread `json:"together"`
+	Lost     Spread `json:"lost"`
 }
 
 // Turn is what comes after a tool's result: a prompt that continues what the
@@ -141,7 +148,7 @@ func Run(ctx context.Context, ref string, o Options) (*Result, error) {
 	}
 	o.Model.Context = o.context()
 	o.Model.Plain = true // there is nothing to guess in noise
-	o.Model.Sessions = max(1, slices.Max(append(slices.Clone(o.Sessions), 1)))
+	o.Model.Sessions = o.sessions()
 	r := &run{o: o, noise: rand.New(rand.NewPCG(1, 2)), result: &Result{Threads: cmp.Or(o.Model.Threads, runtime.GOMAXPROCS(0))}}
 	err := r.with(ctx, ref, o.Model, r.all)
 	if err == nil && o.Profile {
@@ -151,6 +158,18 @@ func Run(ctx context.Context, ref string, o Options) (*Result, error) {
 		return nil, err
 	}
 	return r.result, nil
+}
+
+// sessions is how many are open at the same time: one at the first depth, and those that
+// take turns with it.
+func (o *Options) sessions() int {
+	most := min(max(1, len(o.Depth)), 2)
+	for _, n := range o.Sessions {
+		if n > 1 {
+			most = max(most, 1+n)
+		}
+	}
+	return most
 }
 
 // context is how many positions a session needs.
@@ -219,30 +238,6 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	res.Memory.Resident, res.Memory.Device = resident(), gpu.Peak()
-	return nil
-}
-
-// decodes measures at every depth alone, and then several sessions at once.
-func (r *run) decodes(ctx context.Context) error {
-	if r.o.Decode == 0 {
-		return nil
-	}
-	depths := r.o.Depth
-	if len(depths) == 0 {
-		depths = []int{0}
-	}
-	for _, d := range depths {
-		if err := r.decode(ctx, d, 1); err != nil {
-			return err
-		}
-	}
-	for _, n := range r.o.Sessions {
-		if n > 1 {
-			if err := r.decode(ctx, depths[0], n); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 

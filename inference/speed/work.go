@@ -152,56 +152,143 @@ func (r *run) deep(ctx context.Context, depth int) (*inference.Session, error) {
 	return s, nil
 }
 
-// decode measures n sessions at a depth. Each repetition goes on where the one
-// before ended.
-func (r *run) decode(ctx context.Context, depth, n int) error {
-	what := fmt.Sprintf("decode at %d", depth)
-	if n > 1 {
-		what += fmt.Sprintf(" in %d sessions", n)
+// decoding is a measurement of n sessions at a depth, as long as they are open.
+type decoding struct {
+	Decode
+	sessions []*inference.Session
+	rate     []float64
+	cpuRate  []float64
+	took     []float64 // seconds a pass
+}
+
+func (d *decoding) close() {
+	for _, s := range d.sessions {
+		s.Close()
 	}
-	r.o.Progress(what)
-	all := make([]*inference.Session, n)
-	defer func() {
-		for _, s := range all {
-			if s != nil {
-				s.Close()
-			}
-		}
-	}()
-	for i := range all {
-		var err error
-		if all[i], err = r.deep(ctx, depth); err != nil {
-			return err
-		}
+}
+
+// decodes measures one session at every depth, then several at the first. Each takes
+// turns with one session at the first depth.
+func (r *run) decodes(ctx context.Context) error {
+	if r.o.Decode == 0 {
+		return nil
 	}
-	d := Decode{Depth: depth, Sessions: n}
-	var err error
-	if d.Reads, err = r.decodeReads(depth, n); err != nil {
+	depths := r.o.Depth
+	if len(depths) == 0 {
+		depths = []int{0}
+	}
+	first, err := r.open(ctx, depths[0], 1)
+	if err != nil {
 		return err
 	}
-	var rate, cpuRate []float64
-	for rep := range r.o.Reps {
-		r.o.Progress(fmt.Sprintf("%s, %d of %d", what, rep+1, r.o.Reps))
-		from, to, err := r.together(ctx, all, depth)
+	defer first.close()
+	var all []*decoding
+	measure := func(depth, n int) error {
+		d, err := r.open(ctx, depth, n)
 		if err != nil {
 			return err
 		}
-		wall, cpu, work := to.since(from)
-		tokens := n * r.o.Decode
-		rate, cpuRate = append(rate, float64(tokens)/wall), append(cpuRate, perCPU(tokens, cpu))
-		d.Dispatches, d.Submits, d.Read = float64(work.Dispatches)/float64(tokens), float64(work.Submits)/float64(tokens), float64(work.Read)/float64(tokens)
+		defer d.close()
+		all = append(all, d)
+		return r.inTurns(ctx, first, d)
 	}
-	d.Rate, d.PerCPU = SpreadOf(rate), SpreadOf(cpuRate)
-	passes := d.Rate.Median / float64(n)
-	if r.result.TimedCPU && d.PerCPU.Median > 0 { // as if the machine did nothing else
-		passes = d.PerCPU.Median / float64(n) * float64(r.result.Threads)
+	for _, depth := range depths[1:] {
+		if err := measure(depth, 1); err != nil {
+			return err
+		}
 	}
-	d.Speed = passes * float64(d.Reads)
+	for _, n := range r.o.Sessions {
+		if n > 1 {
+			if err := measure(depths[0], n); err != nil {
+				return err
+			}
+		}
+	}
+	if len(all) == 0 {
+		if err := r.inTurns(ctx, first); err != nil {
+			return err
+		}
+	}
+	for _, d := range append([]*decoding{first}, all...) {
+		r.result.Decode = append(r.result.Decode, r.summary(d))
+	}
+	return nil
+}
+
+// open makes n sessions at a depth.
+func (r *run) open(ctx context.Context, depth, n int) (*decoding, error) {
+	d := &decoding{Decode: Decode{Depth: depth, Sessions: n}}
+	r.o.Progress(d.what())
+	var err error
+	for range n {
+		var s *inference.Session
+		if s, err = r.deep(ctx, depth); err != nil {
+			break
+		}
+		d.sessions = append(d.sessions, s)
+	}
+	if err == nil {
+		d.Reads, err = r.decodeReads(depth, n)
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *decoding) what() string {
+	what := fmt.Sprintf("decode at %d", d.Depth)
+	if d.Sessions > 1 {
+		what += fmt.Sprintf(" in %d sessions", d.Sessions)
+	}
+	return what
+}
+
+// inTurns measures some by turns, and compares the others with the first.
+func (r *run) inTurns(ctx context.Context, all ...*decoding) error {
+	var together, lost []float64
+	for rep := range r.o.Reps {
+		for _, d := range all {
+			r.o.Progress(fmt.Sprintf("%s, %d of %d", d.what(), rep+1, r.o.Reps))
+			from, to, err := r.together(ctx, d.sessions, d.Depth)
+			if err != nil {
+				return err
+			}
+			wall, cpu, work := to.since(from)
+			tokens := d.Sessions * r.o.Decode
+			d.rate, d.cpuRate = append(d.rate, float64(tokens)/wall), append(d.cpuRate, perCPU(tokens, cpu))
+			d.Dispatches, d.Submits, d.Read = float64(work.Dispatches)/float64(tokens), float64(work.Submits)/float64(tokens), float64(work.Read)/float64(tokens)
+			if r.result.TimedCPU && cpu > 0 { // as if the machine did nothing else
+				wall = cpu / float64(r.result.Threads)
+			}
+			d.took = append(d.took, wall/float64(r.o.Decode))
+		}
+		base := all[0].took[len(all[0].took)-1]
+		for _, d := range all[1:] {
+			took := d.took[len(d.took)-1]
+			together = append(together, float64(d.Sessions)*base/took)
+			lost = append(lost, (took-base)/(base*float64(d.Reads-all[0].Reads)/float64(all[0].Reads)))
+		}
+	}
+	for _, d := range all[1:] {
+		if d.Sessions > 1 {
+			d.Together = SpreadOf(together)
+		} else if d.Reads > all[0].Reads {
+			d.Lost = SpreadOf(lost)
+		}
+	}
+	return nil
+}
+
+// summary sums up what was measured.
+func (r *run) summary(d *decoding) Decode {
+	d.Rate, d.PerCPU = SpreadOf(d.rate), SpreadOf(d.cpuRate)
+	d.Speed = float64(d.Reads) / SpreadOf(d.took).Median
 	if r.result.Bandwidth > 0 {
 		d.Share = d.Speed / r.result.Bandwidth
 	}
-	r.result.Decode = append(r.result.Decode, d)
-	return nil
+	return d.Decode
 }
 
 // together has sessions decode at the same time, and returns when the first token

@@ -28,25 +28,45 @@ func unpackMXFP4x17Bytes(panel *byte, data *byte, row int, blocks int)
 //go:noescape
 func unpackQ8Bytes(panel *byte, data *byte, row int, blocks int)
 
-// mix16 is Set.Mix for 32 of a panel's columns. Distances are in bytes.
+// mix16 is Set.Mix for 8 rows and 32 of a panel's columns. Distances are in bytes.
 //
 //go:noescape
 func mix16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
 
-// mixHalves16 is Set.Mix for 32 of a panel's columns. Distances are in bytes.
+// mixHalves16 is Set.Mix for 8 rows and 32 of a panel's columns. Distances are in bytes.
 //
 //go:noescape
 func mixHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
 
-// mix8 is Set.Mix for 8 of a panel's columns. Distances are in bytes.
+// mixFour16 is Set.Mix for 4 rows and 32 of a panel's columns. Distances are in bytes.
+//
+//go:noescape
+func mixFour16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
+
+// mixFourHalves16 is Set.Mix for 4 rows and 32 of a panel's columns. Distances are in bytes.
+//
+//go:noescape
+func mixFourHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
+
+// mix8 is Set.Mix for 8 rows and 8 of a panel's columns. Distances are in bytes.
 //
 //go:noescape
 func mix8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
 
-// mixHalves8 is Set.Mix for 8 of a panel's columns. Distances are in bytes.
+// mixHalves8 is Set.Mix for 8 rows and 8 of a panel's columns. Distances are in bytes.
 //
 //go:noescape
 func mixHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
+
+// mixFour8 is Set.Mix for 4 rows and 16 of a panel's columns. Distances are in bytes.
+//
+//go:noescape
+func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
+
+// mixFourHalves8 is Set.Mix for 4 rows and 16 of a panel's columns. Distances are in bytes.
+//
+//go:noescape
+func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
 
 // hasF16C reports whether the processor widens halves in vectors of eight.
 func hasF16C() bool

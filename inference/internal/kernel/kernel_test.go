@@ -233,19 +233,25 @@ func TestExtremes(t *testing.T) {
 // and halves to those of the numbers that they are, in panels of any length; the
 // sums of other rows and columns are left alone.
 func TestMix(t *testing.T) {
-	vectors := map[int][]float32{}
+	type size struct{ rows, panel int }
+	var sizes []size
+	for _, n := range []int{0, 1, 2, 7, 16, 64, 80} {
+		sizes = append(sizes, size{MixRows, n}, size{MixRows / 2, n})
+	}
+	vectors := map[size][]float32{}
 	eachSet(t, func(t *testing.T, k *Set) {
-		for _, n := range []int{0, 1, 2, 7, 16, 64, 80} {
+		for _, s := range sizes {
 			const step, rest = Panel + 3, 5
+			rows, n := s.rows, s.panel
 			apart := n + 2
-			weights, panel := random(1, MixRows*apart), random(2, n*Panel)
+			weights, panel := random(1, rows*apart), random(2, n*Panel)
 			halves := make([]uint16, len(panel))
 			for i, v := range panel {
 				halves[i] = ToHalf(v)
 				panel[i] = Half(halves[i])
 			}
-			got, want := random(3, MixRows*step+rest), random(3, MixRows*step+rest)
-			for g := range MixRows {
+			got, want := random(3, rows*step+rest), random(3, rows*step+rest)
+			for g := range rows {
 				for j := range Panel {
 					sum := float64(want[step*g+j])
 					for i := range n {
@@ -255,17 +261,17 @@ func TestMix(t *testing.T) {
 				}
 			}
 			fromHalves := slices.Clone(got)
-			k.Mix(got, step, weights, apart, panel, nil, 0)
-			within(t, fmt.Sprintf("%d rows mixed", n), got, want, 1e-6*float64(n))
-			k.MixHalves(fromHalves, step, weights, apart, halves, halves, 8)
-			same(t, fmt.Sprintf("%d rows of halves", n), fromHalves, got)
+			k.Mix(rows, got, step, weights, apart, panel, nil, 0)
+			within(t, fmt.Sprintf("%+v mixed", s), got, want, 1e-6*float64(n))
+			k.MixHalves(rows, fromHalves, step, weights, apart, halves, halves, 8)
+			same(t, fmt.Sprintf("%+v of halves", s), fromHalves, got)
 			if k == Scalar {
 				continue
 			}
-			if other, ok := vectors[n]; ok {
+			if other, ok := vectors[s]; ok {
 				same(t, "two vector sets", got, other)
 			}
-			vectors[n] = got
+			vectors[s] = got
 		}
 	})
 }
@@ -283,7 +289,7 @@ func TestHalves(t *testing.T) {
 				panel[i] = uint16(h + i)
 			}
 			sums := make([]float32, MixRows*Panel)
-			k.MixHalves(sums, Panel, one, 1, panel[:], nil, 0)
+			k.MixHalves(MixRows, sums, Panel, one, 1, panel[:], nil, 0)
 			for i, got := range sums {
 				if want := Half(panel[i%Panel]); got != want && (want == want || got == got) {
 					t.Fatalf("half %04x is %v, want %v", panel[i%Panel], got, want)

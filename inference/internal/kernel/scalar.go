@@ -75,8 +75,8 @@ func dot6x1(w *[6][]float32, x []float32, a *[6]float32) {
 	*a = [6]float32{a0, a1, a2, a3, a4, a5}
 }
 
-func mixScalar(sums []float32, step int, weights []float32, apart int, panel, _ []float32, _ int) {
-	for g := range MixRows {
+func mixScalar(rows int, sums []float32, step int, weights []float32, apart int, panel, _ []float32, _ int) {
+	for g := range rows {
 		row := (*[Panel]float32)(sums[step*g:])
 		for i := range len(panel) / Panel {
 			w := weights[apart*g+i]
@@ -87,13 +87,13 @@ func mixScalar(sums []float32, step int, weights []float32, apart int, panel, _ 
 	}
 }
 
-func mixHalvesScalar(sums []float32, step int, weights []float32, apart int, panel, _ []uint16, _ int) {
+func mixHalvesScalar(rows int, sums []float32, step int, weights []float32, apart int, panel, _ []uint16, _ int) {
 	var wide [Panel]float32
 	for i := range len(panel) / Panel {
 		for j, h := range panel[Panel*i:][:Panel] {
 			wide[j] = Half(h)
 		}
-		mixScalar(sums, step, weights[i:], apart, wide[:], nil, 0)
+		mixScalar(rows, sums, step, weights[i:], apart, wide[:], nil, 0)
 	}
 }
 

@@ -43,15 +43,15 @@ type Set struct {
 	// bytes is how rounded input rows are multiplied. It may be nil.
 	bytes *byteKernels
 
-	// Mix adds the rows of a panel, which has Panel numbers in each, to MixRows rows of
-	// sums, each times a weight of its own: sums[step*g+j] gains
+	// Mix adds the rows of a panel, which has Panel numbers in each, to some rows of sums,
+	// MixRows or half as many, each times a weight of its own: sums[step*g+j] gains
 	// weights[apart*g+i] * panel[Panel*i+j], in the order of i. On its way it may have
 	// the processor fetch as many numbers of next, if there are any: four runs at
 	// distances of run, for memory gives more where several are read.
-	Mix func(sums []float32, step int, weights []float32, apart int, panel, next []float32, run int)
+	Mix func(rows int, sums []float32, step int, weights []float32, apart int, panel, next []float32, run int)
 
 	// MixHalves is Mix for a panel of IEEE halves. Both give equal bits.
-	MixHalves func(sums []float32, step int, weights []float32, apart int, panel, next []uint16, run int)
+	MixHalves func(rows int, sums []float32, step int, weights []float32, apart int, panel, next []uint16, run int)
 
 	// Axpy adds v times p to dst.
 	Axpy func(dst, v []float32, p float32)

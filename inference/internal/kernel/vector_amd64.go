@@ -86,10 +86,16 @@ func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(sums 
 	}
 }
 
-// vectorMix returns Set.Mix or Set.MixHalves from a function of assembly for so many
-// columns.
-func vectorMix[T float32 | uint16](columns, size int, f func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n int)) func([]float32, int, []float32, int, []T, []T, int) {
-	return func(sums []float32, step int, weights []float32, apart int, panel, next []T, run int) {
+// mixer is a function of assembly for some rows and so many columns.
+type mixer[T float32 | uint16] struct {
+	rows, columns int
+	mix           func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n int)
+}
+
+// vectorMix returns Set.Mix or Set.MixHalves, of numbers of so many bytes, from functions
+// for MixRows rows and for half of them.
+func vectorMix[T float32 | uint16](size int, whole, half mixer[T]) func(int, []float32, int, []float32, int, []T, []T, int) {
+	return func(rows int, sums []float32, step int, weights []float32, apart int, panel, next []T, run int) {
 		n := len(panel) / Panel
 		if n == 0 {
 			return
@@ -97,9 +103,13 @@ func vectorMix[T float32 | uint16](columns, size int, f func(sums *float32, step
 		if len(next) == 0 {
 			next, run = panel, 0
 		}
-		_, _ = sums[(MixRows-1)*step+Panel-1], weights[(MixRows-1)*apart+n-1]
-		for at := 0; at < Panel; at += columns {
-			f(&sums[at], 4*step, &weights[0], 4*apart, &panel[at], &next[0], size*run, n)
+		m := &whole
+		if rows < MixRows {
+			m = &half
+		}
+		_, _ = sums[(m.rows-1)*step+Panel-1], weights[(m.rows-1)*apart+n-1]
+		for at := 0; at < Panel; at += m.columns {
+			m.mix(&sums[at], 4*step, &weights[0], 4*apart, &panel[at], &next[0], size*run, n)
 		}
 	}
 }

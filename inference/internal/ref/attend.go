@@ -19,6 +19,9 @@ const (
 	// get in each other's way in the first cache.
 	scoreStep = span + kernel.Panel
 
+	// mixLeast is the fewest rows of sums that a kernel takes.
+	mixLeast = kernel.MixRows / 2
+
 	// together is the most rows of a sequence that share what is loaded of its cache.
 	together = 4
 
@@ -36,8 +39,8 @@ type queries struct {
 }
 
 // seen is what queries get from a span: the largest score of each, and the sum of the
-// weights and of the values times these. There is room for whole multiples of
-// kernel.MixRows query heads.
+// weights and of the values times these. There is room for whole multiples of mixLeast
+// query heads.
 type seen struct {
 	tops, sums []float32 // [rows, heads]
 	values     []float32 // [rows, heads, padded HeadDim]
@@ -122,7 +125,7 @@ func (e extent) empty() bool { return e.first >= e.end }
 // heads returns how many query heads share a KV head, and the room that they take.
 func (s *pass) heads() (group, room int) {
 	group = s.c.Heads / s.c.KVHeads
-	return group, (group + kernel.MixRows - 1) / kernel.MixRows * kernel.MixRows
+	return group, (group + mixLeast - 1) / mixLeast * mixLeast
 }
 
 // attend computes queries from the spans that they see.
@@ -218,8 +221,9 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 			m := s.mixer(p.cut(q.cache.key(block, q.head), d*kernel.Panel), next, block%graph.CachePage/kernel.Panel)
 			for t, e := range k.sees {
 				if !e.within(block, block+kernel.Panel).empty() {
-					for i := t * room; i < (t+1)*room; i += kernel.MixRows {
-						m.mix(k.scores[i*scoreStep+block-start:], scoreStep, k.queries[i*d:], d, 0, d)
+					for i, n := t*room, 0; i < (t+1)*room; i += n {
+						n = min(kernel.MixRows, (t+1)*room-i)
+						m.mix(n, k.scores[i*scoreStep+block-start:], scoreStep, k.queries[i*d:], d, 0, d)
 					}
 				}
 			}
@@ -247,8 +251,9 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 			m := s.mixer(p.cut(q.cache.value(at, q.head)+block*valueStep, (stop-at)*kernel.Panel), next, block)
 			for t, e := range k.sees {
 				if e := e.within(at, stop); !e.empty() {
-					for i := t * room; i < (t+1)*room; i += kernel.MixRows {
-						m.mix(to.values[i*width+block*kernel.Panel:], width, k.scores[i*scoreStep+e.first-start:], scoreStep, e.first-at, e.end-at)
+					for i, n := t*room, 0; i < (t+1)*room; i += n {
+						n = min(kernel.MixRows, (t+1)*room-i)
+						m.mix(n, to.values[i*width+block*kernel.Panel:], width, k.scores[i*scoreStep+e.first-start:], scoreStep, e.first-at, e.end-at)
 					}
 				}
 			}
@@ -274,11 +279,11 @@ func (s *pass) mixer(panel, next page, i int) mixer {
 	return mixer{s.kernels, panel, next, run}
 }
 
-// mix calls the kernel for rows first to end of the panel.
-func (m *mixer) mix(sums []float32, step int, weights []float32, apart, first, end int) {
+// mix calls the kernel for so many rows of sums, and rows first to end of the panel.
+func (m *mixer) mix(rows int, sums []float32, step int, weights []float32, apart, first, end int) {
 	if p := m.panel.f16; p != nil {
-		m.MixHalves(sums, step, weights, apart, p[first*kernel.Panel:end*kernel.Panel], m.next.f16, m.run)
+		m.MixHalves(rows, sums, step, weights, apart, p[first*kernel.Panel:end*kernel.Panel], m.next.f16, m.run)
 	} else {
-		m.Mix(sums, step, weights, apart, m.panel.f32[first*kernel.Panel:end*kernel.Panel], m.next.f32, m.run)
+		m.Mix(rows, sums, step, weights, apart, m.panel.f32[first*kernel.Panel:end*kernel.Panel], m.next.f32, m.run)
 	}
 }

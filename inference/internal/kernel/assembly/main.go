@@ -35,10 +35,14 @@ func main() {
 	unpack("unpackMXFP4x17Bytes", 17, 1, nibbles(false))
 	unpack("unpackQ8Bytes", 34, 2, signed)
 	for _, m := range []mixer{
-		{name: "mix16", vectors: 2, wide: true, fetch: 2},
-		{name: "mixHalves16", vectors: 2, wide: true, halves: true, fetch: 4},
-		{name: "mix8", vectors: 1},
-		{name: "mixHalves8", vectors: 1, halves: true},
+		{name: "mix16", rows: 8, vectors: 2, wide: true, fetch: 2},
+		{name: "mixHalves16", rows: 8, vectors: 2, wide: true, halves: true, fetch: 4},
+		{name: "mixFour16", rows: 4, vectors: 2, wide: true, fetch: 2},
+		{name: "mixFourHalves16", rows: 4, vectors: 2, wide: true, halves: true, fetch: 4},
+		{name: "mix8", rows: 8, vectors: 1},
+		{name: "mixHalves8", rows: 8, vectors: 1, halves: true},
+		{name: "mixFour8", rows: 4, vectors: 2},
+		{name: "mixFourHalves8", rows: 4, vectors: 2, halves: true},
 	} {
 		m.write()
 	}
@@ -134,10 +138,12 @@ func multiply() {
 	RET()
 }
 
-// mixer is a way to write Set.Mix: the columns of a panel that it takes, in so many
-// vectors, and how many rows it takes for each that it has fetched of four runs.
+// mixer is a way to write Set.Mix: the rows of sums, four or eight, the columns of a panel
+// that it takes, in so many vectors, and how many of the panel's rows it takes for each
+// that it has fetched of four runs.
 type mixer struct {
 	name    string
+	rows    int
 	vectors int
 	wide    bool // vectors of 16 numbers, or of 8
 	halves  bool
@@ -160,13 +166,18 @@ func (m *mixer) vector(i int) vector {
 	return y(z[i])
 }
 
-// eight returns the places of eight rows, step apart, and the registers that they are
-// relative to.
-func eight(first, step reg.Register) (rows [8]Mem, bases [2]reg.Register) {
-	step3, fifth := GP64(), GP64()
+// apart returns the places of four or eight rows, step apart, and the registers that they
+// are relative to.
+func apart(n int, first, step reg.Register) (rows []Mem, bases []reg.Register) {
+	step3 := GP64()
 	LEAQ(Mem{Base: step, Index: step, Scale: 2}, step3)
-	LEAQ(Mem{Base: first, Index: step, Scale: 4}, fifth)
-	bases = [2]reg.Register{first, fifth}
+	bases = []reg.Register{first}
+	if n > 4 {
+		fifth := GP64()
+		LEAQ(Mem{Base: first, Index: step, Scale: 4}, fifth)
+		bases = append(bases, fifth)
+	}
+	rows = make([]Mem, n)
 	for i := range rows {
 		rows[i] = []Mem{{}, {Index: step, Scale: 1}, {Index: step, Scale: 2}, {Index: step3, Scale: 1}}[i%4]
 		rows[i].Base = bases[i/4]
@@ -174,24 +185,24 @@ func eight(first, step reg.Register) (rows [8]Mem, bases [2]reg.Register) {
 	return rows, bases
 }
 
-// write writes the function. Eight rows of sums stay in registers; a row of the panel
-// is loaded once, and meets a weight of each.
+// write writes the function. The rows of sums stay in registers; a row of the panel is
+// loaded once, and meets a weight of each.
 func (m *mixer) write() {
 	number := map[bool]string{false: "float32", true: "uint16"}[m.halves]
 	TEXT(m.name, attr.NOSPLIT, fmt.Sprintf("func(sums *float32, step int, weights *float32, apart int, panel, next *%s, run, n int)", number))
-	Doc(fmt.Sprintf("%s is Set.Mix for %d of a panel's columns. Distances are in bytes.", m.name, m.columns()))
+	Doc(fmt.Sprintf("%s is Set.Mix for %d rows and %d of a panel's columns. Distances are in bytes.", m.name, m.rows, m.columns()))
 	Pragma("noescape")
 	sums, step := Load(Param("sums"), GP64()), Load(Param("step"), GP64())
-	weights, apart := Load(Param("weights"), GP64()), Load(Param("apart"), GP64())
+	weights, distance := Load(Param("weights"), GP64()), Load(Param("apart"), GP64())
 	panel, n := Load(Param("panel"), GP64()), Load(Param("n"), GP64())
-	out, _ := eight(sums, step)
-	in, weightBases := eight(weights, apart)
+	out, _ := apart(m.rows, sums, step)
+	in, weightBases := apart(m.rows, weights, distance)
 	var next, run, run3 reg.Register
 	if m.fetch > 0 {
 		next, run, run3 = Load(Param("next"), GP64()), Load(Param("run"), GP64()), GP64()
 		LEAQ(Mem{Base: run, Index: run, Scale: 2}, run3)
 	}
-	var sum [8][]vector
+	sum := make([][]vector, m.rows)
 	for g := range sum {
 		for v := range m.vectors {
 			sum[g] = append(sum[g], m.vector(g*m.vectors+v))
@@ -202,7 +213,7 @@ func (m *mixer) write() {
 	row := func(i int) {
 		var values []vector
 		for v := range m.vectors {
-			r := m.vector(8*m.vectors + v)
+			r := m.vector(m.rows*m.vectors + v)
 			if at := (Mem{Base: panel, Disp: i*rowBytes + v*m.vectorBytes()*m.size()/4}); m.halves {
 				VCVTPH2PS(at, r)
 			} else {
@@ -211,7 +222,7 @@ func (m *mixer) write() {
 			values = append(values, r)
 		}
 		for g := range sum {
-			weight := m.vector(9*m.vectors + g%4)
+			weight := m.vector((m.rows+1)*m.vectors + g%4)
 			VBROADCASTSS(in[g].Offset(4*i), weight)
 			for v := range values {
 				VFMADD231PS(weight, values[v], sum[g][v])

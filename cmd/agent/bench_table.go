@@ -53,8 +53,9 @@ func writeBench(out io.Writer, r *speed.Result) error {
 		if s := d.Together; s.Median > 0 {
 			fmt.Fprintf(out, "\n%d sessions at once: %s times the tokens a second of one (%s to %s)", d.Sessions, figure(s.Median), figure(s.Min), figure(s.Max))
 		}
-		if s := d.Lost; s.Median != 0 {
-			fmt.Fprintf(out, "\na depth of %d costs %s times what its bytes take at the speed of the others (%s to %s)", d.Depth, figure(s.Median), figure(s.Min), figure(s.Max))
+		if s := d.Lost; d.Explained > 0 {
+			fmt.Fprintf(out, "\na depth of %d costs %s ms a token (%s to %s), of which its bytes explain %s", d.Depth,
+				figure(1e3*s.Median), figure(1e3*s.Min), figure(1e3*s.Max), figure(1e3*d.Explained))
 		}
 	}
 	fmt.Fprintln(out)

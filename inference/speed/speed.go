@@ -105,12 +105,14 @@ type Decode struct {
 	Submits    float64 `json:"submits"`    // a token
 	Read       float64 `json:"readback"`   // bytes that the host took back, a token
 
-	// What one session at the first depth took by turns with this, in CPU time of all
-	// threads where TimedCPU: how many times its tokens a second several sessions give,
-	// and the time that a longer conversation costs more, to what its bytes take at the
-	// speed of the others. Zero where it does not apply.
-	Together Spread `json:"together"`
-	Lost     Spread `json:"lost"`
+	// Beside one session at the first depth, by turns: how many times its tokens a second
+	// several sessions give, and how many seconds a token of a longer conversation takes
+	// more, in CPU time of all threads where TimedCPU, of which Explained is what the
+	// bytes that it reads more take at the speed of the others. Zero where it does not
+	// apply.
+	Together  Spread  `json:"together"`
+	Lost      Spread  `json:"lost"`
+	Explained float64 `json:"explained"`
 }
 
 // Turn is what comes after a tool's result: a prompt that continues what the

@@ -268,7 +268,7 @@ func (r *run) inTurns(ctx context.Context, all ...*decoding) error {
 		for _, d := range all[1:] {
 			took := d.took[len(d.took)-1]
 			together = append(together, float64(d.Sessions)*base/took)
-			lost = append(lost, (took-base)/(base*float64(d.Reads-all[0].Reads)/float64(all[0].Reads)))
+			lost = append(lost, took-base)
 		}
 	}
 	for _, d := range all[1:] {
@@ -276,6 +276,7 @@ func (r *run) inTurns(ctx context.Context, all ...*decoding) error {
 			d.Together = SpreadOf(together)
 		} else if d.Reads > all[0].Reads {
 			d.Lost = SpreadOf(lost)
+			d.Explained = SpreadOf(all[0].took[len(all[0].took)-r.o.Reps:]).Median * float64(d.Reads-all[0].Reads) / float64(all[0].Reads)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ package gpu
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"chorale/inference/internal/kernel"
 	"chorale/inference/internal/weights"
@@ -31,13 +32,12 @@ func rowBytes(t weights.DType, width int) int {
 	return 2 * width
 }
 
-// matrixRows is a dense matrix, in the form that dense.glsl reads: in tiles for so many
-// lanes, unless there are none.
-func matrixRows(t *weights.Tensor, lanes int) piece {
+// matrixRows is a dense matrix, in the form that dense.glsl reads.
+func matrixRows(t *weights.Tensor, tiles *tiler) piece {
 	if t.DType != weights.Q8_0 {
 		p := stored(t, t.Data)
-		if lanes > 0 && t.DType != weights.F32 {
-			p = inTiles(p, t.Shape[0], lanes)
+		if tiles != nil && t.DType != weights.F32 {
+			p = tiles.piece(p, t.Shape[0])
 		}
 		return p
 	}
@@ -53,9 +53,9 @@ func matrixRows(t *weights.Tensor, lanes int) piece {
 	})
 }
 
-// codes are the 4-bit codes of experts' matrices: as safetensors have them, or for so
-// many lanes in tiles and in pairs (see mxfp4.glsl).
-func codes(t *weights.Tensor, lanes int) piece {
+// codes are the 4-bit codes of experts' matrices: as safetensors have them, or in tiles
+// and in pairs (see mxfp4.glsl).
+func codes(t *weights.Tensor, tiles *tiler) piece {
 	rows, width := t.Shape[0]*t.Shape[1], t.Shape[2]
 	p := stored(t, t.Data)
 	if t.DType != weights.MXFP4 {
@@ -65,37 +65,44 @@ func codes(t *weights.Tensor, lanes int) piece {
 			}
 		})
 	}
-	if lanes > 0 {
+	if tiles != nil {
 		plain := p.fill
 		p.fill = func(dst []byte, at int) {
 			plain(dst, at)
 			pair(dst)
 		}
-		p = inTiles(p, rows, lanes)
+		p = tiles.piece(p, rows)
 	}
 	return p
 }
 
-// inTiles arranges rows of vectors of 16 bytes as base.glsl has them for TEXEL, the last
-// tile filled up with zeros.
-func inTiles(p piece, rows, lanes int) piece {
+// tiler arranges rows of vectors of 16 bytes as base.glsl has them for TEXEL, for so many
+// lanes. The pieces that it makes share its memory. Nil is for kernels that read rows.
+type tiler struct {
+	lanes       int
+	rows, tiles []byte
+}
+
+// piece returns a piece of rows in tiles, the last one filled up with zeros.
+func (t *tiler) piece(p piece, rows int) piece {
 	size := p.size / rows
-	plain, tile := make([]byte, tall*size), make([]byte, 0, tall*size)
-	whole := ceil(rows, tall) * len(plain)
+	tile := tall * size
+	whole := ceil(rows, tall) * tile
 	return piece{size: whole, fill: func(dst []byte, at int) {
-		for len(dst) > 0 {
-			first := at / len(plain) * len(plain)
-			clear(plain)
-			p.fill(plain[:min(len(plain), p.size-first)], first)
-			tile = tile[:0]
-			for lo := 0; lo < size; lo += 16 * lanes {
-				for r := 0; r < len(plain); r += size {
-					tile = append(tile, plain[r+lo:r+min(lo+16*lanes, size)]...)
+		first := at / tile * tile
+		n := ceil(at+len(dst)-first, tile) * tile
+		t.rows, t.tiles = slices.Grow(t.rows[:0], n)[:n], slices.Grow(t.tiles[:0], n)
+		stored := min(n, p.size-first)
+		p.fill(t.rows[:stored], first)
+		clear(t.rows[stored:])
+		for rows := t.rows; len(rows) > 0; rows = rows[tile:] {
+			for lo := 0; lo < size; lo += 16 * t.lanes {
+				for r := 0; r < tile; r += size {
+					t.tiles = append(t.tiles, rows[r+lo:r+min(lo+16*t.lanes, size)]...)
 				}
 			}
-			n := copy(dst, tile[at-first:])
-			dst, at = dst[n:], at+n
 		}
+		copy(dst, t.tiles[at-first:])
 	}}
 }
 
@@ -129,7 +136,7 @@ func pair(words []byte) {
 }
 
 // scales are the scales that belong to codes, those of several rows side by side:
-// [rows][block][row]. They are four neighbours, or with inTiles the rows of a workgroup
+// [rows][block][row]. They are four neighbours, or in tiles the rows of a workgroup
 // as base.glsl has them for TEXEL.
 func scales(t *weights.Tensor, inTiles bool) piece {
 	each, blocks := t.Shape[1], t.Shape[2]/weights.Block // rows of an expert

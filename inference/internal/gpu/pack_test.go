@@ -32,11 +32,11 @@ func TestPieces(t *testing.T) {
 	bf16 := tensor(weights.BF16, 35*40*2, 35, 40)
 	many := tensor(weights.MXFP4Blocks, 32*2*weights.MXFP4Bytes, 1, 32, 64)
 	for name, make_ := range map[string]func() piece{
-		"Q8_0":            func() piece { return matrixRows(q8, 0) },
-		"bf16":            func() piece { return matrixRows(bf16, 0) },
-		"bf16 in tiles":   func() piece { return matrixRows(bf16, 4) },
-		"codes":           func() piece { return codes(blocks, 0) },
-		"codes in tiles":  func() piece { return codes(blocks, 8) },
+		"Q8_0":            func() piece { return matrixRows(q8, nil) },
+		"bf16":            func() piece { return matrixRows(bf16, nil) },
+		"bf16 in tiles":   func() piece { return matrixRows(bf16, &tiler{lanes: 4}) },
+		"codes":           func() piece { return codes(blocks, nil) },
+		"codes in tiles":  func() piece { return codes(blocks, &tiler{lanes: 8}) },
 		"scales":          func() piece { return scales(blocks, false) },
 		"scales in tiles": func() piece { return scales(many, true) },
 	} {
@@ -55,7 +55,7 @@ func TestPieces(t *testing.T) {
 	}
 	// Row 3 of expert 1 is row 1 of the odd part's, element 37 of it is the fifth
 	// of the second block.
-	p := codes(blocks, 0)
+	p := codes(blocks, nil)
 	all := make([]byte, p.size)
 	p.fill(all, 0)
 	block := blocks.Odd.Data[((1*3+1)*2+1)*weights.MXFP4Bytes:]
@@ -100,7 +100,7 @@ func TestHalves(t *testing.T) {
 					file.Data = append(file.Data, byte(i*weights.Block+j*5))
 				}
 			}
-			p := matrixRows(file, 0)
+			p := matrixRows(file, nil)
 			table := make([]byte, p.size)
 			p.fill(table, 0)
 			embed(table, shaders.FormatQ8)

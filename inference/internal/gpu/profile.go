@@ -145,12 +145,12 @@ func (p *profile) group(rows int) (local, outputs int) {
 	return p.local, rows * p.local
 }
 
-// tileLanes is how many lanes read a tile of weights, 0 where weights are in rows.
-func (p *profile) tileLanes() int {
+// tiler arranges weights in tiles, for the kernels that want them so.
+func (p *profile) tiler() *tiler {
 	if p.name == Texel {
-		return p.lanes
+		return &tiler{lanes: p.lanes}
 	}
-	return 0
+	return nil
 }
 
 // outputs returns how many outputs invocations have.

@@ -22,7 +22,7 @@ const (
 // weights stay packed. It ends early with ctx's error. What it has made by then
 // belongs to the device.
 func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
-	l := &layout{window: b.profile.weights, lanes: b.profile.tileLanes(), model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+	l := &layout{window: b.profile.weights, tiles: b.profile.tiler(), model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
 	l.weights(b.config, b.weights, o, b.profile.window)
 	if l.err != nil {
 		return nil, l.err
@@ -44,7 +44,7 @@ func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
 // made. It keeps its first error.
 type layout struct {
 	window int
-	lanes  int // of kernels that read weights in tiles, or 0
+	tiles  *tiler // for kernels that read weights so
 	model  *model
 	items  []item
 	err    error
@@ -79,9 +79,9 @@ func stored(t *weights.Tensor, part []byte) piece {
 func (l *layout) weights(c *graph.Config, w *graph.Weights, o Options, window int) {
 	if !o.HostEmbedding {
 		products := *l
-		l.window, l.lanes = window, 0
+		l.window, l.tiles = window, nil
 		l.dense(c.Hidden, graph.Affine{W: w.Embedding})
-		l.window, l.lanes = products.window, products.lanes
+		l.window, l.tiles = products.window, products.tiles
 	}
 	l.vector(w.Norm)
 	l.dense(c.Hidden, w.Unembedding)
@@ -158,7 +158,7 @@ func (l *layout) windows(m *matrix, first int, all []graph.Affine) int {
 		total += a.W.Shape[0]
 	}
 	most := l.most(rowBytes(t, m.width))
-	if l.lanes > 0 && most > tall {
+	if l.tiles != nil && most > tall {
 		most -= most % tall
 	}
 	for lo := 0; lo < total; lo += most {
@@ -176,7 +176,7 @@ func (l *layout) rows(all []graph.Affine, lo, hi int) []piece {
 	for _, a := range all {
 		n := a.W.Shape[0]
 		if from, to := max(lo, 0), min(hi, n); from < to {
-			pieces = append(pieces, matrixRows(a.W.Slice(from, to), l.lanes))
+			pieces = append(pieces, matrixRows(a.W.Slice(from, to), l.tiles))
 		}
 		lo, hi = lo-n, hi-n
 	}
@@ -192,8 +192,8 @@ func (l *layout) experts(a graph.Affine) {
 		w := a.W.Slice(first, min(first+most, n))
 		p := &part{first: first, count: w.Shape[0]}
 		m.parts = append(m.parts, p)
-		l.put(func(r vk.Range) { p.data = r }, codes(w, l.lanes))
-		l.put(func(r vk.Range) { p.scales = r }, scales(w, l.lanes > 0))
+		l.put(func(r vk.Range) { p.data = r }, codes(w, l.tiles))
+		l.put(func(r vk.Range) { p.scales = r }, scales(w, l.tiles != nil))
 	}
 	l.model.matrices[a.W] = m
 }

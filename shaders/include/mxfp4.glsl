@@ -10,8 +10,8 @@
 // 13, 11, 10, of which 0 to 7 stand for 0 4 6 2 3 1 1.5 0.5.
 //
 // Added to 127.5 times 2^7, every magnitude but 0 carries into the highest bit of a bf16
-// exponent; after some bits are flipped 0.5 is 2^65, 4 is 2^68, and 0 is 2^-66.4, which
-// the sum of a block loses.
+// exponent; after some bits are flipped 0.5 is 2^65, 4 is 2^68, and 0 is 2^-66.4, 2^-132
+// of 1, which is lost beside any other number.
 const float DOUBLED = 1.0 / 36893488147419103232.0; // 2^-65: what comes of e2m1_word, to twice the values
 
 uint e2m1_pair(uint code) { return (code + 0x3fc03fc0u) ^ 0x21802180u; }

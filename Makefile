@@ -90,7 +90,7 @@ bench-peer: ## the engine beside llama.cpp, installed from packages; rewrites do
 	$(GO) run -buildvcs=false ./internal/bench/llama -cases '$(CASES)'
 
 bench-guesses: setup ## the examples with guesses and without, on the CPU and on lavapipe; rewrites docs/benchmarks.md
-	$(GO) test -buildvcs=false -timeout 60m -run '^$$' -bench Guesses -benchtime 20x ./cmd/agent -guess-table "$(CURDIR)/docs/benchmarks.md"
+	$(GO) test -buildvcs=false -timeout 60m -run '^$$' -bench Guesses -benchtime 5x ./cmd/agent -guess-table "$(CURDIR)/docs/benchmarks.md"
 
 bench-python: build ## the sandbox beside CPython with numpy and pandas; rewrites docs/benchmarks.md
 	@bin/agent setup python

@@ -236,7 +236,7 @@ func TestMix(t *testing.T) {
 	type size struct{ rows, panel int }
 	var sizes []size
 	for _, n := range []int{0, 1, 2, 7, 16, 64, 80} {
-		sizes = append(sizes, size{MixRows, n}, size{MixRows / 2, n})
+		sizes = append(sizes, size{MixRows, n}, size{MixLeast, n}, size{2*MixRows + MixLeast, n})
 	}
 	vectors := map[size][]float32{}
 	eachSet(t, func(t *testing.T, k *Set) {

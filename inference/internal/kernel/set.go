@@ -7,8 +7,9 @@ import "sync"
 // the sums are scores, with no lanes to be added in the end. Values lie in panels of
 // Panel dimensions, a row for each key, whose weight is the softmax of its score.
 const (
-	Panel   = 32 // numbers in a row
-	MixRows = 8  // queries that share what is loaded: the query heads of a KV head in gpt-oss
+	Panel    = 32 // numbers in a row
+	MixRows  = 8  // queries that share what is loaded: the query heads of a KV head in gpt-oss
+	MixLeast = 4  // the same where they are few, as in pocket
 )
 
 // Set is one implementation of the kernels.
@@ -43,8 +44,8 @@ type Set struct {
 	// bytes is how rounded input rows are multiplied. It may be nil.
 	bytes *byteKernels
 
-	// Mix adds the rows of a panel, which has Panel numbers in each, to some rows of sums,
-	// MixRows or half as many, each times a weight of its own: sums[step*g+j] gains
+	// Mix adds the rows of a panel, which has Panel numbers in each, to so many rows of
+	// sums, a multiple of MixLeast, each times a weight of its own: sums[step*g+j] gains
 	// weights[apart*g+i] * panel[Panel*i+j], in the order of i. On its way it may have
 	// the processor fetch as many numbers of next, if there are any: four runs at
 	// distances of run, for memory gives more where several are read.

@@ -86,15 +86,15 @@ func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(sums 
 	}
 }
 
-// mixer is a function of assembly for some rows and so many columns.
+// mixer is a function of assembly for so many columns.
 type mixer[T float32 | uint16] struct {
-	rows, columns int
-	mix           func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n int)
+	columns int
+	mix     func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n int)
 }
 
 // vectorMix returns Set.Mix or Set.MixHalves, of numbers of so many bytes, from functions
-// for MixRows rows and for half of them.
-func vectorMix[T float32 | uint16](size int, whole, half mixer[T]) func(int, []float32, int, []float32, int, []T, []T, int) {
+// for MixRows rows and for MixLeast.
+func vectorMix[T float32 | uint16](size int, most, least mixer[T]) func(int, []float32, int, []float32, int, []T, []T, int) {
 	return func(rows int, sums []float32, step int, weights []float32, apart int, panel, next []T, run int) {
 		n := len(panel) / Panel
 		if n == 0 {
@@ -103,13 +103,16 @@ func vectorMix[T float32 | uint16](size int, whole, half mixer[T]) func(int, []f
 		if len(next) == 0 {
 			next, run = panel, 0
 		}
-		m := &whole
-		if rows < MixRows {
-			m = &half
-		}
-		_, _ = sums[(m.rows-1)*step+Panel-1], weights[(m.rows-1)*apart+n-1]
-		for at := 0; at < Panel; at += m.columns {
-			m.mix(&sums[at], 4*step, &weights[0], 4*apart, &panel[at], &next[0], size*run, n)
+		for r := 0; r < rows; {
+			m, some := &most, MixRows
+			if rows-r < MixRows {
+				m, some = &least, MixLeast
+			}
+			_, _ = sums[(r+some-1)*step+Panel-1], weights[(r+some-1)*apart+n-1]
+			for at := 0; at < Panel; at += m.columns {
+				m.mix(&sums[r*step+at], 4*step, &weights[r*apart], 4*apart, &panel[at], &next[0], size*run, n)
+			}
+			r += some
 		}
 	}
 }

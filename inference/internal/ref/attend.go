@@ -19,9 +19,6 @@ const (
 	// get in each other's way in the first cache.
 	scoreStep = span + kernel.Panel
 
-	// mixLeast is the fewest rows of sums that a kernel takes.
-	mixLeast = kernel.MixRows / 2
-
 	// together is the most rows of a sequence that share what is loaded of its cache.
 	together = 4
 
@@ -39,8 +36,8 @@ type queries struct {
 }
 
 // seen is what queries get from a span: the largest score of each, and the sum of the
-// weights and of the values times these. There is room for whole multiples of mixLeast
-// query heads.
+// weights and of the values times these. There is room for whole multiples of
+// kernel.MixLeast query heads.
 type seen struct {
 	tops, sums []float32 // [rows, heads]
 	values     []float32 // [rows, heads, padded HeadDim]
@@ -125,7 +122,7 @@ func (e extent) empty() bool { return e.first >= e.end }
 // heads returns how many query heads share a KV head, and the room that they take.
 func (s *pass) heads() (group, room int) {
 	group = s.c.Heads / s.c.KVHeads
-	return group, (group + mixLeast - 1) / mixLeast * mixLeast
+	return group, (group + kernel.MixLeast - 1) / kernel.MixLeast * kernel.MixLeast
 }
 
 // attend computes queries from the spans that they see.
@@ -221,10 +218,8 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 			m := s.mixer(p.cut(q.cache.key(block, q.head), d*kernel.Panel), next, block%graph.CachePage/kernel.Panel)
 			for t, e := range k.sees {
 				if !e.within(block, block+kernel.Panel).empty() {
-					for i, n := t*room, 0; i < (t+1)*room; i += n {
-						n = min(kernel.MixRows, (t+1)*room-i)
-						m.mix(n, k.scores[i*scoreStep+block-start:], scoreStep, k.queries[i*d:], d, 0, d)
-					}
+					i := t * room
+					m.mix(room, k.scores[i*scoreStep+block-start:], scoreStep, k.queries[i*d:], d, 0, d)
 				}
 			}
 		}
@@ -251,10 +246,8 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 			m := s.mixer(p.cut(q.cache.value(at, q.head)+block*valueStep, (stop-at)*kernel.Panel), next, block)
 			for t, e := range k.sees {
 				if e := e.within(at, stop); !e.empty() {
-					for i, n := t*room, 0; i < (t+1)*room; i += n {
-						n = min(kernel.MixRows, (t+1)*room-i)
-						m.mix(n, to.values[i*width+block*kernel.Panel:], width, k.scores[i*scoreStep+e.first-start:], scoreStep, e.first-at, e.end-at)
-					}
+					i := t * room
+					m.mix(room, to.values[i*width+block*kernel.Panel:], width, k.scores[i*scoreStep+e.first-start:], scoreStep, e.first-at, e.end-at)
 				}
 			}
 		}

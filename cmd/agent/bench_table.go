@@ -49,16 +49,19 @@ func writeBench(out io.Writer, r *speed.Result) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	var lines string
 	for _, d := range r.Decode {
 		if s := d.Together; s.Median > 0 {
-			fmt.Fprintf(out, "\n%d sessions at once: %s times the tokens a second of one (%s to %s)", d.Sessions, figure(s.Median), figure(s.Min), figure(s.Max))
+			lines += fmt.Sprintf("%d sessions at once: %s times the tokens a second of one (%s to %s)\n", d.Sessions, figure(s.Median), figure(s.Min), figure(s.Max))
 		}
 		if s := d.Lost; d.Explained > 0 {
-			fmt.Fprintf(out, "\na depth of %d costs %s ms a token (%s to %s), of which its bytes explain %s", d.Depth,
+			lines += fmt.Sprintf("a depth of %d costs %s ms a token (%s to %s), of which its bytes explain %s\n", d.Depth,
 				figure(1e3*s.Median), figure(1e3*s.Min), figure(1e3*s.Max), figure(1e3*d.Explained))
 		}
 	}
-	fmt.Fprintln(out)
+	if lines != "" {
+		fmt.Fprint(out, "\n", lines)
+	}
 	if t := r.Turn; t != nil {
 		fmt.Fprintf(out, "\na tool's result of %d tokens after %d: next token in %s; %d tokens reused, %d computed\n",
 			t.New, t.Before, seconds(t.Seconds.Median), t.Reused, t.Prefilled)

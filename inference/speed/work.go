@@ -158,7 +158,6 @@ type decoding struct {
 	sessions []*inference.Session
 	rate     []float64
 	cpuRate  []float64
-	took     []float64 // seconds a pass
 }
 
 func (d *decoding) close() {
@@ -190,7 +189,7 @@ func (r *run) decodes(ctx context.Context) error {
 		}
 		defer d.close()
 		all = append(all, d)
-		return r.inTurns(ctx, first, d)
+		return r.beside(ctx, first, d)
 	}
 	for _, depth := range depths[1:] {
 		if err := measure(depth, 1); err != nil {
@@ -204,8 +203,8 @@ func (r *run) decodes(ctx context.Context) error {
 			}
 		}
 	}
-	if len(all) == 0 {
-		if err := r.inTurns(ctx, first); err != nil {
+	for rep := 0; len(all) == 0 && rep < r.o.Reps; rep++ {
+		if err := r.repeat(ctx, first, rep); err != nil {
 			return err
 		}
 	}
@@ -245,47 +244,60 @@ func (d *decoding) what() string {
 	return what
 }
 
-// inTurns measures some by turns, and compares the others with the first.
-func (r *run) inTurns(ctx context.Context, all ...*decoding) error {
-	var together, lost []float64
+// repeat measures once more.
+func (r *run) repeat(ctx context.Context, d *decoding, rep int) error {
+	r.o.Progress(fmt.Sprintf("%s, %d of %d", d.what(), rep+1, r.o.Reps))
+	from, to, err := r.together(ctx, d.sessions, d.Depth)
+	if err != nil {
+		return err
+	}
+	wall, cpu, work := to.since(from)
+	tokens := d.Sessions * r.o.Decode
+	d.rate, d.cpuRate = append(d.rate, float64(tokens)/wall), append(d.cpuRate, perCPU(tokens, cpu))
+	d.Dispatches, d.Submits, d.Read = float64(work.Dispatches)/float64(tokens), float64(work.Submits)/float64(tokens), float64(work.Read)/float64(tokens)
+	return nil
+}
+
+// beside measures another by turns with the first, and compares them.
+func (r *run) beside(ctx context.Context, first, d *decoding) error {
 	for rep := range r.o.Reps {
-		for _, d := range all {
-			r.o.Progress(fmt.Sprintf("%s, %d of %d", d.what(), rep+1, r.o.Reps))
-			from, to, err := r.together(ctx, d.sessions, d.Depth)
-			if err != nil {
+		for _, x := range []*decoding{first, d} {
+			if err := r.repeat(ctx, x, rep); err != nil {
 				return err
 			}
-			wall, cpu, work := to.since(from)
-			tokens := d.Sessions * r.o.Decode
-			d.rate, d.cpuRate = append(d.rate, float64(tokens)/wall), append(d.cpuRate, perCPU(tokens, cpu))
-			d.Dispatches, d.Submits, d.Read = float64(work.Dispatches)/float64(tokens), float64(work.Submits)/float64(tokens), float64(work.Read)/float64(tokens)
-			if r.result.TimedCPU && cpu > 0 { // as if the machine did nothing else
-				wall = cpu / float64(r.result.Threads)
-			}
-			d.took = append(d.took, wall/float64(r.o.Decode))
-		}
-		base := all[0].took[len(all[0].took)-1]
-		for _, d := range all[1:] {
-			took := d.took[len(d.took)-1]
-			together = append(together, float64(d.Sessions)*base/took)
-			lost = append(lost, took-base)
 		}
 	}
-	for _, d := range all[1:] {
-		if d.Sessions > 1 {
-			d.Together = SpreadOf(together)
-		} else if d.Reads > all[0].Reads {
-			d.Lost = SpreadOf(lost)
-			d.Explained = SpreadOf(all[0].took[len(all[0].took)-r.o.Reps:]).Median * float64(d.Reads-all[0].Reads) / float64(all[0].Reads)
-		}
+	took := r.took(d)
+	base := r.took(first)[len(first.rate)-len(took):] // by turns with these
+	var together, lost []float64
+	for i, t := range took {
+		together, lost = append(together, float64(d.Sessions)*base[i]/t), append(lost, t-base[i])
+	}
+	if more := d.Reads - first.Reads; d.Sessions > 1 {
+		d.Together = SpreadOf(together)
+	} else if more > 0 {
+		d.Lost, d.Explained = SpreadOf(lost), SpreadOf(base).Median*float64(more)/float64(first.Reads)
 	}
 	return nil
+}
+
+// took returns how many seconds a pass took, each time: where the CPU computes, as if the
+// machine did nothing else.
+func (r *run) took(d *decoding) []float64 {
+	all := make([]float64, len(d.rate))
+	for i, rate := range d.rate {
+		if r.result.TimedCPU && d.cpuRate[i] > 0 {
+			rate = d.cpuRate[i] * float64(r.result.Threads)
+		}
+		all[i] = float64(d.Sessions) / rate
+	}
+	return all
 }
 
 // summary sums up what was measured.
 func (r *run) summary(d *decoding) Decode {
 	d.Rate, d.PerCPU = SpreadOf(d.rate), SpreadOf(d.cpuRate)
-	d.Speed = float64(d.Reads) / SpreadOf(d.took).Median
+	d.Speed = float64(d.Reads) / SpreadOf(r.took(d)).Median
 	if r.result.Bandwidth > 0 {
 		d.Share = d.Speed / r.result.Bandwidth
 	}

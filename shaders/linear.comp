@@ -44,8 +44,8 @@ void main() {
 	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = 0;
 	[[dont_unroll]] for (uint k = LANE; k < n; k += LANES) {
 		vec4 a[ROWS], b[ROWS];
-		uint first = k - LANE, step = IN_TILES ? first * TALL + LANE : k, row = IN_TILES ? min(LANES, n - first) : 0;
-		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r] + r % TALL * row, width, step, a[r], b[r]);
+		uint first = k - LANE, step = IN_TILES ? first * TALL + LANE : k, apart = IN_TILES ? min(LANES, n - first) : 0; // vectors between rows of a tile
+		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r] + r % TALL * apart, width, step, a[r], b[r]);
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			vec4 x = uintBitsToFloat(src(s_at[t] + 2 * k)), y = uintBitsToFloat(src(s_at[t] + 2 * k + 1));
 			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(x, a[r]) + dot(y, b[r]);

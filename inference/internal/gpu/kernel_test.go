@@ -330,22 +330,17 @@ func TestMXFP4Golden(t *testing.T) {
 			return
 		}
 		mxfp4(b, g, func(x []float32, block, exponents []byte, rows, width int) []float32 {
-			n, whole := len(x)/width, ceil(rows, 32)*32 // with rows of zeros
-			w := &weights.Tensor{DType: weights.MXFP4, Shape: []int{1, whole, width}, Data: make([]byte, whole*width/2), Scales: make([]byte, whole*width/32)}
+			n, most := len(x)/width, ceil(rows, 32)*32 // with rows of zeros
+			w := &weights.Tensor{DType: weights.MXFP4, Shape: []int{1, most, width}, Data: make([]byte, most*width/2), Scales: make([]byte, most*width/32)}
 			copy(w.Data, block)
 			copy(w.Scales, exponents)
-			bytes := func(p piece) []byte {
-				all := make([]byte, p.size)
-				p.fill(all, 0)
-				return all
-			}
-			y := poison(n * whole)
-			push := shaders.ExpertDownPush{Rows: uint32(whole), Width: uint32(width), Experts: 1}
-			run(b, &shaders.ExpertDownTexel, []int{p.lanes, texelRows, 1}, push, n, whole/texelRows,
-				x, bytes(codes(w, p.tiler())), bytes(scales(w, true)), make([]float32, whole), make([]uint32, n), y)
+			y := poison(n * most)
+			push := shaders.ExpertDownPush{Rows: uint32(most), Width: uint32(width), Experts: 1}
+			run(b, &shaders.ExpertDownTexel, []int{p.lanes, texelRows, 1}, push, n, most/texelRows,
+				x, whole(codes(w, p.tiler())), whole(scales(w, p.tiler())), make([]float32, most), make([]uint32, n), y)
 			var used []float32
 			for i := range n {
-				used = append(used, y[i*whole:][:rows]...)
+				used = append(used, y[i*most:][:rows]...)
 			}
 			return used
 		})

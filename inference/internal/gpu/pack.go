@@ -113,12 +113,10 @@ var pairs = func() (all [4][256]uint32) {
 	for i := range all {
 		for b := range uint32(256) {
 			for half, code := range [2]uint32{b & 15, b >> 4} {
-				bits := code>>3<<15 | magnitudes[code&7]<<6
+				sign, m := code>>3, magnitudes[code&7]
+				bits := (sign<<15 | m<<6) >> (3 * i)
 				if i == 3 {
-					m := magnitudes[code&7]
-					bits = code>>3<<14 | m>>2<<13 | m&3<<10
-				} else {
-					bits >>= 3 * i
+					bits = sign<<14 | m>>2<<13 | m&3<<10
 				}
 				all[i][b] |= bits << (16 * half)
 			}
@@ -138,12 +136,12 @@ func pair(words []byte) {
 // scales are the scales that belong to codes, those of several rows side by side:
 // [rows][block][row]. They are four neighbours, or in tiles the rows of a workgroup
 // as base.glsl has them for TEXEL.
-func scales(t *weights.Tensor, inTiles bool) piece {
+func scales(t *weights.Tensor, tiles *tiler) piece {
 	each, blocks := t.Shape[1], t.Shape[2]/weights.Block // rows of an expert
-	together := 4
-	row := func(group, i int) int { return 4*group + i }
-	if inTiles {
-		together = texelRows
+	together, run := 4, 4                                // rows, of which so many are neighbours
+	row := func(group, i int) int { return together*group + i }
+	if tiles != nil {
+		together, run = texelRows, tall
 		groups := each / texelRows
 		row = func(group, i int) int { return group/groups*each + tall*(group%groups+i/tall*groups) + i%tall }
 	}
@@ -172,8 +170,8 @@ func scales(t *weights.Tensor, inTiles bool) piece {
 			}
 			dst = dst[copy(dst, all[skip:]):]
 		}
-		for r := 0; r < together; r += tall {
-			release(row(first, r), row(last, r+tall-1)+1)
+		for r := 0; r < together; r += run {
+			release(row(first, r), row(last, r+run-1)+1)
 		}
 	}}
 }

@@ -15,6 +15,13 @@ import (
 	"chorale/shaders"
 )
 
+// whole returns all bytes of a piece.
+func whole(p piece) []byte {
+	all := make([]byte, p.size)
+	p.fill(all, 0)
+	return all
+}
+
 // TestPieces asks for tensors in pieces of every size: what they are cut into
 // does not show.
 func TestPieces(t *testing.T) {
@@ -37,14 +44,12 @@ func TestPieces(t *testing.T) {
 		"bf16 in tiles":   func() piece { return matrixRows(bf16, &tiler{lanes: 4}) },
 		"codes":           func() piece { return codes(blocks, nil) },
 		"codes in tiles":  func() piece { return codes(blocks, &tiler{lanes: 8}) },
-		"scales":          func() piece { return scales(blocks, false) },
-		"scales in tiles": func() piece { return scales(many, true) },
+		"scales":          func() piece { return scales(blocks, nil) },
+		"scales in tiles": func() piece { return scales(many, &tiler{lanes: 8}) },
 	} {
-		whole := make_()
-		want := make([]byte, whole.size)
-		whole.fill(want, 0)
-		for cut := 1; cut < whole.size; cut++ {
-			p, got := make_(), make([]byte, whole.size)
+		want := whole(make_())
+		for cut := 1; cut < len(want); cut++ {
+			p, got := make_(), make([]byte, len(want))
 			for at := 0; at < p.size; at += cut {
 				p.fill(got[at:min(at+cut, p.size)], at)
 			}
@@ -55,9 +60,7 @@ func TestPieces(t *testing.T) {
 	}
 	// Row 3 of expert 1 is row 1 of the odd part's, element 37 of it is the fifth
 	// of the second block.
-	p := codes(blocks, nil)
-	all := make([]byte, p.size)
-	p.fill(all, 0)
+	all := whole(codes(blocks, nil))
 	block := blocks.Odd.Data[((1*3+1)*2+1)*weights.MXFP4Bytes:]
 	if got, want := all[(1*6+3)*32+37/2]>>4, block[1+5]&15; got != want {
 		t.Errorf("code is %d, want %d", got, want)
@@ -100,10 +103,7 @@ func TestHalves(t *testing.T) {
 					file.Data = append(file.Data, byte(i*weights.Block+j*5))
 				}
 			}
-			p := matrixRows(file, nil)
-			table := make([]byte, p.size)
-			p.fill(table, 0)
-			embed(table, shaders.FormatQ8)
+			embed(whole(matrixRows(file, nil)), shaders.FormatQ8)
 			m := kernel.Matrix{Format: kernel.Q8_0, Rows: rows, Cols: width, Data: file.Data}
 			want := make([]float32, width)
 			for r := range rows {

@@ -22,7 +22,7 @@ const (
 // weights stay packed. It ends early with ctx's error. What it has made by then
 // belongs to the device.
 func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
-	l := &layout{window: b.profile.weights, tiles: b.profile.tiler(), model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+	l := &layout{form: form{b.profile.weights, b.profile.tiler()}, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
 	l.weights(b.config, b.weights, o, b.profile.window)
 	if l.err != nil {
 		return nil, l.err
@@ -43,11 +43,16 @@ func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
 // layout decides what is copied and into which windows, before anything is
 // made. It keeps its first error.
 type layout struct {
-	window int
-	tiles  *tiler // for kernels that read weights so
-	model  *model
-	items  []item
-	err    error
+	form
+	model *model
+	items []item
+	err   error
+}
+
+// form is what a kernel wants of weights.
+type form struct {
+	window int    // bytes bound at once, at most
+	tiles  *tiler // nil for rows
 }
 
 // item is a range to be: its pieces lie in it one behind the other.
@@ -78,10 +83,10 @@ func stored(t *weights.Tensor, part []byte) piece {
 // of its own.
 func (l *layout) weights(c *graph.Config, w *graph.Weights, o Options, window int) {
 	if !o.HostEmbedding {
-		products := *l
-		l.window, l.tiles = window, nil
+		products := l.form
+		l.form = form{window: window}
 		l.dense(c.Hidden, graph.Affine{W: w.Embedding})
-		l.window, l.tiles = products.window, products.tiles
+		l.form = products
 	}
 	l.vector(w.Norm)
 	l.dense(c.Hidden, w.Unembedding)
@@ -193,7 +198,7 @@ func (l *layout) experts(a graph.Affine) {
 		p := &part{first: first, count: w.Shape[0]}
 		m.parts = append(m.parts, p)
 		l.put(func(r vk.Range) { p.data = r }, codes(w, l.tiles))
-		l.put(func(r vk.Range) { p.scales = r }, scales(w, l.tiles != nil))
+		l.put(func(r vk.Range) { p.scales = r }, scales(w, l.tiles))
 	}
 	l.model.matrices[a.W] = m
 }

@@ -55,10 +55,8 @@ result vk_create_buffer(handle device, uint64_t size, uint32_t usage, handle *bu
 	uint64_t *need, uint32_t *types);
 result vk_allocate(handle device, uint64_t size, uint32_t type, handle *memory);
 
-// Bindings that are uniform texel buffers of one word or of four, a bit each; the
-// others are storage buffers.
-
-// vk_create_set_layout describes n buffers, bindings 0 to n-1.
+// vk_create_set_layout describes n buffers, bindings 0 to n-1. Those in texels, a bit
+// each, are uniform texel buffers of four words, the others are storage buffers.
 result vk_create_set_layout(handle device, uint32_t n, uint32_t texels, handle *layout);
 result vk_create_pipeline_layout(handle device, handle set_layout, uint32_t push_bytes, handle *layout);
 

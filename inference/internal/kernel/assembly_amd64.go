@@ -68,5 +68,137 @@ func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float
 //go:noescape
 func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
 
+// multiply16x1 sets 16 lanes of sums to the products of a panel's rows with 1 input rows, from
+// a place in bytes on, or adds them.
+//
+//go:noescape
+func multiply16x1(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
+
+// multiply16x2 sets 16 lanes of sums to the products of a panel's rows with 2 input rows, from
+// a place in bytes on, or adds them.
+//
+//go:noescape
+func multiply16x2(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
+
+// multiply16x3 sets 16 lanes of sums to the products of a panel's rows with 3 input rows, from
+// a place in bytes on, or adds them.
+//
+//go:noescape
+func multiply16x3(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
+
+// multiply16x4 sets 16 lanes of sums to the products of a panel's rows with 4 input rows, from
+// a place in bytes on, or adds them.
+//
+//go:noescape
+func multiply16x4(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
+
+// multiply8x1 sets 8 lanes of sums to the products of a panel's rows with 1 input rows, from
+// a place in bytes on, or adds them.
+//
+//go:noescape
+func multiply8x1(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
+
+// multiply8x2 sets 8 lanes of sums to the products of a panel's rows with 2 input rows, from
+// a place in bytes on, or adds them.
+//
+//go:noescape
+func multiply8x2(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
+
+// fewBF16x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewBF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewBF16x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewBF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewBF16x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewBF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewBF16x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewBF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewQ8x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewQ8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewQ8x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewQ8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewQ8x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewQ8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewQ8x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewQ8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x17x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x17x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x17x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x17x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x17x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x17x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4x17x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
+// products with packed rows, which lie apart bytes apart.
+//
+//go:noescape
+func fewMXFP4x17x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
 // hasF16C reports whether the processor widens halves in vectors of eight.
 func hasF16C() bool

@@ -12,12 +12,11 @@ import (
 var avx2 = &Set{
 	Name:     "AVX2",
 	unpack:   [formats]unpacker{unpackBF16x8, unpackF16x8, unpackF32x8, unpackQ8x8, unpackMXFP4x8, unpackMXFP4x17x8},
-	group:    groupRows,
 	multiply: vectorMultiply(mul8, fold8),
-	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
-		BF16: dotBF16x8, Q8_0: dotQ8x8, MXFP4: dotMXFP4x8, MXFP4_17: dotMXFP4x17x8,
+	few: [formats]func(*Scratch, []byte, []byte, Rows){
+		BF16: one8(dotBF16x8), Q8_0: one8(dotQ8x8), MXFP4: one8(dotMXFP4x8), MXFP4_17: one8(dotMXFP4x17x8),
 	},
-	dotFew:    dotFew8,
+	fewMost:   1,
 	Mix:       vectorMix(4, mixer[float32]{8, mix8}, mixer[float32]{16, mixFour8}),
 	MixHalves: vectorMix(2, mixer[uint16]{8, mixHalves8}, mixer[uint16]{16, mixFourHalves8}),
 	Axpy:      axpy8,
@@ -49,40 +48,31 @@ func store8(p unsafe.Pointer, i int, v f32x8) { v.Store((*[8]float32)(unsafe.Add
 // all8 has the number with these bits in every lane.
 func all8(bits uint32) u32x8 { return archsimd.BroadcastUint32x8(bits) }
 
-func mul8(l *lanes, w, x, y *float32, n int) {
-	for part := 0; part < 64; part += 32 { // half of each vector of 16
-		ww, xx, yy, ll := unsafe.Add(unsafe.Pointer(w), part), unsafe.Add(unsafe.Pointer(x), part), unsafe.Add(unsafe.Pointer(y), part), unsafe.Add(unsafe.Pointer(l), part)
-		a0, a1, a2, a3 := load8(ll, 0), load8(ll, 64), load8(ll, 128), load8(ll, 192)
-		b0, b1, b2, b3 := load8(ll, 256), load8(ll, 320), load8(ll, 384), load8(ll, 448)
-		for i := 0; i < 4*n; i += 64 {
-			r := unsafe.Add(ww, groupRows*i)
-			u, v := load8(xx, i), load8(yy, i)
-			w := load8(r, 0)
-			a0, b0 = w.MulAdd(u, a0), w.MulAdd(v, b0)
-			w = load8(r, 64)
-			a1, b1 = w.MulAdd(u, a1), w.MulAdd(v, b1)
-			w = load8(r, 128)
-			a2, b2 = w.MulAdd(u, a2), w.MulAdd(v, b2)
-			w = load8(r, 192)
-			a3, b3 = w.MulAdd(u, a3), w.MulAdd(v, b3)
+// mul8 takes two input rows at a time, and eight lanes.
+func mul8(l *lanes, panel []float32, x []*float32, at, n int) {
+	for j := 0; j < len(x); j += 2 {
+		for lane := 0; lane < 16; lane += 8 {
+			sums, w, in := &l[0][j][lane], &panel[lane], fourOf(x[j:])
+			if j+1 < len(x) {
+				multiply8x2(sums, w, in, 4*(at+lane), n, at > 0)
+			} else {
+				multiply8x1(sums, w, in, 4*(at+lane), n, at > 0)
+			}
 		}
-		store8(ll, 0, a0)
-		store8(ll, 64, a1)
-		store8(ll, 128, a2)
-		store8(ll, 192, a3)
-		store8(ll, 256, b0)
-		store8(ll, 320, b1)
-		store8(ll, 384, b2)
-		store8(ll, 448, b3)
 	}
-	archsimd.ClearAVXUpperBits()
 }
 
-func fold8(sums *[groupRows]float32, l *[groupRows][16]float32) {
-	p := unsafe.Pointer(l)
-	a, b := load8(p, 0).Add(load8(p, 32)), load8(p, 64).Add(load8(p, 96))
-	c, d := load8(p, 128).Add(load8(p, 160)), load8(p, 192).Add(load8(p, 224))
-	add8(a, b, c, d).Store(sums)
+func fold8(sums [][TileRows]float32, r int, l *lanes) {
+	var four, two [4]float32
+	for j := range sums {
+		p := unsafe.Pointer(&l[0][j])
+		a, b := load8(p, 0).Add(load8(p, 32)), load8(p, laneRow).Add(load8(p, laneRow+32))
+		c, d := load8(p, 2*laneRow).Add(load8(p, 2*laneRow+32)), load8(p, 3*laneRow).Add(load8(p, 3*laneRow+32))
+		add8(a, b, c, d).Store(&four)
+		a, b = load8(p, 4*laneRow).Add(load8(p, 4*laneRow+32)), load8(p, 5*laneRow).Add(load8(p, 5*laneRow+32))
+		add8(a, b, a, b).Store(&two)
+		putGroup(&sums[j], r, &four, &two)
+	}
 	archsimd.ClearAVXUpperBits()
 }
 
@@ -236,6 +226,12 @@ func unpackMXFP4x17x8(dst []float32, step, n int, data, _ []byte) {
 
 // A dot kernel takes two rows at a time, one from each half of the tile: four
 // sums.
+const half = TileRows / 2
+
+// one8 returns Set.few, for one input row, from such a kernel.
+func one8(dot func(sums *[TileRows]float32, data, scales []byte, x []float32)) func(*Scratch, []byte, []byte, Rows) {
+	return func(s *Scratch, data, scales []byte, x Rows) { dot(&s.Sums[0], data, scales, x.row(0)) }
+}
 
 // store2 stores the sums of a row of each half.
 func store2(sums *[TileRows]float32, r int, a, b, c, d f32x8) {
@@ -265,42 +261,6 @@ func dotBF16x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
 			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
 		}
 		store2(sums, r, a, b, c, d)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-// dotFew8 multiplies a row with four input rows. What is missing of the four is
-// the last one again.
-func dotFew8(sums [][TileRows]float32, data []byte, x Rows) {
-	n := x.Width / Block
-	_ = data[TileRows*64*n-1]
-	last := len(sums) - 1
-	x0, x1 := unsafe.Pointer(&x.row(0)[0]), unsafe.Pointer(&x.row(1)[0])
-	x2, x3 := unsafe.Pointer(&x.row(min(2, last))[0]), unsafe.Pointer(&x.row(last)[0])
-	upper := all8(0xffff0000)
-	var two [2][4]float32
-	for r := range half {
-		for h := range two {
-			p := unsafe.Pointer(&data[(r+h*half)*64*n])
-			var a0, a1, a2, a3, b0, b1, b2, b3 f32x8
-			for i := 0; i < 64*n; i += 64 {
-				e, f, o, g := bf16x8(p, i, upper)
-				v := unsafe.Add(x0, 2*i)
-				a0, b0 = load8(v, 0).MulAdd(e, a0), load8(v, 32).MulAdd(f, b0)
-				a0, b0 = load8(v, 64).MulAdd(o, a0), load8(v, 96).MulAdd(g, b0)
-				v = unsafe.Add(x1, 2*i)
-				a1, b1 = load8(v, 0).MulAdd(e, a1), load8(v, 32).MulAdd(f, b1)
-				a1, b1 = load8(v, 64).MulAdd(o, a1), load8(v, 96).MulAdd(g, b1)
-				v = unsafe.Add(x2, 2*i)
-				a2, b2 = load8(v, 0).MulAdd(e, a2), load8(v, 32).MulAdd(f, b2)
-				a2, b2 = load8(v, 64).MulAdd(o, a2), load8(v, 96).MulAdd(g, b2)
-				v = unsafe.Add(x3, 2*i)
-				a3, b3 = load8(v, 0).MulAdd(e, a3), load8(v, 32).MulAdd(f, b3)
-				a3, b3 = load8(v, 64).MulAdd(o, a3), load8(v, 96).MulAdd(g, b3)
-			}
-			add8(a0.Add(b0), a1.Add(b1), a2.Add(b2), a3.Add(b3)).Store(&two[h])
-		}
-		storeFew(sums, r, &two[0], &two[1])
 	}
 	archsimd.ClearAVXUpperBits()
 }

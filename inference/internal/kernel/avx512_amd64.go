@@ -11,16 +11,14 @@ import (
 var avx512 = &Set{
 	Name:     "AVX-512",
 	unpack:   [formats]unpacker{unpackBF16x16, unpackF16x16, unpackF32x16, unpackQ8x16, unpackMXFP4x16, unpackMXFP4x17x16},
-	group:    groupRows,
 	multiply: vectorMultiply(mul16, fold16),
-	dot: [formats]func(*[TileRows]float32, []byte, []byte, []float32){
-		BF16: dotBF16x16, Q8_0: dotQ8x16, MXFP4: dotMXFP4x16, MXFP4_17: dotMXFP4x17x16,
+	few: [formats]func(*Scratch, []byte, []byte, Rows){
+		BF16:     few16(fewBF16x1, fewBF16x2, fewBF16x3, fewBF16x4),
+		Q8_0:     few16(fewQ8x1, fewQ8x2, fewQ8x3, fewQ8x4),
+		MXFP4:    few16(fewMXFP4x1, fewMXFP4x2, fewMXFP4x3, fewMXFP4x4),
+		MXFP4_17: few16(fewMXFP4x17x1, fewMXFP4x17x2, fewMXFP4x17x3, fewMXFP4x17x4),
 	},
-	dotMost: [formats]int{MXFP4: 4, MXFP4_17: 3},
-	dotTwo: [formats]func(_, _ *[TileRows]float32, _, _ []byte, _, _ []float32){
-		MXFP4: dotTwoMXFP4x16,
-	},
-	dotFew:    dotFew16,
+	fewMost:   12,
 	Mix:       vectorMix(4, mixer[float32]{32, mix16}, mixer[float32]{32, mixFour16}),
 	MixHalves: vectorMix(2, mixer[uint16]{32, mixHalves16}, mixer[uint16]{32, mixFourHalves16}),
 	Axpy:      axpy16,
@@ -61,37 +59,61 @@ func add16(a, b, c, d f32x16) archsimd.Float32x4 {
 	return add8(halve16(a), halve16(b), halve16(c), halve16(d))
 }
 
-func mul16(l *lanes, w, x, y *float32, n int) {
-	ww, xx, yy, ll := unsafe.Pointer(w), unsafe.Pointer(x), unsafe.Pointer(y), unsafe.Pointer(l)
-	a0, a1, a2, a3 := load16(ll, 0), load16(ll, 64), load16(ll, 128), load16(ll, 192)
-	b0, b1, b2, b3 := load16(ll, 256), load16(ll, 320), load16(ll, 384), load16(ll, 448)
-	for i := 0; i < 4*n; i += 64 {
-		r := unsafe.Add(ww, groupRows*i)
-		u, v := load16(xx, i), load16(yy, i)
-		w := load16(r, 0)
-		a0, b0 = w.MulAdd(u, a0), w.MulAdd(v, b0)
-		w = load16(r, 64)
-		a1, b1 = w.MulAdd(u, a1), w.MulAdd(v, b1)
-		w = load16(r, 128)
-		a2, b2 = w.MulAdd(u, a2), w.MulAdd(v, b2)
-		w = load16(r, 192)
-		a3, b3 = w.MulAdd(u, a3), w.MulAdd(v, b3)
+func mul16(l *lanes, panel []float32, x []*float32, at, n int) {
+	sums, w, in := &l[0][0][0], &panel[0], fourOf(x)
+	switch len(x) {
+	case 1:
+		multiply16x1(sums, w, in, 4*at, n, at > 0)
+	case 2:
+		multiply16x2(sums, w, in, 4*at, n, at > 0)
+	case 3:
+		multiply16x3(sums, w, in, 4*at, n, at > 0)
+	case 4:
+		multiply16x4(sums, w, in, 4*at, n, at > 0)
 	}
-	store16(ll, 0, a0)
-	store16(ll, 64, a1)
-	store16(ll, 128, a2)
-	store16(ll, 192, a3)
-	store16(ll, 256, b0)
-	store16(ll, 320, b1)
-	store16(ll, 384, b2)
-	store16(ll, 448, b3)
+}
+
+func fold16(sums [][TileRows]float32, r int, l *lanes) {
+	var four, two [4]float32
+	for j := range sums {
+		p := unsafe.Pointer(&l[0][j])
+		add16(load16(p, 0), load16(p, laneRow), load16(p, 2*laneRow), load16(p, 3*laneRow)).Store(&four)
+		a, b := load16(p, 4*laneRow), load16(p, 5*laneRow)
+		add16(a, b, a, b).Store(&two)
+		putGroup(&sums[j], r, &four, &two)
+	}
 	archsimd.ClearAVXUpperBits()
 }
 
-func fold16(sums *[groupRows]float32, l *[groupRows][16]float32) {
-	p := unsafe.Pointer(l)
-	add16(load16(p, 0), load16(p, 64), load16(p, 128), load16(p, 192)).Store(sums)
-	archsimd.ClearAVXUpperBits()
+// fewRows is how many packed rows are widened together, each from another part of the
+// tile: long streams are what the processor fetches ahead best.
+const fewRows = 4
+
+// few16 returns Set.few from functions for one to four input rows.
+func few16(f ...func(sums *float32, rows, scales *byte, apart int, x *[groupIns]*float32, blocks int)) func(s *Scratch, data, scales []byte, x Rows) {
+	const part = TileRows / fewRows
+	return func(s *Scratch, data, scales []byte, x Rows) {
+		n, row, line := x.Width/Block, len(data)/TileRows, len(scales)/TileRows
+		if line == 0 { // Q8_0 widens its scales
+			if need := 40 * (n + 3); len(s.scales) < need {
+				s.scales = make([]byte, need)
+			}
+			scales = s.scales
+		}
+		s.pick(x, 0, len(s.Sums))
+		for j := 0; j < len(s.Sums); j += groupIns {
+			sums := s.Sums[j:min(j+groupIns, len(s.Sums))]
+			for r := range part {
+				f[len(sums)-1](&sums[0][fewRows*r], &data[r*row], &scales[r*line], part*row, fourOf(s.rows[j:]), n)
+			}
+			for i := range sums { // what was computed together, to its rows
+				together := sums[i]
+				for r := range TileRows {
+					sums[i][r%fewRows*part+r/fewRows] = together[r]
+				}
+			}
+		}
+	}
 }
 
 // What follows takes a block of 32 weights apart: even elements and odd ones.
@@ -230,192 +252,6 @@ func unpackMXFP4x17x16(dst []float32, step, n int, data, _ []byte) {
 		even, odd := mxfp4x17x16(p, 17*i, evens, odds)
 		store16(d, 8*i*step, even)
 		store16(d, 8*i*step+4*step, odd)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-// A dot kernel takes three rows at a time, each from another third of the tile:
-// three long streams are what the processor fetches ahead best, and three sums
-// hide the latency of adding.
-const third = TileRows / 3
-
-// store3 stores the sums of a row of each third.
-func store3(sums *[TileRows]float32, r int, a, b, c f32x16) {
-	var v [4]float32
-	add16(a, b, c, c).Store(&v)
-	put3(sums, r, &v)
-}
-
-// put3 is the end of store3, as bits: a copy of floats would go by way of legacy SSE.
-func put3(sums *[TileRows]float32, r int, v *[4]float32) {
-	s, p := unsafe.Pointer(&sums[r]), unsafe.Pointer(v)
-	*(*uint32)(s) = wordAt(p, 0)
-	*(*uint32)(unsafe.Add(s, 4*third)) = wordAt(p, 4)
-	*(*uint32)(unsafe.Add(s, 8*third)) = wordAt(p, 8)
-}
-
-func dotBF16x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
-	n := len(x) / Block
-	_, _ = data[TileRows*64*n-1], x[Block*n-1]
-	upper := all16(0xffff0000)
-	xx := unsafe.Pointer(&x[0])
-	for r := range third {
-		p := unsafe.Pointer(&data[r*64*n])
-		q, s := unsafe.Add(p, third*64*n), unsafe.Add(p, 2*third*64*n)
-		var a, b, c f32x16
-		for i := 0; i < 64*n; i += 64 {
-			u, v := load16(xx, 2*i), load16(xx, 2*i+64)
-			ae, ao := bf16x16(words16(p, i), upper)
-			be, bo := bf16x16(words16(q, i), upper)
-			ce, co := bf16x16(words16(s, i), upper)
-			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
-			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
-		}
-		store3(sums, r, a, b, c)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-// dotFew16 multiplies two rows, one from each half of the tile, with four input
-// rows. What is missing of the four is the last one again.
-func dotFew16(sums [][TileRows]float32, data []byte, x Rows) {
-	n := x.Width / Block
-	_ = data[TileRows*64*n-1]
-	last := len(sums) - 1
-	x0, x1 := unsafe.Pointer(&x.row(0)[0]), unsafe.Pointer(&x.row(1)[0])
-	x2, x3 := unsafe.Pointer(&x.row(min(2, last))[0]), unsafe.Pointer(&x.row(last)[0])
-	upper := all16(0xffff0000)
-	var low, high [4]float32
-	for r := range half {
-		p := unsafe.Pointer(&data[r*64*n])
-		q := unsafe.Add(p, half*64*n)
-		var a0, a1, a2, a3, b0, b1, b2, b3 f32x16
-		for i := 0; i < 64*n; i += 64 {
-			ae, ao := bf16x16(words16(p, i), upper)
-			be, bo := bf16x16(words16(q, i), upper)
-			v := load16(x0, 2*i)
-			a0, b0 = v.MulAdd(ae, a0), v.MulAdd(be, b0)
-			v = load16(x1, 2*i)
-			a1, b1 = v.MulAdd(ae, a1), v.MulAdd(be, b1)
-			v = load16(x2, 2*i)
-			a2, b2 = v.MulAdd(ae, a2), v.MulAdd(be, b2)
-			v = load16(x3, 2*i)
-			a3, b3 = v.MulAdd(ae, a3), v.MulAdd(be, b3)
-			v = load16(x0, 2*i+64)
-			a0, b0 = v.MulAdd(ao, a0), v.MulAdd(bo, b0)
-			v = load16(x1, 2*i+64)
-			a1, b1 = v.MulAdd(ao, a1), v.MulAdd(bo, b1)
-			v = load16(x2, 2*i+64)
-			a2, b2 = v.MulAdd(ao, a2), v.MulAdd(bo, b2)
-			v = load16(x3, 2*i+64)
-			a3, b3 = v.MulAdd(ao, a3), v.MulAdd(bo, b3)
-		}
-		add16(a0, a1, a2, a3).Store(&low)
-		add16(b0, b1, b2, b3).Store(&high)
-		storeFew(sums, r, &low, &high)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotQ8x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
-	n := len(x) / Block
-	_, _ = data[TileRows*34*n-1], x[Block*n-1]
-	xx := unsafe.Pointer(&x[0])
-	var scales [3][q8Run]uint32
-	for r := range third {
-		p := unsafe.Pointer(&data[r*34*n])
-		q, s := unsafe.Add(p, third*34*n), unsafe.Add(p, 2*third*34*n)
-		var a, b, c f32x16
-		for from := 0; from < n; from += q8Run {
-			to := min(from+q8Run, n)
-			q8Scales(&scales[0], p, from, to)
-			q8Scales(&scales[1], q, from, to)
-			q8Scales(&scales[2], s, from, to)
-			for i := from; i < to; i++ {
-				u, v := load16(xx, 128*i), load16(xx, 128*i+64)
-				ae, ao := q8x16(p, 34*i, scales[0][i-from])
-				be, bo := q8x16(q, 34*i, scales[1][i-from])
-				ce, co := q8x16(s, 34*i, scales[2][i-from])
-				a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
-				a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
-			}
-		}
-		store3(sums, r, a, b, c)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotMXFP4x16(sums *[TileRows]float32, data, scales []byte, x []float32) {
-	n := len(x) / Block
-	_, _, _ = data[TileRows*16*n-1], scales[TileRows*n-1], x[Block*n-1]
-	four := all16(4)
-	xx := unsafe.Pointer(&x[0])
-	for r := range third {
-		p, f := unsafe.Pointer(&data[r*16*n]), unsafe.Pointer(&scales[r*n])
-		q, s := unsafe.Add(p, third*16*n), unsafe.Add(p, 2*third*16*n)
-		g, h := unsafe.Add(f, third*n), unsafe.Add(f, 2*third*n)
-		var a, b, c f32x16
-		for i := range n {
-			u, v := load16(xx, 128*i), load16(xx, 128*i+64)
-			ae, ao := mxfp4x16(p, 16*i, byteAt(f, i), four)
-			be, bo := mxfp4x16(q, 16*i, byteAt(g, i), four)
-			ce, co := mxfp4x16(s, 16*i, byteAt(h, i), four)
-			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
-			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
-		}
-		store3(sums, r, a, b, c)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotTwoMXFP4x16(first, second *[TileRows]float32, data, scales []byte, x, y []float32) {
-	n := len(x) / Block
-	_, _, _, _ = data[TileRows*16*n-1], scales[TileRows*n-1], x[Block*n-1], y[Block*n-1]
-	four := all16(4)
-	xx, yy := unsafe.Pointer(&x[0]), unsafe.Pointer(&y[0])
-	var low, high [4]float32
-	for r := range third {
-		p, f := unsafe.Pointer(&data[r*16*n]), unsafe.Pointer(&scales[r*n])
-		q, s := unsafe.Add(p, third*16*n), unsafe.Add(p, 2*third*16*n)
-		g, h := unsafe.Add(f, third*n), unsafe.Add(f, 2*third*n)
-		var a, b, c, d, e, k f32x16
-		for i := range n {
-			ae, ao := mxfp4x16(p, 16*i, byteAt(f, i), four)
-			be, bo := mxfp4x16(q, 16*i, byteAt(g, i), four)
-			ce, co := mxfp4x16(s, 16*i, byteAt(h, i), four)
-			u, v := load16(xx, 128*i), load16(yy, 128*i)
-			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
-			d, e, k = ae.MulAdd(v, d), be.MulAdd(v, e), ce.MulAdd(v, k)
-			u, v = load16(xx, 128*i+64), load16(yy, 128*i+64)
-			a, b, c = ao.MulAdd(u, a), bo.MulAdd(u, b), co.MulAdd(u, c)
-			d, e, k = ao.MulAdd(v, d), bo.MulAdd(v, e), co.MulAdd(v, k)
-		}
-		add16(a, b, c, c).Store(&low)
-		add16(d, e, k, k).Store(&high)
-		put3(first, r, &low)
-		put3(second, r, &high)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotMXFP4x17x16(sums *[TileRows]float32, data, _ []byte, x []float32) {
-	n := len(x) / Block
-	_, _ = data[TileRows*17*n-1], x[Block*n-1]
-	evens, odds := archsimd.LoadUint32x16(&evens17), archsimd.LoadUint32x16(&odds17)
-	xx := unsafe.Pointer(&x[0])
-	for r := range third {
-		p := unsafe.Pointer(&data[r*17*n])
-		q, s := unsafe.Add(p, third*17*n), unsafe.Add(p, 2*third*17*n)
-		var a, b, c f32x16
-		for i := range n {
-			u, v := load16(xx, 128*i), load16(xx, 128*i+64)
-			ae, ao := mxfp4x17x16(p, 17*i, evens, odds)
-			be, bo := mxfp4x17x16(q, 17*i, evens, odds)
-			ce, co := mxfp4x17x16(s, 17*i, evens, odds)
-			a, b, c = ae.MulAdd(u, a), be.MulAdd(u, b), ce.MulAdd(u, c)
-			a, b, c = ao.MulAdd(v, a), bo.MulAdd(v, b), co.MulAdd(v, c)
-		}
-		store3(sums, r, a, b, c)
 	}
 	archsimd.ClearAVXUpperBits()
 }

@@ -101,7 +101,7 @@ func (r *Rows) bytes(i int) []byte {
 }
 
 // bytesFrom is the fewest input rows for which bytes are worth it.
-func (k *Set) bytesFrom(f Format) int { return max(byteInputs, k.dotMost[f]+1) }
+func (k *Set) bytesFrom() int { return max(byteInputs, k.fewMost+1) }
 
 // tileBytes multiplies 24 packed rows with the input rows; s.Sums has room for
 // whole groups of them.

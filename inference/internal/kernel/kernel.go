@@ -153,17 +153,18 @@ func (r *Rows) row(i int) []float32 {
 	return r.Data[i*r.Width : (i+1)*r.Width]
 }
 
-// TileRows is the number of matrix rows that are multiplied together: unpacked,
-// they lie in the second cache while the input rows pass by.
+// TileRows is the number of matrix rows that are multiplied together.
 const TileRows = 24
 
 // Scratch is what a thread needs to multiply. The zero value is ready.
 type Scratch struct {
-	Sums  [][TileRows]float32 // of each input row
-	panel []float32           // TileRows unpacked rows, by groups (Set.group)
-	lanes []lanes             // of the vector sets
-	bytes []byte              // as panel, of rows that are bytes
-	in    [byteInputs][]byte
+	Sums   [][TileRows]float32 // of each input row
+	panel  []float32           // unpacked rows
+	lanes  []lanes             // of the vector sets
+	rows   []*float32          // of the input
+	scales []byte              // widened
+	bytes  []byte              // as panel, of rows that are bytes
+	in     [byteInputs][]byte
 }
 
 // Tiles returns the number of tiles of a matrix.
@@ -183,40 +184,19 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 		s.Sums = make([][TileRows]float32, (count+byteInputs-1)/byteInputs*byteInputs)
 	}
 	s.Sums = s.Sums[:count]
-	if x.Bytes != nil && k.bytes != nil && m.Format.OfBytes() && n == TileRows && count >= k.bytesFrom(m.Format) {
+	if count == 0 {
+		return n
+	}
+	if x.Bytes != nil && k.bytes != nil && m.Format.OfBytes() && n == TileRows && count >= k.bytesFrom() {
 		data, scales := m.rows(row, n)
 		k.tileBytes(s, m.Format, data, scales, x)
 		return n
 	}
-	if n == TileRows && m.Cols == width {
+	if few := k.few[m.Format]; few != nil && count <= k.fewMost && n == TileRows && m.Cols == width {
 		data, scales := m.rows(row, n)
-		if dot := k.dot[m.Format]; dot != nil && count <= max(1, k.dotMost[m.Format]) {
-			j := 0
-			if two := k.dotTwo[m.Format]; two != nil {
-				for ; j+1 < count; j += 2 {
-					two(&s.Sums[j], &s.Sums[j+1], data, scales, x.row(j), x.row(j+1))
-				}
-			}
-			for ; j < count; j++ {
-				dot(&s.Sums[j], data, scales, x.row(j))
-			}
-			return n
-		}
-		if 1 < count && count <= 4 && m.Format == BF16 && k.dotFew != nil {
-			k.dotFew(s.Sums, data, x)
-			return n
-		}
+		few(s, data, scales, x)
+	} else {
+		k.multiply(k, s, m, row, n, x)
 	}
-	if cap(s.panel) < TileRows*width {
-		s.panel = make([]float32, TileRows*width)
-	}
-	s.panel = s.panel[:TileRows*width]
-	group := k.group
-	for r := range n {
-		data, scales := m.rows(row+r, 1)
-		dst := s.panel[r/group*group*width+r%group*16:]
-		unpackRow(k.unpack[m.Format], m.Format, dst, 16*group, m.Cols, data, scales)
-	}
-	k.multiply(s, x)
 	return n
 }

@@ -115,7 +115,7 @@ func TestProducts(t *testing.T) {
 			}
 			for _, s := range all {
 				m := packed(f, s.rows, s.cols, 1)
-				for _, n := range []int{1, 2, 3, 5, 67} {
+				for _, n := range []int{0, 1, 2, 3, 5, 12, 13, 131} {
 					x, in := inputs(n, s.cols, 3)
 					got := product(k, m, in)
 					want, slack := want(m, x)

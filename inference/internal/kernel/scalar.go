@@ -10,10 +10,17 @@ import "math"
 // input rows pass by.
 const panelCols = 512
 
-func multiplyScalar(s *Scratch, x Rows) {
-	sums, panel := s.Sums, s.panel
+func multiplyScalar(k *Set, s *Scratch, m *Matrix, first, rows int, x Rows) {
+	sums, width := s.Sums, x.Width
 	clear(sums)
-	width := x.Width
+	if len(s.panel) < TileRows*width {
+		s.panel = make([]float32, TileRows*width)
+	}
+	panel := s.panel[:TileRows*width]
+	for r := range rows {
+		data, scales := m.rows(first+r, 1)
+		unpackRow(k.unpack[m.Format], m.Format, panel[r*width:], 16, m.Cols, data, scales)
+	}
 	for row := 0; row < TileRows; row += 6 {
 		for lo := 0; lo < width; lo += panelCols {
 			hi := min(lo+panelCols, width)

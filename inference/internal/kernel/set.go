@@ -18,28 +18,15 @@ type Set struct {
 
 	unpack [formats]unpacker
 
-	// group is the number of rows that lie interleaved in the panel: 16 columns
-	// of each by turns.
-	group int
+	// few sets s.Sums to the products of TileRows packed rows with at most fewMost input
+	// rows, where that is faster than unpacking: one sequence that decodes, or some. It may
+	// be nil.
+	few     [formats]func(s *Scratch, data, scales []byte, x Rows)
+	fewMost int
 
-	// dot sets sums to the products of TileRows packed rows with one input row.
-	// Where it is nil, rows are unpacked and multiplied.
-	dot [formats]func(sums *[TileRows]float32, data, scales []byte, x []float32)
-
-	// dotMost is how many input rows dot and dotTwo take, where that is faster than
-	// unpacking; 0 is 1.
-	dotMost [formats]int
-
-	// dotTwo is dot for two input rows at once. It may be nil.
-	dotTwo [formats]func(first, second *[TileRows]float32, data, scales []byte, x, y []float32)
-
-	// dotFew is dot for two to four input rows, as sequences bring that decode
-	// together, on BF16: unpacking costs too much for so few. It may be nil.
-	dotFew func(sums [][TileRows]float32, data []byte, x Rows)
-
-	// multiply sets s.Sums to the products of s.panel's rows with each input
-	// row.
-	multiply func(s *Scratch, x Rows)
+	// multiply sets s.Sums to the products of a matrix's rows from one on, TileRows or
+	// less, with each input row.
+	multiply func(k *Set, s *Scratch, m *Matrix, row, rows int, x Rows)
 
 	// bytes is how rounded input rows are multiplied. It may be nil.
 	bytes *byteKernels
@@ -74,7 +61,6 @@ type Set struct {
 var Scalar = &Set{
 	Name:      "scalar",
 	unpack:    unpackScalar,
-	group:     1,
 	multiply:  multiplyScalar,
 	bytes:     scalarBytes,
 	Mix:       mixScalar,

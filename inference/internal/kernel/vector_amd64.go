@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// The vector sets are written with simd/archsimd, but for Mix and products of bytes,
-// which are assembly. What the code minds:
+// The vector sets are written with simd/archsimd, but for Mix and most products, which
+// are assembly. What the code minds:
 //
 //   - A legacy SSE instruction amid AVX-512 ones costs a factor of 30 on some
 //     processors. So there is no scalar float arithmetic in or after a vector
@@ -36,50 +36,73 @@ func vectorSets() []*Set {
 	return sets
 }
 
-// Rows of the panel that lie interleaved, and input rows that meet them at once.
+// Rows of the matrix and of the input that are multiplied at once.
 const (
-	groupRows = 4
-	groupIns  = 2
+	groupRows = 6
+	groupIns  = 4
 )
 
-// Columns and input rows are multiplied in blocks, so that four unpacked rows
-// stay in the first cache while input rows come from the second.
+// Columns and input rows are multiplied in blocks, so that a group's unpacked rows stay
+// in the first cache while input rows come from the second, and their lanes with them.
 const (
-	blockCols = 512
-	blockIns  = 64
+	blockCols = 720 &^ (Block - 1)
+	blockIns  = 128
 )
 
 // lanes are the sums of a group, before their lanes are added.
-type lanes [groupIns * groupRows][16]float32
+type lanes [groupRows][groupIns][16]float32
 
-// vectorMultiply returns Set.multiply from two parts: mul adds the products of n
-// columns of a group to its lanes, fold adds the lanes up.
-func vectorMultiply(mul func(l *lanes, w, x, y *float32, n int), fold func(sums *[groupRows]float32, l *[groupRows][16]float32)) func(*Scratch, Rows) {
-	return func(s *Scratch, x Rows) {
-		const groups = TileRows / groupRows
+const laneRow = 4 * 16 * groupIns // bytes of a row's
+
+// pick sets s.rows to n input rows from one on, with room for fourOf from any.
+func (s *Scratch) pick(x Rows, from, n int) {
+	if cap(s.rows) < n+groupIns {
+		s.rows = make([]*float32, n+groupIns)
+	}
+	s.rows = s.rows[:n]
+	for i := range s.rows {
+		s.rows[i] = &x.row(from + i)[0]
+	}
+}
+
+// fourOf returns up to four input rows as assembly takes them.
+func fourOf(x []*float32) *[groupIns]*float32 { return (*[groupIns]*float32)(x[:groupIns]) }
+
+// vectorMultiply returns Set.multiply from two parts: mul, which adds the products of a
+// group's rows with input rows, n blocks from column at on, to its lanes, or sets them
+// where at is 0; and fold, which adds the lanes up, to the sums of the rows from r on.
+func vectorMultiply(mul func(l *lanes, panel []float32, x []*float32, at, n int), fold func(sums [][TileRows]float32, r int, l *lanes)) func(*Set, *Scratch, *Matrix, int, int, Rows) {
+	return func(k *Set, s *Scratch, m *Matrix, row, rows int, x Rows) {
+		groups := (rows + groupRows - 1) / groupRows
+		if len(s.panel) < groupRows*blockCols {
+			s.panel = make([]float32, groupRows*blockCols)
+		}
 		for ins := 0; ins < len(s.Sums); ins += blockIns {
 			sums := s.Sums[ins:min(ins+blockIns, len(s.Sums))]
-			pairs := (len(sums) + 1) / 2
-			if len(s.lanes) < pairs*groups {
-				s.lanes = make([]lanes, blockIns/groupIns*groups)
+			fours := (len(sums) + groupIns - 1) / groupIns
+			if len(s.lanes) < fours*groups {
+				s.lanes = make([]lanes, fours*TileRows/groupRows)
 			}
-			all := s.lanes[:pairs*groups]
-			clear(all)
+			all := s.lanes[:fours*groups]
+			s.pick(x, ins, len(sums))
 			for at := 0; at < x.Width; at += blockCols {
-				n := min(blockCols, x.Width-at)
+				n := min(blockCols, x.Width-at) / Block
 				for g := range groups {
-					w := s.panel[(g*x.Width+at)*groupRows:][:n*groupRows]
-					for j := range pairs {
-						a := x.row(ins + 2*j)[at:][:n]
-						b := x.row(ins + min(2*j+1, len(sums)-1))[at:][:n]
-						mul(&all[j*groups+g], &w[0], &a[0], &b[0], n)
+					for r := range min(groupRows, rows-g*groupRows) {
+						data, scales := m.rows(row+g*groupRows+r, 1)
+						if m.Format == MXFP4 {
+							scales = scales[at/Block:]
+						}
+						unpackRow(k.unpack[m.Format], m.Format, s.panel[16*r:], 16*groupRows, min(blockCols, m.Cols-at), data[m.Format.Bytes(at):], scales)
+					}
+					for j := range fours {
+						mul(&all[j*groups+g], s.panel, s.rows[j*groupIns:min((j+1)*groupIns, len(sums))], at, n)
 					}
 				}
 			}
-			for j := range sums {
+			for j := range fours {
 				for g := range groups {
-					l := (*[groupRows][16]float32)(all[j/2*groups+g][j%2*groupRows:])
-					fold((*[groupRows]float32)(sums[j][g*groupRows:]), l)
+					fold(sums[j*groupIns:min((j+1)*groupIns, len(sums))], g*groupRows, &all[j*groups+g])
 				}
 			}
 		}
@@ -132,17 +155,14 @@ func byteAt(p unsafe.Pointer, i int) byte   { return *(*byte)(unsafe.Add(p, i)) 
 func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
 func wordAt(p unsafe.Pointer, i int) uint32 { return *(*uint32)(unsafe.Add(p, i)) }
 
-// half of a tile has its own stream of rows in a kernel that takes two at a time.
-const half = TileRows / 2
-
-// storeFew stores the sums of a row of each half of a tile, for up to four input
-// rows, as bits: amid vector code, floats would go by way of legacy SSE.
-func storeFew(sums [][TileRows]float32, r int, low, high *[4]float32) {
-	for j := range sums {
-		s := unsafe.Pointer(&sums[j][r])
-		*(*uint32)(s) = wordAt(unsafe.Pointer(low), 4*j)
-		*(*uint32)(unsafe.Add(s, 4*half)) = wordAt(unsafe.Pointer(high), 4*j)
-	}
+// putGroup stores the sums of a group of rows, as bits: amid vector code, floats would go by
+// way of legacy SSE. The last two are in a vector of their own.
+func putGroup(sums *[TileRows]float32, r int, four, two *[4]float32) {
+	_ = sums[r+groupRows-1]
+	to, from := unsafe.Pointer(&sums[r]), unsafe.Pointer(four)
+	*(*uint64)(to) = *(*uint64)(from)
+	*(*uint64)(unsafe.Add(to, 8)) = *(*uint64)(unsafe.Add(from, 8))
+	*(*uint64)(unsafe.Add(to, 16)) = *(*uint64)(unsafe.Pointer(two))
 }
 
 // q8Run is how many blocks of Q8_0 have their scales widened at once: amid the

@@ -1,7 +1,8 @@
-// Command assembly writes what the CPU's vector kernels need and simd/archsimd has
-// no name for: products of bytes (AVX512-VNNI), and products with a number that is
-// broadcast from memory, of halves too. It is a module of its own, so that nobody
-// else needs its library.
+// Command assembly writes the CPU's kernels that want more than simd/archsimd has names
+// for, or more registers than Go's compiler uses: products of weights with several input
+// rows, or with few straight from packed rows; products of bytes (AVX512-VNNI); and Mix,
+// with numbers that are broadcast from memory, of halves too. It is a module of its own,
+// so that nobody else needs its library.
 //
 // In products of bytes a tile of 24 rows is one vector of 16 rows and one of 8: lane
 // r has four neighbouring numbers of row r. The layout of a panel and of input rows
@@ -10,6 +11,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
@@ -45,6 +48,16 @@ func main() {
 		{name: "mixFourHalves8", rows: 4, vectors: 2, halves: true},
 	} {
 		m.write()
+	}
+	for n := 1; n <= groupIns; n++ {
+		multiplyPanel(fmt.Sprintf("multiply16x%d", n), n, true)
+	}
+	multiplyPanel("multiply8x1", 1, false)
+	multiplyPanel("multiply8x2", 2, false)
+	for _, f := range []few{{"fewBF16", 64, bf16}, {"fewQ8", 34, q8}, {"fewMXFP4", 16, mxfp4}, {"fewMXFP4x17", 17, mxfp4x17}} {
+		for n := 1; n <= groupIns; n++ {
+			f.write(n)
+		}
 	}
 	widens()
 	Generate()
@@ -276,6 +289,284 @@ func (m *mixer) vectorBytes() int {
 }
 
 func (m *mixer) columns() int { return m.vectors * m.vectorBytes() / 4 }
+
+// groupRows rows of a matrix meet up to groupIns input rows at once, as in vector_amd64.go.
+const (
+	groupRows = 6
+	groupIns  = 4
+)
+
+// inputs returns pointers to input rows.
+func inputs(n int) []reg.Register {
+	all, x := Load(Param("x"), GP64()), make([]reg.Register, n)
+	for j := range x {
+		x[j] = GP64()
+		MOVQ(Mem{Base: all, Disp: 8 * j}, x[j])
+	}
+	return x
+}
+
+// multiplyPanel writes a function for the products of a group's rows in a panel with n
+// input rows. Lanes stay in registers; a part of the input rows is loaded once, and meets
+// a row of the panel after the other.
+func multiplyPanel(name string, n int, wide bool) {
+	vector := func(i int) vector { return z[i] }
+	if !wide {
+		vector = func(i int) reg.VecPhysical { return y(z[i]) }
+	}
+	TEXT(name, attr.NOSPLIT, "func(lanes, panel *float32, x *[4]*float32, at, blocks int, add bool)")
+	Doc(fmt.Sprintf("%s sets %d lanes of sums to the products of a panel's rows with %d input rows, from", name, map[bool]int{true: 16, false: 8}[wide], n),
+		"a place in bytes on, or adds them.")
+	Pragma("noescape")
+	lanes, panel, x := Load(Param("lanes"), GP64()), Load(Param("panel"), GP64()), inputs(n)
+	at, blocks := Load(Param("at"), GP64()), Load(Param("blocks"), GP64())
+	eachSum := func(f func(reg.VecPhysical, Mem)) {
+		for r := range groupRows {
+			for j := range n {
+				f(vector(n*r+j), Mem{Base: lanes, Disp: 64 * (groupIns*r + j)})
+			}
+		}
+	}
+	eachSum(func(v reg.VecPhysical, _ Mem) { VXORPS(y(v), y(v), y(v)) })
+	add := Load(Param("add"), GP8())
+	TESTB(add, add)
+	JZ(LabelRef("block"))
+	eachSum(func(v reg.VecPhysical, m Mem) { VMOVUPS(m, v) })
+	Label("block")
+	for part := range 2 {
+		in := groupRows * n
+		for j := range x {
+			VMOVUPS(Mem{Base: x[j], Index: at, Scale: 1, Disp: 64 * part}, vector(in+j))
+		}
+		for r := range groupRows {
+			w := vector(in + n + r%2)
+			VMOVUPS(Mem{Base: panel, Disp: 64 * (groupRows*part + r)}, w)
+			for j := range x {
+				VFMADD231PS(w, vector(in+j), vector(n*r+j))
+			}
+		}
+	}
+	ADDQ(U32(2*64*groupRows), panel)
+	ADDQ(U32(2*64), at)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
+	eachSum(func(v reg.VecPhysical, m Mem) { VMOVUPS(v, m) })
+	VZEROUPPER()
+	RET()
+}
+
+const (
+	fewRows = 4 // packed rows that are widened together, as in avx512_amd64.go
+
+	// fewAhead is how many bytes ahead rows are fetched. What the processor fetches by
+	// itself leaves a quarter of the memory's speed unused.
+	fewAhead = 1024
+)
+
+// few writes functions for the products of packed rows with few input rows.
+type few struct {
+	name  string
+	bytes int // of a block
+
+	// begin returns what widens a block of row r, which lies at a place, to its even
+	// and odd elements, using the registers from one on.
+	begin func(rows []Mem, first int) (widen func(r int) (even, odd vector), next func())
+}
+
+func (f *few) write(n int) {
+	name := fmt.Sprintf("%sx%d", f.name, n)
+	TEXT(name, attr.NOSPLIT, "func(sums *float32, rows, scales *byte, apart int, x *[4]*float32, blocks int)")
+	Doc(fmt.Sprintf("%s sets a row of sums for each of %d input rows, four numbers at a distance of 24, to the", name, n),
+		"products with packed rows, which lie apart bytes apart.")
+	Pragma("noescape")
+	rows, bases := apart(fewRows, Load(Param("rows"), GP64()), Load(Param("apart"), GP64()))
+	sum := func(r, j int) vector { return z[n*r+j] }
+	in := fewRows * n
+	widen, next := f.begin(rows, in+2*n)
+	x, blocks := inputs(n), Load(Param("blocks"), GP64())
+	for i := range in {
+		VXORPS(y(z[i]), y(z[i]), y(z[i]))
+	}
+	at := GP64()
+	XORQ(at, at)
+	Label("block")
+	for part := range 2 {
+		for j := range x {
+			VMOVUPS(Mem{Base: x[j], Index: at, Scale: 1, Disp: 64 * part}, z[in+part*n+j])
+		}
+	}
+	for r := range fewRows {
+		PREFETCHT0(rows[r].Offset(fewAhead))
+		even, odd := widen(r)
+		for part, w := range []vector{even, odd} {
+			for j := range x {
+				VFMADD231PS(w, z[in+part*n+j], sum(r, j))
+			}
+		}
+	}
+	for _, b := range bases {
+		ADDQ(Imm(uint64(f.bytes)), b)
+	}
+	next()
+	ADDQ(U32(2*64), at)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
+	sums := Load(Param("sums"), GP64())
+	for j := range x { // lanes are added as everywhere: halves, then neighbours
+		for r := range fewRows {
+			half := y(z[31])
+			VEXTRACTF64X4(Imm(1), sum(r, j), half)
+			VADDPS(half, y(sum(r, j)), y(sum(r, j)))
+		}
+		a, b, c, d := y(sum(0, j)), y(sum(1, j)), y(sum(2, j)), y(sum(3, j))
+		VHADDPS(b, a, a)
+		VHADDPS(d, c, c)
+		VHADDPS(c, a, a)
+		VEXTRACTF128(Imm(1), a, b.AsX())
+		VADDPS(b.AsX(), a.AsX(), a.AsX())
+		VMOVUPS(a.AsX(), Mem{Base: sums, Disp: stride * j})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// bf16 widens BF16: even numbers are lower halves.
+func bf16(rows []Mem, first int) (func(int) (even, odd vector), func()) {
+	upper := z[first]
+	VPBROADCASTD(constant("upperHalf", 0xffff0000), upper)
+	return func(r int) (even, odd vector) {
+		even, odd = z[first+1+r%2*2], z[first+2+r%2*2]
+		VPSLLD(Imm(16), rows[r], even)
+		VPANDD(rows[r], upper, odd)
+		return even, odd
+	}, func() {}
+}
+
+// lookUp returns what loads the elements of E2M1 times a block's scale, a byte at a place.
+// A permutation by numbers with codes in their low bits looks at no more than those.
+func lookUp() func(scale Mem, elements vector) {
+	table := GP64()
+	LEAQ(Mem{Symbol: Symbol{Name: "\u00b7scaled"}, Base: reg.StaticBase}, table)
+	return func(scale Mem, elements vector) {
+		line := GP64()
+		MOVBLZX(scale, line.As32())
+		SHLQ(Imm(6), line)
+		VMOVUPS(Mem{Base: table, Index: line, Scale: 1}, elements)
+	}
+}
+
+// mxfp4 widens MXFP4 whose scales lie apart: byte j has elements 2j and 2j+1.
+func mxfp4(rows []Mem, first int) (func(int) (even, odd vector), func()) {
+	load, step := lookUp(), Load(Param("apart"), GP64())
+	SHRQ(Imm(4), step)
+	scales, bases := apart(fewRows, Load(Param("scales"), GP64()), step)
+	return func(r int) (even, odd vector) {
+			even, odd = z[first+r%2*2], z[first+1+r%2*2]
+			elements := z[first+4+r%2]
+			load(scales[r], elements)
+			VPMOVZXBD(rows[r], odd)
+			VPERMPS(elements, odd, even)
+			VPSRLD(Imm(4), odd, odd)
+			VPERMPS(elements, odd, odd)
+			return even, odd
+		}, func() {
+			for _, b := range bases {
+				INCQ(b)
+			}
+		}
+}
+
+// mxfp4x17 widens GGUF's blocks: byte j has elements j and j+16. A lane takes the word
+// in which its elements are.
+func mxfp4x17(rows []Mem, first int) (func(int) (even, odd vector), func()) {
+	lower, upper := []uint32{0x80800100, 0x80800302, 0x80800504, 0x80800706}, []uint32{0x80800908, 0x80800b0a, 0x80800d0c, 0x80800f0e}
+	eight := func(low, high uint32) []uint32 {
+		return append(slices.Repeat([]uint32{low}, 8), slices.Repeat([]uint32{high}, 8)...)
+	}
+	load := lookUp()
+	words, evens, odds := z[first], z[first+1], z[first+2]
+	VMOVDQU32(constant("words", slices.Concat(lower, upper, lower, upper)...), words)
+	VMOVDQU32(constant("evens", eight(0, 4)...), evens)
+	VMOVDQU32(constant("odds", eight(8, 12)...), odds)
+	return func(r int) (even, odd vector) {
+		even, odd = z[first+3+r%2*2], z[first+4+r%2*2]
+		elements := z[first+7]
+		load(rows[r], elements)
+		VBROADCASTI32X4(rows[r].Offset(1), odd)
+		VPSHUFB(words, odd, odd)
+		VPSRLVD(evens, odd, even)
+		VPERMPS(elements, even, even)
+		VPSRLVD(odds, odd, odd)
+		VPERMPS(elements, odd, odd)
+		return even, odd
+	}, func() {}
+}
+
+// q8 widens Q8_0. A byte b becomes b+128 in the middle of a number's bits, which is then
+// 2^15+128+b, and that times the scale, less the scale's product with the rest, is exact.
+// Scales, and those products, are widened to begin with, to where the scales are not.
+func q8(rows []Mem, first int) (func(int) (even, odd vector), func()) {
+	blocks := Load(Param("blocks"), GP64())
+	scales, rest, halves := Load(Param("scales"), GP64()), GP64(), GP64()
+	fours := GP64() // of blocks
+	LEAQ(Mem{Base: blocks, Disp: 3}, fours)
+	SHRQ(Imm(2), fours)
+	MOVQ(fours, rest)
+	SHLQ(Imm(6), rest)
+	LEAQ(Mem{Base: scales, Index: rest, Scale: 2}, halves)
+	ADDQ(scales, rest)
+	back := []reg.Register{}
+	for _, r := range []reg.Register{rows[0].Base, scales, rest, halves} {
+		b := GP64()
+		MOVQ(r, b)
+		back = append(back, b)
+	}
+	Label("scale")
+	for r := range fewRows {
+		h := GP64()
+		MOVWLZX(rows[r], h.As32())
+		MOVW(h.As16(), Mem{Base: halves, Disp: 2 * r})
+	}
+	ADDQ(Imm(34), rows[0].Base)
+	ADDQ(Imm(2*fewRows), halves)
+	DECQ(blocks)
+	JNZ(LabelRef("scale"))
+	MOVQ(back[3], halves)
+	less, s := z[first], z[first+1]
+	VPBROADCASTD(constant("less", math.Float32bits(-(1<<15+128))), less)
+	Label("widen")
+	VCVTPH2PS(Mem{Base: halves}, s)
+	VMOVUPS(s, Mem{Base: scales})
+	VMULPS(less, s, s)
+	VMOVUPS(s, Mem{Base: rest})
+	ADDQ(Imm(32), halves)
+	ADDQ(Imm(64), scales)
+	ADDQ(Imm(64), rest)
+	DECQ(fours)
+	JNZ(LabelRef("widen"))
+	MOVQ(back[0], rows[0].Base)
+	MOVQ(back[1], scales)
+	MOVQ(back[2], rest)
+	middle, number := z[first], z[first+1]
+	VPBROADCASTD(constant("middle", 0xff00), middle)
+	VPBROADCASTD(constant("number", math.Float32bits(1<<15)|0x8000), number)
+	return func(r int) (even, odd vector) {
+			even, odd = z[first+2], z[first+3]
+			s, l := z[first+4], z[first+5]
+			VPMOVZXWD(rows[r].Offset(2), odd)
+			VBROADCASTSS(Mem{Base: scales, Disp: 4 * r}, s)
+			VBROADCASTSS(Mem{Base: rest, Disp: 4 * r}, l)
+			VPSLLD(Imm(8), odd, even)
+			for _, v := range []vector{even, odd} {
+				VPTERNLOGD(Imm(0x6a), number, middle, v) // v and middle, exclusive or number
+				VFMADD213PS(l, s, v)
+			}
+			return even, odd
+		}, func() {
+			ADDQ(Imm(4*fewRows), scales)
+			ADDQ(Imm(4*fewRows), rest)
+		}
+}
 
 // widens writes a question about the processor that simd/archsimd does not answer.
 func widens() {

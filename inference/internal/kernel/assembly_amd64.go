@@ -104,101 +104,185 @@ func multiply8x1(lanes *float32, panel *float32, x *[4]*float32, at int, blocks 
 //go:noescape
 func multiply8x2(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
 
-// fewBF16x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewBF16_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewBF16_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewBF16_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewBF16_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewBF16_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewBF16_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x17x1 sets a row of sums for each of 1 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_8x3 sets 2 numbers of 3 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x17x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x17x2 sets a row of sums for each of 2 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewQ8_8x4 sets 2 numbers of 4 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x17x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x17x3 sets a row of sums for each of 3 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewMXFP4_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x17x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4x17x4 sets a row of sums for each of 4 input rows, four numbers at a distance of 24, to the
-// products with packed rows, which lie apart bytes apart.
+// fewMXFP4_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x17x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_8x3 sets 2 numbers of 3 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_8x4 sets 2 numbers of 4 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_8x3 sets 2 numbers of 3 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+
+// fewMXFP4_17_8x4 sets 2 numbers of 4 rows of sums, which are 24 long, to the products of as
+// many packed rows, which lie apart bytes apart, with input rows.
+//
+//go:noescape
+func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
 // hasF16C reports whether the processor widens halves in vectors of eight.
 func hasF16C() bool

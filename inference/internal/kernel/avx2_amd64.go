@@ -14,9 +14,12 @@ var avx2 = &Set{
 	unpack:   [formats]unpacker{unpackBF16x8, unpackF16x8, unpackF32x8, unpackQ8x8, unpackMXFP4x8, unpackMXFP4x17x8},
 	multiply: vectorMultiply(mul8, fold8),
 	few: [formats]func(*Scratch, []byte, []byte, Rows){
-		BF16: one8(dotBF16x8), Q8_0: one8(dotQ8x8), MXFP4: one8(dotMXFP4x8), MXFP4_17: one8(dotMXFP4x17x8),
+		BF16:     vectorFew(rows8, fewBF16_8x1, fewBF16_8x2),
+		Q8_0:     vectorFew(rows8, fewQ8_8x1, fewQ8_8x2, fewQ8_8x3, fewQ8_8x4),
+		MXFP4:    vectorFew(rows8, fewMXFP4_8x1, fewMXFP4_8x2, fewMXFP4_8x3, fewMXFP4_8x4),
+		MXFP4_17: vectorFew(rows8, fewMXFP4_17_8x1, fewMXFP4_17_8x2, fewMXFP4_17_8x3, fewMXFP4_17_8x4),
 	},
-	fewMost:   1,
+	fewMost:   4,
 	Mix:       vectorMix(4, mixer[float32]{8, mix8}, mixer[float32]{16, mixFour8}),
 	MixHalves: vectorMix(2, mixer[uint16]{8, mixHalves8}, mixer[uint16]{16, mixFourHalves8}),
 	Axpy:      axpy8,
@@ -24,6 +27,9 @@ var avx2 = &Set{
 	Norm:      norm8,
 	SwiGLU:    swiglu8,
 }
+
+// rows8 is how many packed rows the functions of Set.few take at once.
+var rows8 = [groupIns]int{4, 4, 2, 2}
 
 type (
 	f32x8 = archsimd.Float32x8
@@ -220,113 +226,6 @@ func unpackMXFP4x17x8(dst []float32, step, n int, data, _ []byte) {
 	for i := range n {
 		a, b, c, e := mxfp4x17x8(p, 17*i, four, sign)
 		store4x8(d, i, step, a, b, c, e)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-// A dot kernel takes two rows at a time, one from each half of the tile: four
-// sums.
-const half = TileRows / 2
-
-// one8 returns Set.few, for one input row, from such a kernel.
-func one8(dot func(sums *[TileRows]float32, data, scales []byte, x []float32)) func(*Scratch, []byte, []byte, Rows) {
-	return func(s *Scratch, data, scales []byte, x Rows) { dot(&s.Sums[0], data, scales, x.row(0)) }
-}
-
-// store2 stores the sums of a row of each half.
-func store2(sums *[TileRows]float32, r int, a, b, c, d f32x8) {
-	var v [4]float32
-	x, y := a.Add(b), c.Add(d)
-	add8(x, y, x, y).Store(&v)
-	s, p := unsafe.Pointer(&sums[r]), unsafe.Pointer(&v)
-	*(*uint32)(s) = wordAt(p, 0)
-	*(*uint32)(unsafe.Add(s, 4*half)) = wordAt(p, 4)
-}
-
-func dotBF16x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
-	n := len(x) / Block
-	_, _ = data[TileRows*64*n-1], x[Block*n-1]
-	xx, upper := unsafe.Pointer(&x[0]), all8(0xffff0000)
-	for r := range half {
-		p := unsafe.Pointer(&data[r*64*n])
-		q := unsafe.Add(p, half*64*n)
-		var a, b, c, d f32x8
-		for i := 0; i < 64*n; i += 64 {
-			x := unsafe.Add(xx, 2*i)
-			e, f, o, g := bf16x8(p, i, upper)
-			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
-			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
-			e, f, o, g = bf16x8(q, i, upper)
-			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
-			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
-		}
-		store2(sums, r, a, b, c, d)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotQ8x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
-	n := len(x) / Block
-	_, _ = data[TileRows*34*n-1], x[Block*n-1]
-	xx, up := unsafe.Pointer(&x[0]), all8(24)
-	for r := range half {
-		p := unsafe.Pointer(&data[r*34*n])
-		q := unsafe.Add(p, half*34*n)
-		var a, b, c, d f32x8
-		for i := range n {
-			x := unsafe.Add(xx, 128*i)
-			e, f, o, g := q8x8(p, 34*i, up)
-			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
-			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
-			e, f, o, g = q8x8(q, 34*i, up)
-			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
-			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
-		}
-		store2(sums, r, a, b, c, d)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotMXFP4x8(sums *[TileRows]float32, data, scales []byte, x []float32) {
-	n := len(x) / Block
-	_, _, _ = data[TileRows*16*n-1], scales[TileRows*n-1], x[Block*n-1]
-	xx, four, sign := unsafe.Pointer(&x[0]), all8(4), all8(1<<31)
-	for r := range half {
-		p, s := unsafe.Pointer(&data[r*16*n]), unsafe.Pointer(&scales[r*n])
-		q, t := unsafe.Add(p, half*16*n), unsafe.Add(s, half*n)
-		var a, b, c, d f32x8
-		for i := range n {
-			x := unsafe.Add(xx, 128*i)
-			e, f, o, g := mxfp4x8(p, 16*i, byteAt(s, i), four, sign)
-			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
-			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
-			e, f, o, g = mxfp4x8(q, 16*i, byteAt(t, i), four, sign)
-			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
-			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
-		}
-		store2(sums, r, a, b, c, d)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func dotMXFP4x17x8(sums *[TileRows]float32, data, _ []byte, x []float32) {
-	n := len(x) / Block
-	_, _ = data[TileRows*17*n-1], x[Block*n-1]
-	xx, four, sign := unsafe.Pointer(&x[0]), all8(4), all8(1<<31)
-	for r := range half {
-		p := unsafe.Pointer(&data[r*17*n])
-		q := unsafe.Add(p, half*17*n)
-		var a, b, c, d f32x8
-		for i := range n {
-			x := unsafe.Add(xx, 128*i)
-			e, f, o, g := mxfp4x17x8(p, 17*i, four, sign)
-			a, b = e.MulAdd(load8(x, 0), a), f.MulAdd(load8(x, 32), b)
-			a, b = o.MulAdd(load8(x, 64), a), g.MulAdd(load8(x, 96), b)
-			e, f, o, g = mxfp4x17x8(q, 17*i, four, sign)
-			c, d = e.MulAdd(load8(x, 0), c), f.MulAdd(load8(x, 32), d)
-			c, d = o.MulAdd(load8(x, 64), c), g.MulAdd(load8(x, 96), d)
-		}
-		store2(sums, r, a, b, c, d)
 	}
 	archsimd.ClearAVXUpperBits()
 }

@@ -13,10 +13,10 @@ var avx512 = &Set{
 	unpack:   [formats]unpacker{unpackBF16x16, unpackF16x16, unpackF32x16, unpackQ8x16, unpackMXFP4x16, unpackMXFP4x17x16},
 	multiply: vectorMultiply(mul16, fold16),
 	few: [formats]func(*Scratch, []byte, []byte, Rows){
-		BF16:     few16(fewBF16x1, fewBF16x2, fewBF16x3, fewBF16x4),
-		Q8_0:     few16(fewQ8x1, fewQ8x2, fewQ8x3, fewQ8x4),
-		MXFP4:    few16(fewMXFP4x1, fewMXFP4x2, fewMXFP4x3, fewMXFP4x4),
-		MXFP4_17: few16(fewMXFP4x17x1, fewMXFP4x17x2, fewMXFP4x17x3, fewMXFP4x17x4),
+		BF16:     vectorFew(rows16, fewBF16_16x1, fewBF16_16x2, fewBF16_16x3, fewBF16_16x4),
+		Q8_0:     vectorFew(rows16, fewQ8_16x1, fewQ8_16x2, fewQ8_16x3, fewQ8_16x4),
+		MXFP4:    vectorFew(rows16, fewMXFP4_16x1, fewMXFP4_16x2, fewMXFP4_16x3, fewMXFP4_16x4),
+		MXFP4_17: vectorFew(rows16, fewMXFP4_17_16x1, fewMXFP4_17_16x2, fewMXFP4_17_16x3, fewMXFP4_17_16x4),
 	},
 	fewMost:   12,
 	Mix:       vectorMix(4, mixer[float32]{32, mix16}, mixer[float32]{32, mixFour16}),
@@ -26,6 +26,9 @@ var avx512 = &Set{
 	Norm:      norm16,
 	SwiGLU:    swiglu16,
 }
+
+// rows16 is how many packed rows the functions of Set.few take at once.
+var rows16 = [groupIns]int{4, 4, 4, 4}
 
 type (
 	f32x16 = archsimd.Float32x16
@@ -83,37 +86,6 @@ func fold16(sums [][TileRows]float32, r int, l *lanes) {
 		putGroup(&sums[j], r, &four, &two)
 	}
 	archsimd.ClearAVXUpperBits()
-}
-
-// fewRows is how many packed rows are widened together, each from another part of the
-// tile: long streams are what the processor fetches ahead best.
-const fewRows = 4
-
-// few16 returns Set.few from functions for one to four input rows.
-func few16(f ...func(sums *float32, rows, scales *byte, apart int, x *[groupIns]*float32, blocks int)) func(s *Scratch, data, scales []byte, x Rows) {
-	const part = TileRows / fewRows
-	return func(s *Scratch, data, scales []byte, x Rows) {
-		n, row, line := x.Width/Block, len(data)/TileRows, len(scales)/TileRows
-		if line == 0 { // Q8_0 widens its scales
-			if need := 40 * (n + 3); len(s.scales) < need {
-				s.scales = make([]byte, need)
-			}
-			scales = s.scales
-		}
-		s.pick(x, 0, len(s.Sums))
-		for j := 0; j < len(s.Sums); j += groupIns {
-			sums := s.Sums[j:min(j+groupIns, len(s.Sums))]
-			for r := range part {
-				f[len(sums)-1](&sums[0][fewRows*r], &data[r*row], &scales[r*line], part*row, fourOf(s.rows[j:]), n)
-			}
-			for i := range sums { // what was computed together, to its rows
-				together := sums[i]
-				for r := range TileRows {
-					sums[i][r%fewRows*part+r/fewRows] = together[r]
-				}
-			}
-		}
-	}
 }
 
 // What follows takes a block of 32 weights apart: even elements and odd ones.

@@ -109,6 +109,36 @@ func vectorMultiply(mul func(l *lanes, panel []float32, x []*float32, at, n int)
 	}
 }
 
+// vectorFew returns Set.few from functions for one input row, two, and so on. Each takes so
+// many packed ones, every one from another part of the tile: long streams are what the
+// processor fetches ahead best.
+func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, apart int, x *[groupIns]*float32, blocks int)) func(s *Scratch, data, scales []byte, x Rows) {
+	return func(s *Scratch, data, scales []byte, x Rows) {
+		n, row, line := x.Width/Block, len(data)/TileRows, len(scales)/TileRows
+		if line == 0 { // Q8_0 widens its scales to here
+			if need := 40 * (n + 3); len(s.scales) < need {
+				s.scales = make([]byte, need)
+			}
+			scales = s.scales
+		}
+		s.pick(x, 0, len(s.Sums))
+		for j := 0; j < len(s.Sums); j += len(f) {
+			sums := s.Sums[j:min(j+len(f), len(s.Sums))]
+			some := rows[len(sums)-1]
+			part := TileRows / some
+			for r := range part {
+				f[len(sums)-1](&sums[0][some*r], &data[r*row], &scales[r*line], part*row, fourOf(s.rows[j:]), n)
+			}
+			for i := range sums { // what was computed together, to its rows
+				together := sums[i]
+				for r := range TileRows {
+					sums[i][r%some*part+r/some] = together[r]
+				}
+			}
+		}
+	}
+}
+
 // mixer is a function of assembly for so many columns.
 type mixer[T float32 | uint16] struct {
 	columns int
@@ -150,10 +180,9 @@ var scaled = func() (t [256][16]float32) {
 	return t
 }()
 
-// byteAt, halfAt and wordAt read a number at a distance of i bytes.
+// byteAt and halfAt read a number at a distance of i bytes.
 func byteAt(p unsafe.Pointer, i int) byte   { return *(*byte)(unsafe.Add(p, i)) }
 func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
-func wordAt(p unsafe.Pointer, i int) uint32 { return *(*uint32)(unsafe.Add(p, i)) }
 
 // putGroup stores the sums of a group of rows, as bits: amid vector code, floats would go by
 // way of legacy SSE. The last two are in a vector of their own.
@@ -163,17 +192,6 @@ func putGroup(sums *[TileRows]float32, r int, four, two *[4]float32) {
 	*(*uint64)(to) = *(*uint64)(from)
 	*(*uint64)(unsafe.Add(to, 8)) = *(*uint64)(unsafe.Add(from, 8))
 	*(*uint64)(unsafe.Add(to, 16)) = *(*uint64)(unsafe.Pointer(two))
-}
-
-// q8Run is how many blocks of Q8_0 have their scales widened at once: amid the
-// vector loop each would cost the sums a way to memory and back.
-const q8Run = 64
-
-// q8Scales widens the scales of blocks from to to.
-func q8Scales(bits *[q8Run]uint32, p unsafe.Pointer, from, to int) {
-	for i := from; i < to; i++ {
-		bits[(i-from)%q8Run] = halfAt(p, 34*i)
-	}
 }
 
 // rootScale is 1/sqrt(mean + eps) from the lanes of a sum of n squares.

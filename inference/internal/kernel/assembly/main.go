@@ -12,6 +12,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
@@ -54,9 +55,14 @@ func main() {
 	}
 	multiplyPanel("multiply8x1", 1, false)
 	multiplyPanel("multiply8x2", 2, false)
-	for _, f := range []few{{"fewBF16", 64, bf16}, {"fewQ8", 34, q8}, {"fewMXFP4", 16, mxfp4}, {"fewMXFP4x17", 17, mxfp4x17}} {
+	for _, p := range []format{{"BF16", 64, bf16}, {"Q8", 34, q8}, {"MXFP4", 16, mxfp4}, {"MXFP4_17", 17, mxfp4x17}} {
 		for n := 1; n <= groupIns; n++ {
-			f.write(n)
+			(&few{wide: true, rows: 4, inputs: n}).write(fmt.Sprintf("few%s_16x%d", p.name, n), p)
+		}
+		for n, rows := range []int{4, 4, 2, 2} {
+			if rows == 4 || p.name != "BF16" { // which is widened so fast that twice two input rows take less
+				(&few{rows: rows, inputs: n + 1}).write(fmt.Sprintf("few%s_8x%d", p.name, n+1), p)
+			}
 		}
 	}
 	widens()
@@ -355,119 +361,240 @@ func multiplyPanel(name string, n int, wide bool) {
 	RET()
 }
 
-const (
-	fewRows = 4 // packed rows that are widened together, as in avx512_amd64.go
+// fewAhead is how many bytes ahead packed rows are fetched. What the processor fetches by
+// itself leaves a quarter of the memory's speed unused.
+const fewAhead = 1024
 
-	// fewAhead is how many bytes ahead rows are fetched. What the processor fetches by
-	// itself leaves a quarter of the memory's speed unused.
-	fewAhead = 1024
-)
-
-// few writes functions for the products of packed rows with few input rows.
+// few is a function for the products of packed rows with few input rows: in vectors of 16
+// lanes, or twice in vectors of 8.
 type few struct {
+	wide         bool
+	rows, inputs int
+	half         int // of the lanes, where they are not wide
+	first        int // register that is no sum and no input
+}
+
+// format is a way to pack rows.
+type format struct {
 	name  string
 	bytes int // of a block
 
-	// begin returns what widens a block of row r, which lies at a place, to its even
-	// and odd elements, using the registers from one on.
-	begin func(rows []Mem, first int) (widen func(r int) (even, odd vector), next func())
+	// begin returns what widens a block of row r, one of those places, to its even and
+	// odd elements, in f.widened, and what goes on to the next. Temporary registers 1 and
+	// 2 are free in between.
+	begin func(f *few, rows []Mem) (widen func(r int) (even, odd vector), next func())
 }
 
-func (f *few) write(n int) {
-	name := fmt.Sprintf("%sx%d", f.name, n)
-	TEXT(name, attr.NOSPLIT, "func(sums *float32, rows, scales *byte, apart int, x *[4]*float32, blocks int)")
-	Doc(fmt.Sprintf("%s sets a row of sums for each of %d input rows, four numbers at a distance of 24, to the", name, n),
-		"products with packed rows, which lie apart bytes apart.")
-	Pragma("noescape")
-	rows, bases := apart(fewRows, Load(Param("rows"), GP64()), Load(Param("apart"), GP64()))
-	sum := func(r, j int) vector { return z[n*r+j] }
-	in := fewRows * n
-	widen, next := f.begin(rows, in+2*n)
-	x, blocks := inputs(n), Load(Param("blocks"), GP64())
-	for i := range in {
-		VXORPS(y(z[i]), y(z[i]), y(z[i]))
+func (f *few) vector(i int) vector {
+	if f.wide {
+		return z[i]
 	}
-	at := GP64()
-	XORQ(at, at)
-	Label("block")
-	for part := range 2 {
-		for j := range x {
-			VMOVUPS(Mem{Base: x[j], Index: at, Scale: 1, Disp: 64 * part}, z[in+part*n+j])
+	return y(z[i])
+}
+
+// temporary returns one of eight registers that are no sums and no inputs.
+func (f *few) temporary(i int) vector { return f.vector(f.first + i) }
+
+// widened are the registers for what is widened of a row; the next row has others.
+func (f *few) widened(r int) (even, odd vector) {
+	return f.temporary(3 + r%2*2), f.temporary(4 + r%2*2)
+}
+
+func (f *few) sum(r, j int) vector { return f.vector(f.inputs*r + j) }
+
+// load, copy, and have names of their own in wide vectors.
+func (f *few) load(m Mem, v vector) {
+	if f.wide {
+		VMOVDQU32(m, v)
+	} else {
+		VMOVDQU(m, v)
+	}
+}
+
+func (f *few) copy(from, to vector) {
+	if f.wide {
+		VMOVDQA32(from, to)
+	} else {
+		VMOVDQA(from, to)
+	}
+}
+
+func (f *few) and(a, b, c vector) {
+	if f.wide {
+		VPANDD(a, b, c)
+	} else {
+		VPAND(a, b, c)
+	}
+}
+
+func (f *few) write(name string, p format) {
+	TEXT(name, attr.NOSPLIT, "func(sums *float32, rows, scales *byte, apart int, x *[4]*float32, blocks int)")
+	Doc(fmt.Sprintf("%s sets %d numbers of %d rows of sums, which are 24 long, to the products of as", name, f.rows, f.inputs),
+		"many packed rows, which lie apart bytes apart, with input rows.")
+	Pragma("noescape")
+	f.first = f.rows * f.inputs
+	if f.wide {
+		f.first += 2 * f.inputs
+		f.lanes(p, "block")
+	} else {
+		low := AllocLocal(32 * f.rows * f.inputs)
+		f.half = 0
+		f.lanes(p, "low")
+		for i := range f.rows * f.inputs {
+			VMOVUPS(f.vector(i), low.Offset(32*i))
+		}
+		f.half = 1
+		f.lanes(p, "high")
+		for i := range f.rows * f.inputs {
+			VADDPS(low.Offset(32*i), f.vector(i), f.vector(i))
 		}
 	}
-	for r := range fewRows {
-		PREFETCHT0(rows[r].Offset(fewAhead))
-		even, odd := widen(r)
-		for part, w := range []vector{even, odd} {
-			for j := range x {
-				VFMADD231PS(w, z[in+part*n+j], sum(r, j))
+	sums := Load(Param("sums"), GP64())
+	for j := range f.inputs { // lanes are added as everywhere: halves, then neighbours
+		for r := range f.rows {
+			if f.wide {
+				VEXTRACTF64X4(Imm(1), f.sum(r, j), y(z[31]))
+				VADDPS(y(z[31]), y(f.sum(r, j)), y(f.sum(r, j)))
+			}
+			if r%2 == 1 {
+				a, b := y(f.sum(r-1, j)), y(f.sum(r, j))
+				VHADDPS(b, a, a)
 			}
 		}
-	}
-	for _, b := range bases {
-		ADDQ(Imm(uint64(f.bytes)), b)
-	}
-	next()
-	ADDQ(U32(2*64), at)
-	DECQ(blocks)
-	JNZ(LabelRef("block"))
-	sums := Load(Param("sums"), GP64())
-	for j := range x { // lanes are added as everywhere: halves, then neighbours
-		for r := range fewRows {
-			half := y(z[31])
-			VEXTRACTF64X4(Imm(1), sum(r, j), half)
-			VADDPS(half, y(sum(r, j)), y(sum(r, j)))
-		}
-		a, b, c, d := y(sum(0, j)), y(sum(1, j)), y(sum(2, j)), y(sum(3, j))
+		a, b := y(f.sum(0, j)), y(f.sum(f.rows-2, j))
+		t := y(f.sum(1, j)).AsX()
 		VHADDPS(b, a, a)
-		VHADDPS(d, c, c)
-		VHADDPS(c, a, a)
-		VEXTRACTF128(Imm(1), a, b.AsX())
-		VADDPS(b.AsX(), a.AsX(), a.AsX())
-		VMOVUPS(a.AsX(), Mem{Base: sums, Disp: stride * j})
+		VEXTRACTF128(Imm(1), a, t)
+		VADDPS(t, a.AsX(), a.AsX())
+		if to := (Mem{Base: sums, Disp: stride * j}); f.rows == 4 {
+			VMOVUPS(a.AsX(), to)
+		} else {
+			VMOVQ(a.AsX(), to)
+		}
 	}
 	VZEROUPPER()
 	RET()
 }
 
+// lanes computes all lanes, or half of them. Sums stay in registers.
+func (f *few) lanes(p format, label string) {
+	rows, bases := apart(f.rows, Load(Param("rows"), GP64()), Load(Param("apart"), GP64()))
+	widen, next := p.begin(f, rows)
+	in, blocks := inputs(f.inputs), Load(Param("blocks"), GP64())
+	for i := range f.rows * f.inputs {
+		VXORPS(y(z[i]), y(z[i]), y(z[i]))
+	}
+	input := func(part, j int, v vector) vector {
+		VMOVUPS(Mem{Base: in[j], Disp: 64*part + 32*f.half}, v)
+		return v
+	}
+	Label(label)
+	if f.wide { // there is room for them all
+		for part := range 2 {
+			for j := range in {
+				input(part, j, f.vector(f.rows*f.inputs+part*f.inputs+j))
+			}
+		}
+	}
+	for r := 0; r < f.rows; r += 2 {
+		var w [2][2]vector
+		for i := range w {
+			if f.half == 0 {
+				PREFETCHT0(rows[r+i].Offset(fewAhead))
+			}
+			w[i][0], w[i][1] = widen(r + i)
+		}
+		for part := range 2 {
+			for j := range in {
+				x := f.vector(f.rows*f.inputs + part*f.inputs + j)
+				if !f.wide {
+					x = input(part, j, f.temporary(1))
+				}
+				for i := range w {
+					VFMADD231PS(x, w[i][part], f.sum(r+i, j))
+				}
+			}
+		}
+	}
+	for _, b := range bases {
+		ADDQ(Imm(uint64(p.bytes)), b)
+	}
+	next()
+	for _, b := range in {
+		ADDQ(U32(4*32), b)
+	}
+	DECQ(blocks)
+	JNZ(LabelRef(label))
+}
+
 // bf16 widens BF16: even numbers are lower halves.
-func bf16(rows []Mem, first int) (func(int) (even, odd vector), func()) {
-	upper := z[first]
+func bf16(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
+	upper := f.temporary(0)
 	VPBROADCASTD(constant("upperHalf", 0xffff0000), upper)
 	return func(r int) (even, odd vector) {
-		even, odd = z[first+1+r%2*2], z[first+2+r%2*2]
-		VPSLLD(Imm(16), rows[r], even)
-		VPANDD(rows[r], upper, odd)
+		even, odd = f.widened(r)
+		f.load(rows[r].Offset(32*f.half), even)
+		f.and(even, upper, odd)
+		VPSLLD(Imm(16), even, even)
 		return even, odd
 	}, func() {}
 }
 
-// lookUp returns what loads the elements of E2M1 times a block's scale, a byte at a place.
-// A permutation by numbers with codes in their low bits looks at no more than those.
-func lookUp() func(scale Mem, elements vector) {
-	table := GP64()
-	LEAQ(Mem{Symbol: Symbol{Name: "\u00b7scaled"}, Base: reg.StaticBase}, table)
-	return func(scale Mem, elements vector) {
-		line := GP64()
-		MOVBLZX(scale, line.As32())
-		SHLQ(Imm(6), line)
-		VMOVUPS(Mem{Base: table, Index: line, Scale: 1}, elements)
+// codes widens codes of E2M1.
+type codes struct {
+	*few
+	table reg.Register
+	sign  vector
+}
+
+// newCodes uses the first three temporary registers.
+func newCodes(f *few) *codes {
+	c := &codes{f, GP64(), f.temporary(0)}
+	LEAQ(Mem{Symbol: Symbol{Name: "\u00b7scaled"}, Base: reg.StaticBase}, c.table)
+	if !f.wide {
+		VPBROADCASTD(constant("sign", 1<<31), c.sign)
+	}
+	return c
+}
+
+// elements loads the elements times a block's scale, a byte at a place.
+func (c *codes) elements(scale Mem) vector {
+	line, v := GP64(), c.temporary(1)
+	MOVBLZX(scale, line.As32())
+	SHLQ(Imm(6), line)
+	VMOVUPS(Mem{Base: c.table, Index: line, Scale: 1}, v)
+	return v
+}
+
+// look sets v to elements, whose codes are bits of its numbers from one on. A permutation
+// of 16 looks at four bits alone; one of 8 at three, and the fourth is the sign.
+func (c *codes) look(elements, v vector, from uint64) {
+	sign := c.temporary(2)
+	if !c.wide {
+		VPSLLD(Imm(28-from), v, sign)
+		VPAND(c.sign, sign, sign)
+	}
+	if from > 0 {
+		VPSRLD(Imm(from), v, v)
+	}
+	VPERMPS(elements, v, v)
+	if !c.wide {
+		VPXOR(sign, v, v)
 	}
 }
 
 // mxfp4 widens MXFP4 whose scales lie apart: byte j has elements 2j and 2j+1.
-func mxfp4(rows []Mem, first int) (func(int) (even, odd vector), func()) {
-	load, step := lookUp(), Load(Param("apart"), GP64())
+func mxfp4(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
+	c, step := newCodes(f), Load(Param("apart"), GP64())
 	SHRQ(Imm(4), step)
-	scales, bases := apart(fewRows, Load(Param("scales"), GP64()), step)
+	scales, bases := apart(f.rows, Load(Param("scales"), GP64()), step)
 	return func(r int) (even, odd vector) {
-			even, odd = z[first+r%2*2], z[first+1+r%2*2]
-			elements := z[first+4+r%2]
-			load(scales[r], elements)
-			VPMOVZXBD(rows[r], odd)
-			VPERMPS(elements, odd, even)
-			VPSRLD(Imm(4), odd, odd)
-			VPERMPS(elements, odd, odd)
+			even, odd = f.widened(r)
+			elements := c.elements(scales[r])
+			VPMOVZXBD(rows[r].Offset(8*f.half), even)
+			f.copy(even, odd)
+			c.look(elements, even, 0)
+			c.look(elements, odd, 4)
 			return even, odd
 		}, func() {
 			for _, b := range bases {
@@ -478,26 +605,26 @@ func mxfp4(rows []Mem, first int) (func(int) (even, odd vector), func()) {
 
 // mxfp4x17 widens GGUF's blocks: byte j has elements j and j+16. A lane takes the word
 // in which its elements are.
-func mxfp4x17(rows []Mem, first int) (func(int) (even, odd vector), func()) {
-	lower, upper := []uint32{0x80800100, 0x80800302, 0x80800504, 0x80800706}, []uint32{0x80800908, 0x80800b0a, 0x80800d0c, 0x80800f0e}
-	eight := func(low, high uint32) []uint32 {
-		return append(slices.Repeat([]uint32{low}, 8), slices.Repeat([]uint32{high}, 8)...)
-	}
-	load := lookUp()
-	words, evens, odds := z[first], z[first+1], z[first+2]
-	VMOVDQU32(constant("words", slices.Concat(lower, upper, lower, upper)...), words)
-	VMOVDQU32(constant("evens", eight(0, 4)...), evens)
-	VMOVDQU32(constant("odds", eight(8, 12)...), odds)
+func mxfp4x17(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
+	words := f.temporary(7)
+	low, high := []uint32{0x80800100, 0x80800302, 0x80800504, 0x80800706}, []uint32{0x80800908, 0x80800b0a, 0x80800d0c, 0x80800f0e}
+	f.load(constant("words", slices.Concat(low, high, low, high)...), words)
+	c := newCodes(f)
 	return func(r int) (even, odd vector) {
-		even, odd = z[first+3+r%2*2], z[first+4+r%2*2]
-		elements := z[first+7]
-		load(rows[r], elements)
-		VBROADCASTI32X4(rows[r].Offset(1), odd)
-		VPSHUFB(words, odd, odd)
-		VPSRLVD(evens, odd, even)
-		VPERMPS(elements, even, even)
-		VPSRLVD(odds, odd, odd)
-		VPERMPS(elements, odd, odd)
+		even, odd = f.widened(r)
+		elements := c.elements(rows[r])
+		if at := rows[r].Offset(1); f.wide {
+			VBROADCASTI32X4(at, even)
+		} else {
+			VBROADCASTI128(at, even)
+		}
+		VPSHUFB(words, even, even)
+		if f.wide {
+			VPSRLVD(constant("upperLanes", 0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4), even, even)
+		}
+		f.copy(even, odd)
+		c.look(elements, even, uint64(4*f.half))
+		c.look(elements, odd, uint64(8+4*f.half))
 		return even, odd
 	}, func() {}
 }
@@ -505,66 +632,70 @@ func mxfp4x17(rows []Mem, first int) (func(int) (even, odd vector), func()) {
 // q8 widens Q8_0. A byte b becomes b+128 in the middle of a number's bits, which is then
 // 2^15+128+b, and that times the scale, less the scale's product with the rest, is exact.
 // Scales, and those products, are widened to begin with, to where the scales are not.
-func q8(rows []Mem, first int) (func(int) (even, odd vector), func()) {
-	blocks := Load(Param("blocks"), GP64())
-	scales, rest, halves := Load(Param("scales"), GP64()), GP64(), GP64()
-	fours := GP64() // of blocks
-	LEAQ(Mem{Base: blocks, Disp: 3}, fours)
-	SHRQ(Imm(2), fours)
-	MOVQ(fours, rest)
-	SHLQ(Imm(6), rest)
-	LEAQ(Mem{Base: scales, Index: rest, Scale: 2}, halves)
+func q8(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
+	const block = 34
+	numbers := f.vector(0).Size() / 4 // that are widened at once
+	scales, rest, blocks := Load(Param("scales"), GP64()), GP64(), Load(Param("blocks"), GP64())
+	LEAQ(Mem{Base: blocks, Disp: int(numbers)/f.rows - 1}, rest)
+	SHRQ(Imm(uint64(bits.Len(numbers)-bits.Len(uint(f.rows)))), rest)
+	times := GP64()
+	MOVQ(rest, times)
+	SHLQ(Imm(uint64(bits.Len(numbers)+1)), rest)
+	if f.half == 0 {
+		halves, row, scale, product := GP64(), GP64(), GP64(), GP64()
+		LEAQ(Mem{Base: scales, Index: rest, Scale: 2}, halves)
+		MOVQ(rows[0].Base, row)
+		Label("gather")
+		for r := range f.rows {
+			h, at := GP64(), rows[r]
+			at.Base = row
+			MOVWLZX(at, h.As32())
+			MOVW(h.As16(), Mem{Base: halves, Disp: 2 * r})
+		}
+		ADDQ(Imm(block), row)
+		ADDQ(Imm(uint64(2*f.rows)), halves)
+		DECQ(blocks)
+		JNZ(LabelRef("gather"))
+		less, v := f.temporary(0), f.temporary(1)
+		VPBROADCASTD(constant("less", math.Float32bits(-(1<<15+128))), less)
+		MOVQ(scales, scale)
+		LEAQ(Mem{Base: scales, Index: rest, Scale: 1}, product)
+		LEAQ(Mem{Base: scales, Index: rest, Scale: 2}, halves)
+		Label("widen")
+		VCVTPH2PS(Mem{Base: halves}, v)
+		VMOVUPS(v, Mem{Base: scale})
+		VMULPS(less, v, v)
+		VMOVUPS(v, Mem{Base: product})
+		ADDQ(Imm(uint64(2*numbers)), halves)
+		ADDQ(Imm(uint64(4*numbers)), scale)
+		ADDQ(Imm(uint64(4*numbers)), product)
+		DECQ(times)
+		JNZ(LabelRef("widen"))
+	}
 	ADDQ(scales, rest)
-	back := []reg.Register{}
-	for _, r := range []reg.Register{rows[0].Base, scales, rest, halves} {
-		b := GP64()
-		MOVQ(r, b)
-		back = append(back, b)
-	}
-	Label("scale")
-	for r := range fewRows {
-		h := GP64()
-		MOVWLZX(rows[r], h.As32())
-		MOVW(h.As16(), Mem{Base: halves, Disp: 2 * r})
-	}
-	ADDQ(Imm(34), rows[0].Base)
-	ADDQ(Imm(2*fewRows), halves)
-	DECQ(blocks)
-	JNZ(LabelRef("scale"))
-	MOVQ(back[3], halves)
-	less, s := z[first], z[first+1]
-	VPBROADCASTD(constant("less", math.Float32bits(-(1<<15+128))), less)
-	Label("widen")
-	VCVTPH2PS(Mem{Base: halves}, s)
-	VMOVUPS(s, Mem{Base: scales})
-	VMULPS(less, s, s)
-	VMOVUPS(s, Mem{Base: rest})
-	ADDQ(Imm(32), halves)
-	ADDQ(Imm(64), scales)
-	ADDQ(Imm(64), rest)
-	DECQ(fours)
-	JNZ(LabelRef("widen"))
-	MOVQ(back[0], rows[0].Base)
-	MOVQ(back[1], scales)
-	MOVQ(back[2], rest)
-	middle, number := z[first], z[first+1]
+	middle, number := f.temporary(0), f.temporary(7)
 	VPBROADCASTD(constant("middle", 0xff00), middle)
 	VPBROADCASTD(constant("number", math.Float32bits(1<<15)|0x8000), number)
 	return func(r int) (even, odd vector) {
-			even, odd = z[first+2], z[first+3]
-			s, l := z[first+4], z[first+5]
-			VPMOVZXWD(rows[r].Offset(2), odd)
-			VBROADCASTSS(Mem{Base: scales, Disp: 4 * r}, s)
-			VBROADCASTSS(Mem{Base: rest, Disp: 4 * r}, l)
+			even, odd = f.widened(r)
+			scale, less := f.temporary(1), f.temporary(2)
+			VPMOVZXWD(rows[r].Offset(2+16*f.half), odd)
+			VBROADCASTSS(Mem{Base: scales, Disp: 4 * r}, scale)
+			VBROADCASTSS(Mem{Base: rest, Disp: 4 * r}, less)
 			VPSLLD(Imm(8), odd, even)
 			for _, v := range []vector{even, odd} {
-				VPTERNLOGD(Imm(0x6a), number, middle, v) // v and middle, exclusive or number
-				VFMADD213PS(l, s, v)
+				if f.wide {
+					VPTERNLOGD(Imm(0x6a), number, middle, v) // v and middle, exclusive or number
+				} else {
+					VPAND(middle, v, v)
+					VPXOR(number, v, v)
+				}
+				VFMADD213PS(less, scale, v)
 			}
 			return even, odd
 		}, func() {
-			ADDQ(Imm(4*fewRows), scales)
-			ADDQ(Imm(4*fewRows), rest)
+			ADDQ(Imm(uint64(4*f.rows)), scales)
+			ADDQ(Imm(uint64(4*f.rows)), rest)
 		}
 }
 

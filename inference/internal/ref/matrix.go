@@ -3,13 +3,15 @@ package ref
 import (
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/kernel"
+	"chorale/inference/internal/sample"
 	"chorale/inference/internal/weights"
 )
 
 // scratch is what one thread needs.
 type scratch struct {
 	kernel.Scratch
-	gateUp [][2 * kernel.TileRows]float32 // of each input row, by turns
+	chooser sample.Chooser
+	gateUp  [][2 * kernel.TileRows]float32 // of each input row, by turns
 
 	// Of queries under way.
 	sees       []extent  // of a span, by each row

@@ -21,7 +21,6 @@ type pass struct {
 	gain     []float32 // an unpacked vector
 	cos, sin []float32 // of the rows' positions, [rows, HeadDim/2]
 	scratch  scratch
-	chooser  sample.Chooser
 
 	// Of the pass that runs.
 	ctx    context.Context
@@ -69,7 +68,14 @@ func (s *pass) watched() graph.Ops {
 }
 
 // handOut gives each part the logits that it wants, or the tokens.
-func (s *pass) handOut(parts []graph.Part) (err error) {
+func (s *pass) handOut(parts []graph.Part) error {
+	type choice struct {
+		draw  *sample.Draw
+		token *uint32
+		row   int
+		err   error
+	}
+	var choices []choice
 	row := 0
 	for _, p := range parts {
 		if p.Draws == nil {
@@ -77,13 +83,22 @@ func (s *pass) handOut(parts []graph.Part) (err error) {
 			copy(p.Logits, s.regs[graph.Logits][row*s.c.Vocab:][:n])
 		}
 		for i := range p.Draws {
-			if p.Tokens[i], err = s.chooser.Choose(&p.Draws[i], s.row(graph.Logits, row+i)); err != nil {
-				return err
-			}
+			choices = append(choices, choice{&p.Draws[i], &p.Tokens[i], row + i, nil})
 		}
 		row += len(p.Rows)
 	}
-	return nil
+	s.spread(len(choices), 1, func(k *scratch, lo, hi int) {
+		for i := range choices[lo:hi] {
+			c := &choices[lo+i]
+			*c.token, c.err = k.chooser.Choose(c.draw, s.row(graph.Logits, c.row))
+		}
+	})
+	for _, c := range choices {
+		if c.err != nil {
+			return c.err
+		}
+	}
+	return s.err
 }
 
 // begin lays the parts out as rows.

@@ -3,6 +3,8 @@ package sample
 import (
 	"math"
 	"math/bits"
+
+	"chorale/inference/internal/philox"
 )
 
 // keys spreads a seed and the number of a draw over the 64 bits that tell the
@@ -17,18 +19,6 @@ func mix(h uint64) uint64 {
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb
 	return h ^ h>>31
-}
-
-// philox is Philox2x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1,
-// 2, 3, SC11): 64 random bits of a counter and a key. shaders/draw.glsl has it
-// too.
-func philox(x, y, key uint32) (uint32, uint32) {
-	for range 10 {
-		product := uint64(x) * 0xd256d193
-		x, y = uint32(product>>32)^key^y, uint32(product)
-		key += 0x9e3779b9
-	}
-	return x, y
 }
 
 // gumbel makes noise of 64 random bits, -ln(-ln(u)) of a u that they spread
@@ -50,7 +40,7 @@ func ceiling(x uint32) float64 {
 }
 
 // noise is what is added to an id's logit/temperature.
-func (d *Draw) noise(id uint32) float64 { return gumbel(philox(id, d.Counter, d.Key)) }
+func (d *Draw) noise(id uint32) float64 { return gumbel(philox.Words(id, d.Counter, d.Key)) }
 
 // score is what the chosen id has most of.
 func (d *Draw) score(c Candidate) float64 {

@@ -3,20 +3,9 @@ package sample
 import (
 	"math"
 	"testing"
-)
 
-// TestPhilox compares with the known answers of Random123 (kat_vectors).
-func TestPhilox(t *testing.T) {
-	for _, v := range [][5]uint32{
-		{0, 0, 0, 0xff1dae59, 0x6cd10df2},
-		{0xffffffff, 0xffffffff, 0xffffffff, 0x2c3f628b, 0xab4fd7ad},
-		{0x243f6a88, 0x85a308d3, 0x13198a2e, 0xdd7ce038, 0xf62a4c12},
-	} {
-		if x, y := philox(v[0], v[1], v[2]); x != v[3] || y != v[4] {
-			t.Errorf("philox(%#x, %#x, %#x) = %#x, %#x; want %#x, %#x", v[0], v[1], v[2], x, y, v[3], v[4])
-		}
-	}
-}
+	"chorale/inference/internal/philox"
+)
 
 // TestGumbel compares the noise's distribution with exp(-exp(-x)), sees that its
 // ends are finite, and that the ceiling is above it.
@@ -25,7 +14,7 @@ func TestGumbel(t *testing.T) {
 	for _, x := range []float64{-2, -1, 0, 1, 2, 5} {
 		below := 0
 		for id := range uint32(n) {
-			if gumbel(philox(id, 7, 8)) < x {
+			if gumbel(philox.Words(id, 7, 8)) < x {
 				below++
 			}
 		}

@@ -54,7 +54,7 @@ func expect(p Params, logits []float32) map[uint32]float64 {
 	}
 	var items []item
 	for i, v := range logits {
-		if !slices.Contains(p.Forbid, uint32(i)) {
+		if _, forbidden := slices.BinarySearch(p.Forbid, uint32(i)); !forbidden {
 			items = append(items, item{uint32(i), math.Exp(float64(v) / p.Temperature)})
 		}
 	}
@@ -119,6 +119,65 @@ func TestDistribution(t *testing.T) {
 		for id, w := range want {
 			if sigma := math.Sqrt(w * (1 - w) / draws); math.Abs(got[id]-w) > 5*sigma+1e-9 {
 				t.Errorf("%+v: token %d has frequency %.4f, want %.4f", p, id, got[id], w)
+			}
+		}
+	}
+}
+
+// TestRows holds what is drawn from rows of many lengths, under masks, to the definition:
+// of what the filters leave, the id with the highest score.
+func TestRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, n := range []int{1, 63, 64, 65, 8192, 8193, 20_000} {
+		for _, p := range []Params{
+			{}, {Temperature: 1}, {Temperature: 0.1}, {Temperature: 1, TopK: 3}, {Temperature: 2, TopK: 100}, {Temperature: 1, TopK: 101},
+			{Temperature: 1, TopP: 0.9}, {Temperature: 0.3, TopP: 0.5}, {Temperature: 100, TopP: 0.999}, {Temperature: 1, TopK: 50, TopP: 0.6},
+			{Temperature: 1, MinP: 0.01}, {Temperature: 1, TopP: 0.95, MinP: 0.05},
+		} {
+			logits := make([]float32, n)
+			for i := range logits {
+				logits[i] = float32(r.NormFloat64() * 4)
+			}
+			for turn := range 4 {
+				mask := make([]uint64, (n+63)/64)
+				for i := range mask {
+					mask[i] = r.Uint64() & r.Uint64()
+					if turn == 0 {
+						mask[i] = math.MaxUint64
+					}
+				}
+				p.Seed, p.Forbid = r.Uint64(), nil
+				for i := range n {
+					if mask[i/64]>>(i%64)&1 == 0 {
+						p.Forbid = append(p.Forbid, uint32(i))
+					}
+				}
+				s := newStream(t, p, n)
+				d := s.Draw(0, nil)
+				got, err := s.Choose(&d, logits)
+				if len(p.Forbid) == n {
+					if err != ErrNoToken {
+						t.Errorf("%d ids, none permitted: %d, %v", n, got, err)
+					}
+					continue
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				kept := p
+				if p.Greedy() {
+					kept = Params{Temperature: 1, TopK: 1, Forbid: p.Forbid}
+				}
+				best, top := uint32(0), math.Inf(-1)
+				for id := range expect(kept, logits) {
+					if s := d.score(Candidate{id, logits[id]}); s > top {
+						best, top = id, s
+					}
+				}
+				if got != best {
+					t.Errorf("%d ids, %d forbidden, temperature %v, top-k %d, top-p %v, min-p %v: %d with logit %v, want %d with %v",
+						n, len(p.Forbid), p.Temperature, p.TopK, p.TopP, p.MinP, got, logits[got], best, logits[best])
+				}
 			}
 		}
 	}

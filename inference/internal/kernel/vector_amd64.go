@@ -131,8 +131,10 @@ func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, 
 			}
 			for i := range sums { // what was computed together, to its rows
 				together := sums[i]
-				for r := range TileRows {
-					sums[i][r%some*part+r/some] = together[r]
+				for r := range part {
+					for k := range some {
+						sums[i][k*part+r] = together[r*some+k]
+					}
 				}
 			}
 		}

@@ -104,182 +104,182 @@ func multiply8x1(lanes *float32, panel *float32, x *[4]*float32, at int, blocks 
 //go:noescape
 func multiply8x2(lanes *float32, panel *float32, x *[4]*float32, at int, blocks int, add bool)
 
-// fewBF16_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewBF16_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewBF16_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewBF16_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewBF16_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewBF16_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewBF16_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewBF16_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewBF16_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewBF16_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewBF16_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewBF16_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewBF16_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewBF16_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_8x3 sets 2 numbers of 3 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_8x3 sets a number in each of 2 parts of sums, in 3 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewQ8_8x4 sets 2 numbers of 4 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewQ8_8x4 sets a number in each of 2 parts of sums, in 4 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewQ8_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_8x3 sets 2 numbers of 3 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_8x3 sets a number in each of 2 parts of sums, in 3 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_8x4 sets 2 numbers of 4 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_8x4 sets a number in each of 2 parts of sums, in 4 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_16x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_16x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_16x3 sets 4 numbers of 3 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_16x4 sets 4 numbers of 4 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_8x1 sets 4 numbers of 1 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_8x2 sets 4 numbers of 2 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_8x3 sets 2 numbers of 3 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_8x3 sets a number in each of 2 parts of sums, in 3 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 
-// fewMXFP4_17_8x4 sets 2 numbers of 4 rows of sums, which are 24 long, to the products of as
-// many packed rows, which lie apart bytes apart, with input rows.
+// fewMXFP4_17_8x4 sets a number in each of 2 parts of sums, in 4 rows of 24, to the products of packed
+// rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
 func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)

@@ -100,8 +100,9 @@ func (r *Rows) bytes(i int) []byte {
 	return r.Bytes[i*w : (i+1)*w]
 }
 
-// bytesFrom is the fewest input rows for which bytes are worth it.
-func (k *Set) bytesFrom() int { return max(byteInputs, k.fewMost+1) }
+// bytesFrom is the fewest input rows for which bytes are worth it: a group of them more
+// than are multiplied with packed rows.
+func (k *Set) bytesFrom() int { return k.fewMost + byteInputs }
 
 // tileBytes multiplies 24 packed rows with the input rows; s.Sums has room for
 // whole groups of them.

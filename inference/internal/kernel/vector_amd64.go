@@ -127,15 +127,7 @@ func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, 
 			some := rows[len(sums)-1]
 			part := TileRows / some
 			for r := range part {
-				f[len(sums)-1](&sums[0][some*r], &data[r*row], &scales[r*line], part*row, fourOf(s.rows[j:]), n)
-			}
-			for i := range sums { // what was computed together, to its rows
-				together := sums[i]
-				for r := range part {
-					for k := range some {
-						sums[i][k*part+r] = together[r*some+k]
-					}
-				}
+				f[len(sums)-1](&sums[0][r], &data[r*row], &scales[r*line], part*row, fourOf(s.rows[j:]), n)
 			}
 		}
 	}

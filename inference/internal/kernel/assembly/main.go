@@ -429,8 +429,8 @@ func (f *few) and(a, b, c vector) {
 
 func (f *few) write(name string, p format) {
 	TEXT(name, attr.NOSPLIT, "func(sums *float32, rows, scales *byte, apart int, x *[4]*float32, blocks int)")
-	Doc(fmt.Sprintf("%s sets %d numbers of %d rows of sums, which are 24 long, to the products of as", name, f.rows, f.inputs),
-		"many packed rows, which lie apart bytes apart, with input rows.")
+	Doc(fmt.Sprintf("%s sets a number in each of %d parts of sums, in %d rows of 24, to the products of packed", name, f.rows, f.inputs),
+		"rows, which lie apart bytes apart, with input rows.")
 	Pragma("noescape")
 	f.first = f.rows * f.inputs
 	if f.wide {
@@ -466,10 +466,8 @@ func (f *few) write(name string, p format) {
 		VHADDPS(b, a, a)
 		VEXTRACTF128(Imm(1), a, t)
 		VADDPS(t, a.AsX(), a.AsX())
-		if to := (Mem{Base: sums, Disp: stride * j}); f.rows == 4 {
-			VMOVUPS(a.AsX(), to)
-		} else {
-			VMOVQ(a.AsX(), to)
+		for r := range f.rows { // each is of another part of the tile
+			VEXTRACTPS(Imm(uint64(r)), a.AsX(), Mem{Base: sums, Disp: stride*j + stride/f.rows*r})
 		}
 	}
 	VZEROUPPER()

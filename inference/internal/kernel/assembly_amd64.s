@@ -670,22 +670,24 @@ DATA upper<>+8(SB)/4, $0x80808080
 DATA upper<>+12(SB)/4, $0x80808080
 GLOBL upper<>(SB), RODATA|NOPTR, $16
 
-// func mix16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
+// func mix16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mix16(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (AX)(CX*4), R9
-	LEAQ    (BX)(BX*2), R10
-	LEAQ    (DX)(BX*4), R11
-	MOVQ    next+40(FP), R12
-	MOVQ    run+48(FP), R13
-	LEAQ    (R13)(R13*2), R14
+TEXT ·mix16(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (AX)(CX*4), R9
+	LEAQ (BX)(BX*2), R10
+	LEAQ (DX)(BX*4), R11
+	MOVQ next+40(FP), R12
+	MOVQ run+48(FP), R13
+	LEAQ (R13)(R13*2), R14
+
+panel:
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS (AX)(CX*1), Z2
@@ -823,25 +825,37 @@ done:
 	VMOVUPS Z13, 64(R9)(CX*2)
 	VMOVUPS Z14, (R9)(R8*1)
 	VMOVUPS Z15, 64(R9)(R8*1)
+	DECQ    panels+64(FP)
+	JZ      end
+	MOVQ    n+56(FP), DI
+	MOVQ    weights+16(FP), DX
+	LEAQ    (DX)(BX*4), R11
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, R9
+	JMP     panel
+
+end:
 	VZEROUPPER
 	RET
 
-// func mixHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
+// func mixHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mixHalves16(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (AX)(CX*4), R9
-	LEAQ    (BX)(BX*2), R10
-	LEAQ    (DX)(BX*4), R11
-	MOVQ    next+40(FP), R12
-	MOVQ    run+48(FP), R13
-	LEAQ    (R13)(R13*2), R14
+TEXT ·mixHalves16(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (AX)(CX*4), R9
+	LEAQ (BX)(BX*2), R10
+	LEAQ (DX)(BX*4), R11
+	MOVQ next+40(FP), R12
+	MOVQ run+48(FP), R13
+	LEAQ (R13)(R13*2), R14
+
+panel:
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS (AX)(CX*1), Z2
@@ -1031,23 +1045,35 @@ done:
 	VMOVUPS Z13, 64(R9)(CX*2)
 	VMOVUPS Z14, (R9)(R8*1)
 	VMOVUPS Z15, 64(R9)(R8*1)
+	DECQ    panels+64(FP)
+	JZ      end
+	MOVQ    n+56(FP), DI
+	MOVQ    weights+16(FP), DX
+	LEAQ    (DX)(BX*4), R11
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, R9
+	JMP     panel
+
+end:
 	VZEROUPPER
 	RET
 
-// func mixFour16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
+// func mixFour16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mixFour16(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (BX)(BX*2), R9
-	MOVQ    next+40(FP), R10
-	MOVQ    run+48(FP), R11
-	LEAQ    (R11)(R11*2), R12
+TEXT ·mixFour16(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+	MOVQ next+40(FP), R10
+	MOVQ run+48(FP), R11
+	LEAQ (R11)(R11*2), R12
+
+panel:
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS (AX)(CX*1), Z2
@@ -1131,23 +1157,33 @@ done:
 	VMOVUPS Z5, 64(AX)(CX*2)
 	VMOVUPS Z6, (AX)(R8*1)
 	VMOVUPS Z7, 64(AX)(R8*1)
+	DECQ    panels+64(FP)
+	JZ      end
+	MOVQ    n+56(FP), DI
+	MOVQ    weights+16(FP), DX
+	ADDQ    $0x00000080, AX
+	JMP     panel
+
+end:
 	VZEROUPPER
 	RET
 
-// func mixFourHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
+// func mixFourHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mixFourHalves16(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (BX)(BX*2), R9
-	MOVQ    next+40(FP), R10
-	MOVQ    run+48(FP), R11
-	LEAQ    (R11)(R11*2), R12
+TEXT ·mixFourHalves16(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+	MOVQ next+40(FP), R10
+	MOVQ run+48(FP), R11
+	LEAQ (R11)(R11*2), R12
+
+panel:
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS (AX)(CX*1), Z2
@@ -1259,22 +1295,32 @@ done:
 	VMOVUPS Z5, 64(AX)(CX*2)
 	VMOVUPS Z6, (AX)(R8*1)
 	VMOVUPS Z7, 64(AX)(R8*1)
+	DECQ    panels+64(FP)
+	JZ      end
+	MOVQ    n+56(FP), DI
+	MOVQ    weights+16(FP), DX
+	ADDQ    $0x00000080, AX
+	JMP     panel
+
+end:
 	VZEROUPPER
 	RET
 
-// func mix8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
+// func mix8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
 // Requires: AVX, FMA3
-TEXT ·mix8(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (AX)(CX*4), R9
-	LEAQ    (BX)(BX*2), R10
-	LEAQ    (DX)(BX*4), R11
+TEXT ·mix8(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (AX)(CX*4), R9
+	LEAQ (BX)(BX*2), R10
+	LEAQ (DX)(BX*4), R11
+
+panel:
 	VMOVUPS (AX), Y0
 	VMOVUPS (AX)(CX*1), Y1
 	VMOVUPS (AX)(CX*2), Y2
@@ -1315,22 +1361,34 @@ row:
 	VMOVUPS      Y5, (R9)(CX*1)
 	VMOVUPS      Y6, (R9)(CX*2)
 	VMOVUPS      Y7, (R9)(R8*1)
+	DECQ         panels+64(FP)
+	JZ           end
+	MOVQ         n+56(FP), DI
+	MOVQ         weights+16(FP), DX
+	LEAQ         (DX)(BX*4), R11
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, R9
+	JMP          panel
+
+end:
 	VZEROUPPER
 	RET
 
-// func mixHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
+// func mixHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
 // Requires: AVX, F16C, FMA3
-TEXT ·mixHalves8(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (AX)(CX*4), R9
-	LEAQ    (BX)(BX*2), R10
-	LEAQ    (DX)(BX*4), R11
+TEXT ·mixHalves8(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (AX)(CX*4), R9
+	LEAQ (BX)(BX*2), R10
+	LEAQ (DX)(BX*4), R11
+
+panel:
 	VMOVUPS (AX), Y0
 	VMOVUPS (AX)(CX*1), Y1
 	VMOVUPS (AX)(CX*2), Y2
@@ -1371,20 +1429,32 @@ row:
 	VMOVUPS      Y5, (R9)(CX*1)
 	VMOVUPS      Y6, (R9)(CX*2)
 	VMOVUPS      Y7, (R9)(R8*1)
+	DECQ         panels+64(FP)
+	JZ           end
+	MOVQ         n+56(FP), DI
+	MOVQ         weights+16(FP), DX
+	LEAQ         (DX)(BX*4), R11
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, R9
+	JMP          panel
+
+end:
 	VZEROUPPER
 	RET
 
-// func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int)
+// func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
 // Requires: AVX, FMA3
-TEXT ·mixFour8(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (BX)(BX*2), R9
+TEXT ·mixFour8(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+panel:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS (AX)(CX*1), Y2
@@ -1421,20 +1491,30 @@ row:
 	VMOVUPS      Y5, 32(AX)(CX*2)
 	VMOVUPS      Y6, (AX)(R8*1)
 	VMOVUPS      Y7, 32(AX)(R8*1)
+	DECQ         panels+64(FP)
+	JZ           end
+	MOVQ         n+56(FP), DI
+	MOVQ         weights+16(FP), DX
+	ADDQ         $0x00000080, AX
+	JMP          panel
+
+end:
 	VZEROUPPER
 	RET
 
-// func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int)
+// func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
 // Requires: AVX, F16C, FMA3
-TEXT ·mixFourHalves8(SB), NOSPLIT, $0-64
-	MOVQ    sums+0(FP), AX
-	MOVQ    step+8(FP), CX
-	MOVQ    weights+16(FP), DX
-	MOVQ    apart+24(FP), BX
-	MOVQ    panel+32(FP), SI
-	MOVQ    n+56(FP), DI
-	LEAQ    (CX)(CX*2), R8
-	LEAQ    (BX)(BX*2), R9
+TEXT ·mixFourHalves8(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), AX
+	MOVQ step+8(FP), CX
+	MOVQ weights+16(FP), DX
+	MOVQ apart+24(FP), BX
+	MOVQ panel+32(FP), SI
+	MOVQ n+56(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+panel:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS (AX)(CX*1), Y2
@@ -1471,6 +1551,14 @@ row:
 	VMOVUPS      Y5, 32(AX)(CX*2)
 	VMOVUPS      Y6, (AX)(R8*1)
 	VMOVUPS      Y7, 32(AX)(R8*1)
+	DECQ         panels+64(FP)
+	JZ           end
+	MOVQ         n+56(FP), DI
+	MOVQ         weights+16(FP), DX
+	ADDQ         $0x00000080, AX
+	JMP          panel
+
+end:
 	VZEROUPPER
 	RET
 

@@ -233,18 +233,18 @@ func TestExtremes(t *testing.T) {
 // and halves to those of the numbers that they are, in panels of any length; the
 // sums of other rows and columns are left alone.
 func TestMix(t *testing.T) {
-	type size struct{ rows, panel int }
+	type size struct{ rows, panel, panels int }
 	var sizes []size
 	for _, n := range []int{0, 1, 2, 7, 16, 64, 80} {
-		sizes = append(sizes, size{MixRows, n}, size{MixLeast, n}, size{2*MixRows + MixLeast, n})
+		sizes = append(sizes, size{MixRows, n, 1}, size{MixLeast, n, 2}, size{2*MixRows + MixLeast, n, 3})
 	}
 	vectors := map[size][]float32{}
 	eachSet(t, func(t *testing.T, k *Set) {
 		for _, s := range sizes {
-			const step, rest = Panel + 3, 5
+			const rest = 5
 			rows, n := s.rows, s.panel
-			apart := n + 2
-			weights, panel := random(1, rows*apart), random(2, n*Panel)
+			step, apart := s.panels*Panel+3, n+2
+			weights, panel := random(1, rows*apart), random(2, s.panels*n*Panel)
 			halves := make([]uint16, len(panel))
 			for i, v := range panel {
 				halves[i] = ToHalf(v)
@@ -252,18 +252,18 @@ func TestMix(t *testing.T) {
 			}
 			got, want := random(3, rows*step+rest), random(3, rows*step+rest)
 			for g := range rows {
-				for j := range Panel {
+				for j := range s.panels * Panel {
 					sum := float64(want[step*g+j])
 					for i := range n {
-						sum += float64(weights[apart*g+i]) * float64(panel[Panel*i+j])
+						sum += float64(weights[apart*g+i]) * float64(panel[Panel*(j/Panel*n+i)+j%Panel])
 					}
 					want[step*g+j] = float32(sum)
 				}
 			}
 			fromHalves := slices.Clone(got)
-			k.Mix(rows, got, step, weights, apart, panel, nil, 0)
+			k.Mix(rows, got, step, weights, apart, s.panels, panel, nil, 0)
 			within(t, fmt.Sprintf("%+v mixed", s), got, want, 1e-6*float64(n))
-			k.MixHalves(rows, fromHalves, step, weights, apart, halves, halves, 8)
+			k.MixHalves(rows, fromHalves, step, weights, apart, s.panels, halves, halves, 8)
 			same(t, fmt.Sprintf("%+v of halves", s), fromHalves, got)
 			if k == Scalar {
 				continue
@@ -289,7 +289,7 @@ func TestHalves(t *testing.T) {
 				panel[i] = uint16(h + i)
 			}
 			sums := make([]float32, MixRows*Panel)
-			k.MixHalves(MixRows, sums, Panel, one, 1, panel[:], nil, 0)
+			k.MixHalves(MixRows, sums, Panel, one, 1, 1, panel[:], nil, 0)
 			for i, got := range sums {
 				if want := Half(panel[i%Panel]); got != want && (want == want || got == got) {
 					t.Fatalf("half %04x is %v, want %v", panel[i%Panel], got, want)

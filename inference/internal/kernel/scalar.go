@@ -82,26 +82,27 @@ func dot6x1(w *[6][]float32, x []float32, a *[6]float32) {
 	*a = [6]float32{a0, a1, a2, a3, a4, a5}
 }
 
-func mixScalar(rows int, sums []float32, step int, weights []float32, apart int, panel, _ []float32, _ int) {
-	for g := range rows {
-		row := (*[Panel]float32)(sums[step*g:])
-		for i := range len(panel) / Panel {
-			w := weights[apart*g+i]
-			for j, v := range (*[Panel]float32)(panel[Panel*i:]) {
-				row[j] += w * v
+func mixScalar(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, _ []float32, _ int) {
+	n := len(panel) / panels
+	for p := range panels {
+		for g := range rows {
+			row := (*[Panel]float32)(sums[step*g+Panel*p:])
+			for i := range n / Panel {
+				w := weights[apart*g+i]
+				for j, v := range (*[Panel]float32)(panel[n*p+Panel*i:]) {
+					row[j] += w * v
+				}
 			}
 		}
 	}
 }
 
-func mixHalvesScalar(rows int, sums []float32, step int, weights []float32, apart int, panel, _ []uint16, _ int) {
-	var wide [Panel]float32
-	for i := range len(panel) / Panel {
-		for j, h := range panel[Panel*i:][:Panel] {
-			wide[j] = Half(h)
-		}
-		mixScalar(rows, sums, step, weights[i:], apart, wide[:], nil, 0)
+func mixHalvesScalar(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, _ []uint16, _ int) {
+	wide := make([]float32, len(panel))
+	for i, h := range panel {
+		wide[i] = Half(h)
 	}
+	mixScalar(rows, sums, step, weights, apart, panels, wide, nil, 0)
 }
 
 func axpyScalar(dst, v []float32, p float32) {

@@ -33,13 +33,14 @@ type Set struct {
 
 	// Mix adds the rows of a panel, which has Panel numbers in each, to so many rows of
 	// sums, a multiple of MixLeast, each times a weight of its own: sums[step*g+j] gains
-	// weights[apart*g+i] * panel[Panel*i+j], in the order of i. On its way it may have
-	// the processor fetch as many numbers of next, if there are any: four runs at
-	// distances of run, for memory gives more where several are read.
-	Mix func(rows int, sums []float32, step int, weights []float32, apart int, panel, next []float32, run int)
+	// weights[apart*g+i] * panel[Panel*i+j], in the order of i. Of several panels that lie
+	// one after the other, each is for the sums behind the one before, by the same weights.
+	// On its way Mix may have the processor fetch as many numbers of next, if there are
+	// any: four runs at distances of run, for memory gives more where several are read.
+	Mix func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []float32, run int)
 
 	// MixHalves is Mix for a panel of IEEE halves. Both give equal bits.
-	MixHalves func(rows int, sums []float32, step int, weights []float32, apart int, panel, next []uint16, run int)
+	MixHalves func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []uint16, run int)
 
 	// Axpy adds v times p to dst.
 	Axpy func(dst, v []float32, p float32)

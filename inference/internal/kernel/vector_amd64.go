@@ -136,14 +136,14 @@ func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, 
 // mixer is a function of assembly for so many columns.
 type mixer[T float32 | uint16] struct {
 	columns int
-	mix     func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n int)
+	mix     func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n, panels int)
 }
 
 // vectorMix returns Set.Mix or Set.MixHalves, of numbers of so many bytes, from functions
 // for MixRows rows and for MixLeast.
-func vectorMix[T float32 | uint16](size int, most, least mixer[T]) func(int, []float32, int, []float32, int, []T, []T, int) {
-	return func(rows int, sums []float32, step int, weights []float32, apart int, panel, next []T, run int) {
-		n := len(panel) / Panel
+func vectorMix[T float32 | uint16](size int, most, least mixer[T]) func(int, []float32, int, []float32, int, int, []T, []T, int) {
+	return func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []T, run int) {
+		n := len(panel) / Panel / panels
 		if n == 0 {
 			return
 		}
@@ -155,9 +155,9 @@ func vectorMix[T float32 | uint16](size int, most, least mixer[T]) func(int, []f
 			if rows-r < MixRows {
 				m, some = &least, MixLeast
 			}
-			_, _ = sums[(r+some-1)*step+Panel-1], weights[(r+some-1)*apart+n-1]
+			_, _ = sums[(r+some-1)*step+panels*Panel-1], weights[(r+some-1)*apart+n-1]
 			for at := 0; at < Panel; at += m.columns {
-				m.mix(&sums[r*step+at], 4*step, &weights[r*apart], 4*apart, &panel[at], &next[0], size*run, n)
+				m.mix(&sums[r*step+at], 4*step, &weights[r*apart], 4*apart, &panel[at], &next[0], size*run, n, panels)
 			}
 			r += some
 		}

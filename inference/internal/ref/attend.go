@@ -214,13 +214,13 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 		if stop < end {
 			next = q.cache.keys(stop, q.head)
 		}
-		for block := at - at%kernel.Panel; block < stop; block += kernel.Panel {
-			m := s.mixer(p.cut(q.cache.key(block, q.head), d*kernel.Panel), next, block%graph.CachePage/kernel.Panel)
-			for t, e := range k.sees {
-				if !e.within(block, block+kernel.Panel).empty() {
-					i := t * room
-					m.mix(room, k.scores[i*scoreStep+block-start:], scoreStep, k.queries[i*d:], d, 0, d)
-				}
+		block := at - at%kernel.Panel
+		panels := (stop - block + kernel.Panel - 1) / kernel.Panel
+		m := s.mixer(p.cut(q.cache.key(block, q.head), panels*d*kernel.Panel), next, block%graph.CachePage/kernel.Panel*d*kernel.Panel)
+		for t, e := range k.sees {
+			if !e.within(block, stop).empty() {
+				i := t * room
+				m.mix(room, k.scores[i*scoreStep+block-start:], scoreStep, k.queries[i*d:], d, panels)
 			}
 		}
 	}
@@ -242,41 +242,50 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 		} else if stop < q.end {
 			next = q.cache.keys(stop, q.head)
 		}
-		for block := range width / kernel.Panel {
-			m := s.mixer(p.cut(q.cache.value(at, q.head)+block*valueStep, (stop-at)*kernel.Panel), next, block)
-			for t, e := range k.sees {
-				if e := e.within(at, stop); !e.empty() {
-					i := t * room
-					m.mix(room, to.values[i*width+block*kernel.Panel:], width, k.scores[i*scoreStep+e.first-start:], scoreStep, e.first-at, e.end-at)
-				}
+		all := p.cut(q.cache.value(at, q.head), (width/kernel.Panel-1)*valueStep+(stop-at)*kernel.Panel)
+		for t, e := range k.sees {
+			e := e.within(at, stop)
+			if e.empty() {
+				continue
+			}
+			i, panels := t*room, width/kernel.Panel
+			weights, sums := k.scores[i*scoreStep+e.first-start:], to.values[i*width:]
+			if e.end-e.first == graph.CachePage {
+				m := s.mixer(all, next, 0)
+				m.mix(room, sums, width, weights, scoreStep, panels)
+				continue
+			}
+			for block := range panels {
+				from := block*valueStep + (e.first-at)*kernel.Panel
+				m := s.mixer(all.cut(from, (e.end-e.first)*kernel.Panel), next, from)
+				m.mix(room, sums[block*kernel.Panel:], width, weights, scoreStep, 1)
 			}
 		}
 	}
 }
 
-// mixer is a panel with what is to be fetched while it is mixed.
+// mixer is panels with what is to be fetched while they are mixed.
 type mixer struct {
 	*kernel.Set
-	panel, next page
-	run         int
+	panels, next page
+	run          int
 }
 
-// mixer returns one of a panel that is number i of its head's in a page. Of the next
-// page it fetches as large a part.
-func (s *pass) mixer(panel, next page, i int) mixer {
+// mixer returns one of panels that begin with number i of their head's in a page. Of the
+// next page it fetches as large a part.
+func (s *pass) mixer(panels, next page, i int) mixer {
 	run := max(len(next.f32), len(next.f16)) / 4
-	from := min(run, i*max(len(panel.f32), len(panel.f16))/4)
-	if run > 0 {
+	if from := min(run, i/4); run > 0 {
 		next = next.cut(from, 4*run-from)
 	}
-	return mixer{s.kernels, panel, next, run}
+	return mixer{s.kernels, panels, next, run}
 }
 
-// mix calls the kernel for so many rows of sums, and rows first to end of the panel.
-func (m *mixer) mix(rows int, sums []float32, step int, weights []float32, apart, first, end int) {
-	if p := m.panel.f16; p != nil {
-		m.MixHalves(rows, sums, step, weights, apart, p[first*kernel.Panel:end*kernel.Panel], m.next.f16, m.run)
+// mix calls the kernel for so many rows of sums.
+func (m *mixer) mix(rows int, sums []float32, step int, weights []float32, apart, panels int) {
+	if p := m.panels.f16; p != nil {
+		m.MixHalves(rows, sums, step, weights, apart, panels, p, m.next.f16, m.run)
 	} else {
-		m.Mix(rows, sums, step, weights, apart, m.panel.f32[first*kernel.Panel:end*kernel.Panel], m.next.f32, m.run)
+		m.Mix(rows, sums, step, weights, apart, panels, m.panels.f32, m.next.f32, m.run)
 	}
 }

@@ -208,19 +208,21 @@ func apart(n int, first, step reg.Register) (rows []Mem, bases []reg.Register) {
 // loaded once, and meets a weight of each.
 func (m *mixer) write() {
 	number := map[bool]string{false: "float32", true: "uint16"}[m.halves]
-	TEXT(m.name, attr.NOSPLIT, fmt.Sprintf("func(sums *float32, step int, weights *float32, apart int, panel, next *%s, run, n int)", number))
-	Doc(fmt.Sprintf("%s is Set.Mix for %d rows and %d of a panel's columns. Distances are in bytes.", m.name, m.rows, m.columns()))
+	TEXT(m.name, attr.NOSPLIT, fmt.Sprintf("func(sums *float32, step int, weights *float32, apart int, panel, next *%s, run, n, panels int)", number))
+	Doc(fmt.Sprintf("%s is Set.Mix for %d rows and %d of a panel's columns, n rows in each panel.", m.name, m.rows, m.columns()),
+		"Distances are in bytes.")
 	Pragma("noescape")
 	sums, step := Load(Param("sums"), GP64()), Load(Param("step"), GP64())
 	weights, distance := Load(Param("weights"), GP64()), Load(Param("apart"), GP64())
 	panel, n := Load(Param("panel"), GP64()), Load(Param("n"), GP64())
-	out, _ := apart(m.rows, sums, step)
+	out, outBases := apart(m.rows, sums, step)
 	in, weightBases := apart(m.rows, weights, distance)
 	var next, run, run3 reg.Register
 	if m.fetch > 0 {
 		next, run, run3 = Load(Param("next"), GP64()), Load(Param("run"), GP64()), GP64()
 		LEAQ(Mem{Base: run, Index: run, Scale: 2}, run3)
 	}
+	Label("panel")
 	sum := make([][]vector, m.rows)
 	for g := range sum {
 		for v := range m.vectors {
@@ -283,6 +285,25 @@ func (m *mixer) write() {
 			VMOVUPS(r, out[g].Offset(v*m.vectorBytes()))
 		}
 	}
+	panels, err := Param("panels").Resolve()
+	if err != nil {
+		panic(err)
+	}
+	DECQ(panels.Addr)
+	JZ(LabelRef("end"))
+	Load(Param("n"), n)
+	for i, r := range weightBases { // the same weights again, for the next columns of sums
+		if i == 0 {
+			Load(Param("weights"), r)
+		} else {
+			LEAQ(Mem{Base: weightBases[0], Index: distance, Scale: 4}, r)
+		}
+	}
+	for _, r := range outBases {
+		ADDQ(U32(4*32), r)
+	}
+	JMP(LabelRef("panel"))
+	Label("end")
 	VZEROUPPER()
 	RET()
 }

@@ -82,8 +82,8 @@ func (s *pass) split(src []float32, width int, w *weights.Tensor) kernel.Rows {
 }
 
 // grain returns how many tiles make a piece of work that is worth handing to
-// another thread, about 30 microseconds. macs is the work of one row.
-func grain(macs int) int { return max(1, 64_000/(kernel.TileRows*max(macs, 1))) }
+// another thread, about 10 microseconds. macs is the work of one row.
+func grain(macs int) int { return max(1, 256_000/(kernel.TileRows*max(macs, 1))) }
 
 func (s *pass) linear(dst, src graph.Reg, a *graph.Affine, add bool) {
 	if s.err != nil {

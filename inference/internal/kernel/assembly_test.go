@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -23,8 +24,12 @@ func TestAssembly(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
+	sources, err := filepath.Glob("assembly/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var now bytes.Buffer
-	for _, file := range []string{"assembly/main.go", "assembly/go.sum", "assembly_amd64.s", "assembly_amd64.go"} {
+	for _, file := range append(sources, "assembly/go.sum", "assembly_amd64.s", "assembly_amd64.go") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -45,7 +45,7 @@ const (
 // Columns and input rows are multiplied in blocks, so that a group's unpacked rows stay
 // in the first cache while input rows come from the second, and their lanes with them.
 const (
-	blockCols = 720 &^ (Block - 1)
+	blockCols = 704
 	blockIns  = 128
 )
 

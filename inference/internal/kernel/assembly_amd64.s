@@ -2183,6 +2183,327 @@ block:
 	VZEROUPPER
 	RET
 
+// func widenBF16_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// Requires: AVX, AVX512F
+TEXT ·widenBF16_16(SB), NOSPLIT, $0-48
+	MOVQ         rows+16(FP), AX
+	MOVQ         apart+32(FP), CX
+	LEAQ         (CX)(CX*2), CX
+	VPBROADCASTD upperHalf<>+0(SB), Z0
+	MOVQ         dst+0(FP), CX
+	MOVQ         step+8(FP), DX
+	MOVQ         blocks+40(FP), BX
+
+low:
+	VMOVDQU32 (AX), Z3
+	VPANDD    Z3, Z0, Z4
+	VPSLLD    $0x10, Z3, Z3
+	VMOVUPS   Z3, (CX)
+	VMOVUPS   Z4, (CX)(DX*1)
+	LEAQ      (CX)(DX*2), CX
+	ADDQ      $0x40, AX
+	DECQ      BX
+	JNZ       low
+	VZEROUPPER
+	RET
+
+DATA upperHalf<>+0(SB)/4, $0xffff0000
+GLOBL upperHalf<>(SB), RODATA|NOPTR, $4
+
+// func widenBF16_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// Requires: AVX, AVX2
+TEXT ·widenBF16_8(SB), NOSPLIT, $0-48
+	MOVQ         rows+16(FP), AX
+	MOVQ         apart+32(FP), CX
+	LEAQ         (CX)(CX*2), CX
+	VPBROADCASTD upperHalf<>+0(SB), Y0
+	MOVQ         dst+0(FP), CX
+	MOVQ         step+8(FP), DX
+	MOVQ         blocks+40(FP), BX
+
+low:
+	VMOVDQU      (AX), Y3
+	VPAND        Y3, Y0, Y4
+	VPSLLD       $0x10, Y3, Y3
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, (CX)(DX*1)
+	LEAQ         (CX)(DX*2), CX
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JNZ          low
+	MOVQ         rows+16(FP), AX
+	MOVQ         apart+32(FP), CX
+	LEAQ         (CX)(CX*2), CX
+	VPBROADCASTD upperHalf<>+0(SB), Y0
+	MOVQ         dst+0(FP), CX
+	MOVQ         step+8(FP), DX
+	MOVQ         blocks+40(FP), BX
+
+high:
+	VMOVDQU 32(AX), Y3
+	VPAND   Y3, Y0, Y4
+	VPSLLD  $0x10, Y3, Y3
+	VMOVUPS Y3, 32(CX)
+	VMOVUPS Y4, 32(CX)(DX*1)
+	LEAQ    (CX)(DX*2), CX
+	ADDQ    $0x40, AX
+	DECQ    BX
+	JNZ     high
+	VZEROUPPER
+	RET
+
+// func widenMXFP4_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// Requires: AVX, AVX512F
+TEXT ·widenMXFP4_16(SB), NOSPLIT, $0-48
+	MOVQ rows+16(FP), AX
+	MOVQ apart+32(FP), CX
+	LEAQ (CX)(CX*2), CX
+	LEAQ ·scaled+0(SB), CX
+	MOVQ apart+32(FP), DX
+	SHRQ $0x04, DX
+	MOVQ scales+24(FP), BX
+	LEAQ (DX)(DX*2), DX
+	MOVQ dst+0(FP), DX
+	MOVQ step+8(FP), SI
+	MOVQ blocks+40(FP), DI
+
+low:
+	MOVBLZX   (BX), R8
+	SHLQ      $0x06, R8
+	VMOVUPS   (CX)(R8*1), Z1
+	VPMOVZXBD (AX), Z3
+	VMOVDQA32 Z3, Z4
+	VPERMPS   Z1, Z3, Z3
+	VPSRLD    $0x04, Z4, Z4
+	VPERMPS   Z1, Z4, Z4
+	VMOVUPS   Z3, (DX)
+	VMOVUPS   Z4, (DX)(SI*1)
+	LEAQ      (DX)(SI*2), DX
+	ADDQ      $0x10, AX
+	INCQ      BX
+	DECQ      DI
+	JNZ       low
+	VZEROUPPER
+	RET
+
+// func widenMXFP4_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// Requires: AVX, AVX2
+TEXT ·widenMXFP4_8(SB), NOSPLIT, $0-48
+	MOVQ         rows+16(FP), AX
+	MOVQ         apart+32(FP), CX
+	LEAQ         (CX)(CX*2), CX
+	LEAQ         ·scaled+0(SB), CX
+	VPBROADCASTD sign<>+0(SB), Y0
+	MOVQ         apart+32(FP), DX
+	SHRQ         $0x04, DX
+	MOVQ         scales+24(FP), BX
+	LEAQ         (DX)(DX*2), DX
+	MOVQ         dst+0(FP), DX
+	MOVQ         step+8(FP), SI
+	MOVQ         blocks+40(FP), DI
+
+low:
+	MOVBLZX      (BX), R8
+	SHLQ         $0x06, R8
+	VMOVUPS      (CX)(R8*1), Y1
+	VPMOVZXBD    (AX), Y3
+	VMOVDQA      Y3, Y4
+	VPSLLD       $0x1c, Y3, Y2
+	VPAND        Y0, Y2, Y2
+	VPERMPS      Y1, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPSLLD       $0x18, Y4, Y2
+	VPAND        Y0, Y2, Y2
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y1, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VMOVUPS      Y3, (DX)
+	VMOVUPS      Y4, (DX)(SI*1)
+	LEAQ         (DX)(SI*2), DX
+	ADDQ         $0x10, AX
+	INCQ         BX
+	DECQ         DI
+	JNZ          low
+	MOVQ         rows+16(FP), AX
+	MOVQ         apart+32(FP), CX
+	LEAQ         (CX)(CX*2), CX
+	LEAQ         ·scaled+0(SB), CX
+	VPBROADCASTD sign<>+0(SB), Y0
+	MOVQ         apart+32(FP), DX
+	SHRQ         $0x04, DX
+	MOVQ         scales+24(FP), BX
+	LEAQ         (DX)(DX*2), DX
+	MOVQ         dst+0(FP), DX
+	MOVQ         step+8(FP), SI
+	MOVQ         blocks+40(FP), DI
+
+high:
+	MOVBLZX   (BX), R8
+	SHLQ      $0x06, R8
+	VMOVUPS   (CX)(R8*1), Y1
+	VPMOVZXBD 8(AX), Y3
+	VMOVDQA   Y3, Y4
+	VPSLLD    $0x1c, Y3, Y2
+	VPAND     Y0, Y2, Y2
+	VPERMPS   Y1, Y3, Y3
+	VPXOR     Y2, Y3, Y3
+	VPSLLD    $0x18, Y4, Y2
+	VPAND     Y0, Y2, Y2
+	VPSRLD    $0x04, Y4, Y4
+	VPERMPS   Y1, Y4, Y4
+	VPXOR     Y2, Y4, Y4
+	VMOVUPS   Y3, 32(DX)
+	VMOVUPS   Y4, 32(DX)(SI*1)
+	LEAQ      (DX)(SI*2), DX
+	ADDQ      $0x10, AX
+	INCQ      BX
+	DECQ      DI
+	JNZ       high
+	VZEROUPPER
+	RET
+
+DATA sign<>+0(SB)/4, $0x80000000
+GLOBL sign<>(SB), RODATA|NOPTR, $4
+
+// func widenMXFP4_17_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·widenMXFP4_17_16(SB), NOSPLIT, $0-48
+	MOVQ      rows+16(FP), AX
+	MOVQ      apart+32(FP), CX
+	LEAQ      (CX)(CX*2), CX
+	VMOVDQU32 words<>+0(SB), Z7
+	LEAQ      ·scaled+0(SB), CX
+	MOVQ      dst+0(FP), DX
+	MOVQ      step+8(FP), BX
+	MOVQ      blocks+40(FP), SI
+
+low:
+	MOVBLZX         (AX), DI
+	SHLQ            $0x06, DI
+	VMOVUPS         (CX)(DI*1), Z1
+	VBROADCASTI32X4 1(AX), Z3
+	VPSHUFB         Z7, Z3, Z3
+	VPSRLVD         upperLanes<>+0(SB), Z3, Z3
+	VMOVDQA32       Z3, Z4
+	VPERMPS         Z1, Z3, Z3
+	VPSRLD          $0x08, Z4, Z4
+	VPERMPS         Z1, Z4, Z4
+	VMOVUPS         Z3, (DX)
+	VMOVUPS         Z4, (DX)(BX*1)
+	LEAQ            (DX)(BX*2), DX
+	ADDQ            $0x11, AX
+	DECQ            SI
+	JNZ             low
+	VZEROUPPER
+	RET
+
+DATA words<>+0(SB)/4, $0x80800100
+DATA words<>+4(SB)/4, $0x80800302
+DATA words<>+8(SB)/4, $0x80800504
+DATA words<>+12(SB)/4, $0x80800706
+DATA words<>+16(SB)/4, $0x80800908
+DATA words<>+20(SB)/4, $0x80800b0a
+DATA words<>+24(SB)/4, $0x80800d0c
+DATA words<>+28(SB)/4, $0x80800f0e
+DATA words<>+32(SB)/4, $0x80800100
+DATA words<>+36(SB)/4, $0x80800302
+DATA words<>+40(SB)/4, $0x80800504
+DATA words<>+44(SB)/4, $0x80800706
+DATA words<>+48(SB)/4, $0x80800908
+DATA words<>+52(SB)/4, $0x80800b0a
+DATA words<>+56(SB)/4, $0x80800d0c
+DATA words<>+60(SB)/4, $0x80800f0e
+GLOBL words<>(SB), RODATA|NOPTR, $64
+
+DATA upperLanes<>+0(SB)/4, $0x00000000
+DATA upperLanes<>+4(SB)/4, $0x00000000
+DATA upperLanes<>+8(SB)/4, $0x00000000
+DATA upperLanes<>+12(SB)/4, $0x00000000
+DATA upperLanes<>+16(SB)/4, $0x00000000
+DATA upperLanes<>+20(SB)/4, $0x00000000
+DATA upperLanes<>+24(SB)/4, $0x00000000
+DATA upperLanes<>+28(SB)/4, $0x00000000
+DATA upperLanes<>+32(SB)/4, $0x00000004
+DATA upperLanes<>+36(SB)/4, $0x00000004
+DATA upperLanes<>+40(SB)/4, $0x00000004
+DATA upperLanes<>+44(SB)/4, $0x00000004
+DATA upperLanes<>+48(SB)/4, $0x00000004
+DATA upperLanes<>+52(SB)/4, $0x00000004
+DATA upperLanes<>+56(SB)/4, $0x00000004
+DATA upperLanes<>+60(SB)/4, $0x00000004
+GLOBL upperLanes<>(SB), RODATA|NOPTR, $64
+
+// func widenMXFP4_17_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// Requires: AVX, AVX2
+TEXT ·widenMXFP4_17_8(SB), NOSPLIT, $0-48
+	MOVQ         rows+16(FP), AX
+	MOVQ         apart+32(FP), CX
+	LEAQ         (CX)(CX*2), CX
+	VMOVDQU      words<>+0(SB), Y7
+	LEAQ         ·scaled+0(SB), CX
+	VPBROADCASTD sign<>+0(SB), Y0
+	MOVQ         dst+0(FP), DX
+	MOVQ         step+8(FP), BX
+	MOVQ         blocks+40(FP), SI
+
+low:
+	MOVBLZX        (AX), DI
+	SHLQ           $0x06, DI
+	VMOVUPS        (CX)(DI*1), Y1
+	VBROADCASTI128 1(AX), Y3
+	VPSHUFB        Y7, Y3, Y3
+	VMOVDQA        Y3, Y4
+	VPSLLD         $0x1c, Y3, Y2
+	VPAND          Y0, Y2, Y2
+	VPERMPS        Y1, Y3, Y3
+	VPXOR          Y2, Y3, Y3
+	VPSLLD         $0x14, Y4, Y2
+	VPAND          Y0, Y2, Y2
+	VPSRLD         $0x08, Y4, Y4
+	VPERMPS        Y1, Y4, Y4
+	VPXOR          Y2, Y4, Y4
+	VMOVUPS        Y3, (DX)
+	VMOVUPS        Y4, (DX)(BX*1)
+	LEAQ           (DX)(BX*2), DX
+	ADDQ           $0x11, AX
+	DECQ           SI
+	JNZ            low
+	MOVQ           rows+16(FP), AX
+	MOVQ           apart+32(FP), CX
+	LEAQ           (CX)(CX*2), CX
+	VMOVDQU        words<>+0(SB), Y7
+	LEAQ           ·scaled+0(SB), CX
+	VPBROADCASTD   sign<>+0(SB), Y0
+	MOVQ           dst+0(FP), DX
+	MOVQ           step+8(FP), BX
+	MOVQ           blocks+40(FP), SI
+
+high:
+	MOVBLZX        (AX), DI
+	SHLQ           $0x06, DI
+	VMOVUPS        (CX)(DI*1), Y1
+	VBROADCASTI128 1(AX), Y3
+	VPSHUFB        Y7, Y3, Y3
+	VMOVDQA        Y3, Y4
+	VPSLLD         $0x18, Y3, Y2
+	VPAND          Y0, Y2, Y2
+	VPSRLD         $0x04, Y3, Y3
+	VPERMPS        Y1, Y3, Y3
+	VPXOR          Y2, Y3, Y3
+	VPSLLD         $0x10, Y4, Y2
+	VPAND          Y0, Y2, Y2
+	VPSRLD         $0x0c, Y4, Y4
+	VPERMPS        Y1, Y4, Y4
+	VPXOR          Y2, Y4, Y4
+	VMOVUPS        Y3, 32(DX)
+	VMOVUPS        Y4, 32(DX)(BX*1)
+	LEAQ           (DX)(BX*2), DX
+	ADDQ           $0x11, AX
+	DECQ           SI
+	JNZ            high
+	VZEROUPPER
+	RET
+
 // func fewBF16_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·fewBF16_16x1(SB), NOSPLIT, $0-48
@@ -2249,9 +2570,6 @@ block:
 	VEXTRACTPS    $0x03, X0, 72(AX)
 	VZEROUPPER
 	RET
-
-DATA upperHalf<>+0(SB)/4, $0xffff0000
-GLOBL upperHalf<>(SB), RODATA|NOPTR, $4
 
 // func fewBF16_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 // Requires: AVX, AVX512F, MMX+
@@ -5353,9 +5671,6 @@ high:
 	VZEROUPPER
 	RET
 
-DATA sign<>+0(SB)/4, $0x80000000
-GLOBL sign<>(SB), RODATA|NOPTR, $4
-
 // func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·fewMXFP4_8x2(SB), NOSPLIT, $256-48
@@ -6122,42 +6437,6 @@ block:
 	VEXTRACTPS      $0x03, X0, 72(AX)
 	VZEROUPPER
 	RET
-
-DATA words<>+0(SB)/4, $0x80800100
-DATA words<>+4(SB)/4, $0x80800302
-DATA words<>+8(SB)/4, $0x80800504
-DATA words<>+12(SB)/4, $0x80800706
-DATA words<>+16(SB)/4, $0x80800908
-DATA words<>+20(SB)/4, $0x80800b0a
-DATA words<>+24(SB)/4, $0x80800d0c
-DATA words<>+28(SB)/4, $0x80800f0e
-DATA words<>+32(SB)/4, $0x80800100
-DATA words<>+36(SB)/4, $0x80800302
-DATA words<>+40(SB)/4, $0x80800504
-DATA words<>+44(SB)/4, $0x80800706
-DATA words<>+48(SB)/4, $0x80800908
-DATA words<>+52(SB)/4, $0x80800b0a
-DATA words<>+56(SB)/4, $0x80800d0c
-DATA words<>+60(SB)/4, $0x80800f0e
-GLOBL words<>(SB), RODATA|NOPTR, $64
-
-DATA upperLanes<>+0(SB)/4, $0x00000000
-DATA upperLanes<>+4(SB)/4, $0x00000000
-DATA upperLanes<>+8(SB)/4, $0x00000000
-DATA upperLanes<>+12(SB)/4, $0x00000000
-DATA upperLanes<>+16(SB)/4, $0x00000000
-DATA upperLanes<>+20(SB)/4, $0x00000000
-DATA upperLanes<>+24(SB)/4, $0x00000000
-DATA upperLanes<>+28(SB)/4, $0x00000000
-DATA upperLanes<>+32(SB)/4, $0x00000004
-DATA upperLanes<>+36(SB)/4, $0x00000004
-DATA upperLanes<>+40(SB)/4, $0x00000004
-DATA upperLanes<>+44(SB)/4, $0x00000004
-DATA upperLanes<>+48(SB)/4, $0x00000004
-DATA upperLanes<>+52(SB)/4, $0x00000004
-DATA upperLanes<>+56(SB)/4, $0x00000004
-DATA upperLanes<>+60(SB)/4, $0x00000004
-GLOBL upperLanes<>(SB), RODATA|NOPTR, $64
 
 // func fewMXFP4_17_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+

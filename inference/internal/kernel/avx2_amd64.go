@@ -11,7 +11,7 @@ import (
 // those of avx512.
 var avx2 = &Set{
 	Name:     "AVX2",
-	unpack:   [formats]unpacker{unpackBF16x8, unpackF16x8, unpackF32x8, unpackQ8x8, unpackMXFP4x8, unpackMXFP4x17x8},
+	unpack:   [formats]unpacker{widen(64, widenBF16_8), unpackF16x8, unpackF32x8, unpackQ8x8, widen(16, widenMXFP4_8), widen(17, widenMXFP4_17_8)},
 	multiply: vectorMultiply(mul8, fold8),
 	few: [formats]func(*Scratch, []byte, []byte, Rows){
 		BF16:     vectorFew(rows8, fewBF16_8x1, fewBF16_8x2),
@@ -36,17 +36,13 @@ type (
 	u32x8 = archsimd.Uint32x8
 )
 
-// load8, words8, halves8 and bytes8 read eight numbers at a distance of i bytes.
+// load8 and words8 read eight numbers at a distance of i bytes.
 func load8(p unsafe.Pointer, i int) f32x8 {
 	return archsimd.LoadFloat32x8((*[8]float32)(unsafe.Add(p, i)))
 }
 
 func words8(p unsafe.Pointer, i int) u32x8 {
 	return archsimd.LoadUint32x8((*[8]uint32)(unsafe.Add(p, i)))
-}
-
-func halves8(p unsafe.Pointer, i int) u32x8 {
-	return archsimd.LoadUint16x8((*[8]uint16)(unsafe.Add(p, i))).ExtendToUint32()
 }
 
 func store8(p unsafe.Pointer, i int, v f32x8) { v.Store((*[8]float32)(unsafe.Add(p, i))) }
@@ -85,37 +81,6 @@ func fold8(sums [][TileRows]float32, r int, l *lanes) {
 // What follows takes a block of 32 weights apart: the even elements of its first
 // half and of its second, then the odd ones.
 
-func bf16x8(p unsafe.Pointer, i int, upper u32x8) (e, f, o, q f32x8) {
-	v, w := words8(p, i), words8(p, i+32)
-	return v.ShiftAllLeft(16).AsFloat32x8(), w.ShiftAllLeft(16).AsFloat32x8(), v.And(upper).AsFloat32x8(), w.And(upper).AsFloat32x8()
-}
-
-// e2m1x8 looks codes up: the magnitude by the low three bits, all that a
-// permutation looks at; the sign is the fourth bit, shifted to its place.
-func e2m1x8(table f32x8, codes, signs, sign u32x8) f32x8 {
-	return table.Permute(codes).AsUint32x8().Xor(signs.And(sign)).AsFloat32x8()
-}
-
-func mxfp4x8(p unsafe.Pointer, i int, scale byte, four, sign u32x8) (e, f, o, q f32x8) {
-	t := archsimd.LoadFloat32x8((*[8]float32)(scaled[scale][:8]))
-	b := archsimd.LoadUint8x16((*[16]byte)(unsafe.Add(p, i))).ExtendToUint16()
-	v, w := b.GetLo().ExtendToUint32(), b.GetHi().ExtendToUint32()
-	e, f = e2m1x8(t, v, v.ShiftAllLeft(28), sign), e2m1x8(t, w, w.ShiftAllLeft(28), sign)
-	o, q = e2m1x8(t, v.ShiftRight(four), v.ShiftAllLeft(24), sign), e2m1x8(t, w.ShiftRight(four), w.ShiftAllLeft(24), sign)
-	return e, f, o, q
-}
-
-func mxfp4x17x8(p unsafe.Pointer, i int, four, sign u32x8) (e, f, o, q f32x8) {
-	t := archsimd.LoadFloat32x8((*[8]float32)(scaled[byteAt(p, i)][:8]))
-	v := halves8(p, i+1)
-	e = e2m1x8(t, v, v.ShiftAllLeft(28), sign)
-	w := v.ShiftRight(four)
-	f = e2m1x8(t, w, v.ShiftAllLeft(24), sign)
-	w = w.ShiftRight(four)
-	o = e2m1x8(t, w, v.ShiftAllLeft(20), sign)
-	return e, f, o, e2m1x8(t, w.ShiftRight(four), v.ShiftAllLeft(16), sign)
-}
-
 func q8x8(p unsafe.Pointer, i int, up24 u32x8) (e, f, o, q f32x8) {
 	scale := all8(halfAt(p, i)).AsFloat32x8()
 	up, down := up24.AsInt32x8(), archsimd.BroadcastInt32x8(8)
@@ -142,19 +107,6 @@ func store4x8(dst unsafe.Pointer, i, step int, e, f, o, q f32x8) {
 	d = unsafe.Add(d, 4*step)
 	store8(d, 0, o)
 	store8(d, 32, q)
-}
-
-func unpackBF16x8(dst []float32, step, n int, data, _ []byte) {
-	if n == 0 {
-		return
-	}
-	_, _ = dst[(2*n-1)*step+15], data[64*n-1]
-	d, p, upper := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), all8(0xffff0000)
-	for i := range n {
-		a, b, c, e := bf16x8(p, 64*i, upper)
-		store4x8(d, i, step, a, b, c, e)
-	}
-	archsimd.ClearAVXUpperBits()
 }
 
 func unpackF16x8(dst []float32, step, n int, data, _ []byte) {
@@ -197,34 +149,6 @@ func unpackQ8x8(dst []float32, step, n int, data, _ []byte) {
 	d, p, up := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), all8(24)
 	for i := range n {
 		a, b, c, e := q8x8(p, 34*i, up)
-		store4x8(d, i, step, a, b, c, e)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func unpackMXFP4x8(dst []float32, step, n int, data, scales []byte) {
-	if n == 0 {
-		return
-	}
-	_, _, _ = dst[(2*n-1)*step+15], data[16*n-1], scales[n-1]
-	d, p, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), unsafe.Pointer(&scales[0])
-	four, sign := all8(4), all8(1<<31)
-	for i := range n {
-		a, b, c, e := mxfp4x8(p, 16*i, byteAt(s, i), four, sign)
-		store4x8(d, i, step, a, b, c, e)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func unpackMXFP4x17x8(dst []float32, step, n int, data, _ []byte) {
-	if n == 0 {
-		return
-	}
-	_, _ = dst[(2*n-1)*step+15], data[17*n-1]
-	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
-	four, sign := all8(4), all8(1<<31)
-	for i := range n {
-		a, b, c, e := mxfp4x17x8(p, 17*i, four, sign)
 		store4x8(d, i, step, a, b, c, e)
 	}
 	archsimd.ClearAVXUpperBits()

@@ -10,7 +10,7 @@ import (
 // avx512 keeps the 16 lanes of a sum in one vector.
 var avx512 = &Set{
 	Name:     "AVX-512",
-	unpack:   [formats]unpacker{unpackBF16x16, unpackF16x16, unpackF32x16, unpackQ8x16, unpackMXFP4x16, unpackMXFP4x17x16},
+	unpack:   [formats]unpacker{widen(64, widenBF16_16), unpackF16x16, unpackF32x16, unpackQ8x16, widen(16, widenMXFP4_16), widen(17, widenMXFP4_17_16)},
 	multiply: vectorMultiply(mul16, fold16),
 	few: [formats]func(*Scratch, []byte, []byte, Rows){
 		BF16:     vectorFew(rows16, fewBF16_16x1, fewBF16_16x2, fewBF16_16x3, fewBF16_16x4),
@@ -35,17 +35,13 @@ type (
 	u32x16 = archsimd.Uint32x16
 )
 
-// load16, words16 and bytes16 read 16 numbers at a distance of i bytes.
+// load16 and words16 read 16 numbers at a distance of i bytes.
 func load16(p unsafe.Pointer, i int) f32x16 {
 	return archsimd.LoadFloat32x16((*[16]float32)(unsafe.Add(p, i)))
 }
 
 func words16(p unsafe.Pointer, i int) u32x16 {
 	return archsimd.LoadUint32x16((*[16]uint32)(unsafe.Add(p, i)))
-}
-
-func bytes16(p unsafe.Pointer, i int) u32x16 {
-	return archsimd.LoadUint8x16((*[16]byte)(unsafe.Add(p, i))).ExtendToUint32()
 }
 
 func store16(p unsafe.Pointer, i int, v f32x16) { v.Store((*[16]float32)(unsafe.Add(p, i))) }
@@ -89,38 +85,6 @@ func fold16(sums [][TileRows]float32, r int, l *lanes) {
 }
 
 // What follows takes a block of 32 weights apart: even elements and odd ones.
-
-// bf16x16 takes 64 bytes and the mask of the upper half of a number.
-func bf16x16(w, upper u32x16) (even, odd f32x16) {
-	return w.ShiftAllLeft(16).AsFloat32x16(), w.And(upper).AsFloat32x16()
-}
-
-// mxfp4x16 takes 16 bytes, the block's scale and the number 4. A permutation
-// looks at the low four bits of an index alone. Shifting by the plain number
-// would go by way of a legacy SSE instruction.
-func mxfp4x16(p unsafe.Pointer, i int, scale byte, four u32x16) (even, odd f32x16) {
-	w, t := bytes16(p, i), archsimd.LoadFloat32x16(&scaled[scale])
-	return t.Permute(w), t.Permute(w.ShiftRight(four))
-}
-
-// evens17 and odds17 have the place of each element in the eight 16-bit words of GGUF's
-// block, which stand twice in a vector.
-var evens17, odds17 = func() (even, odd [16]uint32) {
-	for j := range 16 {
-		even[j] = uint32(j / 8 * 4)
-		odd[j] = even[j] + 8
-	}
-	return even, odd
-}()
-
-// mxfp4x17x16 takes GGUF's 17 bytes.
-func mxfp4x17x16(p unsafe.Pointer, i int, evens, odds u32x16) (even, odd f32x16) {
-	t := archsimd.LoadFloat32x16(&scaled[byteAt(p, i)])
-	half := archsimd.LoadUint16x8((*[8]uint16)(unsafe.Add(p, i+1))).ExtendToUint32()
-	var w u32x16
-	w = w.SetLo(half).SetHi(half)
-	return t.Permute(w.ShiftRight(evens)), t.Permute(w.ShiftRight(odds))
-}
 
 // q8x16 takes GGUF's 34 bytes and the bits of their scale.
 func q8x16(p unsafe.Pointer, i int, bits uint32) (even, odd f32x16) {
@@ -169,21 +133,6 @@ func unpackF32x16(dst []float32, step, n int, data, _ []byte) {
 	archsimd.ClearAVXUpperBits()
 }
 
-func unpackBF16x16(dst []float32, step, n int, data, _ []byte) {
-	if n == 0 {
-		return
-	}
-	_, _ = dst[(2*n-1)*step+15], data[64*n-1]
-	upper := all16(0xffff0000)
-	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
-	for i := range n {
-		even, odd := bf16x16(words16(p, 64*i), upper)
-		store16(d, 8*i*step, even)
-		store16(d, 8*i*step+4*step, odd)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
 func unpackQ8x16(dst []float32, step, n int, data, _ []byte) {
 	if n == 0 {
 		return
@@ -192,36 +141,6 @@ func unpackQ8x16(dst []float32, step, n int, data, _ []byte) {
 	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
 	for i := range n {
 		even, odd := q8x16(p, 34*i, halfAt(p, 34*i))
-		store16(d, 8*i*step, even)
-		store16(d, 8*i*step+4*step, odd)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func unpackMXFP4x16(dst []float32, step, n int, data, scales []byte) {
-	if n == 0 {
-		return
-	}
-	_, _, _ = dst[(2*n-1)*step+15], data[16*n-1], scales[n-1]
-	d, p, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0]), unsafe.Pointer(&scales[0])
-	four := all16(4)
-	for i := range n {
-		even, odd := mxfp4x16(p, 16*i, byteAt(s, i), four)
-		store16(d, 8*i*step, even)
-		store16(d, 8*i*step+4*step, odd)
-	}
-	archsimd.ClearAVXUpperBits()
-}
-
-func unpackMXFP4x17x16(dst []float32, step, n int, data, _ []byte) {
-	if n == 0 {
-		return
-	}
-	_, _ = dst[(2*n-1)*step+15], data[17*n-1]
-	evens, odds := archsimd.LoadUint32x16(&evens17), archsimd.LoadUint32x16(&odds17)
-	d, p := unsafe.Pointer(&dst[0]), unsafe.Pointer(&data[0])
-	for i := range n {
-		even, odd := mxfp4x17x16(p, 17*i, evens, odds)
 		store16(d, 8*i*step, even)
 		store16(d, 8*i*step+4*step, odd)
 	}

@@ -54,6 +54,21 @@ type lanes [groupRows][groupIns][16]float32
 
 const laneRow = 4 * 16 * groupIns // bytes of a row's
 
+// widen returns an unpacker of a format with blocks of so many bytes.
+func widen(block int, f func(dst *float32, step int, rows, scales *byte, apart, blocks int)) unpacker {
+	return func(dst []float32, step, n int, data, scales []byte) {
+		if n == 0 {
+			return
+		}
+		_, _ = dst[(2*n-1)*step+15], data[block*n-1]
+		var s *byte
+		if scales != nil {
+			s = &scales[:n][0]
+		}
+		f(&dst[0], 4*step, &data[0], s, 0, n)
+	}
+}
+
 // pick sets s.rows to n input rows from one on, with room for fourOf from any.
 func (s *Scratch) pick(x Rows, from, n int) {
 	if cap(s.rows) < n+groupIns {
@@ -174,8 +189,7 @@ var scaled = func() (t [256][16]float32) {
 	return t
 }()
 
-// byteAt and halfAt read a number at a distance of i bytes.
-func byteAt(p unsafe.Pointer, i int) byte   { return *(*byte)(unsafe.Add(p, i)) }
+// halfAt reads a half at a distance of i bytes.
 func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
 
 // putGroup stores the sums of a group of rows, as bits: amid vector code, floats would go by

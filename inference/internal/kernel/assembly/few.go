@@ -161,3 +161,30 @@ func (f *few) lanes(p format, label string) {
 	DECQ(blocks)
 	JNZ(LabelRef(label))
 }
+
+// widen writes a function that widens a packed row to the split layout.
+func (f *few) widen(name string, p format) {
+	TEXT(name, attr.NOSPLIT, "func(dst *float32, step int, rows, scales *byte, apart, blocks int)")
+	Doc(name+" widens blocks of a packed row: even elements, and step bytes on the odd ones,", "and so on.")
+	Pragma("noescape")
+	for f.half = range 2 {
+		rows, bases := apart(1, Load(Param("rows"), GP64()), Load(Param("apart"), GP64()))
+		one, next := p.begin(f, rows)
+		dst, step, blocks := Load(Param("dst"), GP64()), Load(Param("step"), GP64()), Load(Param("blocks"), GP64())
+		label := []string{"low", "high"}[f.half]
+		Label(label)
+		even, odd := one(0)
+		VMOVUPS(even, Mem{Base: dst, Disp: 32 * f.half})
+		VMOVUPS(odd, Mem{Base: dst, Index: step, Scale: 1, Disp: 32 * f.half})
+		LEAQ(Mem{Base: dst, Index: step, Scale: 2}, dst)
+		ADDQ(Imm(uint64(p.bytes)), bases[0])
+		next()
+		DECQ(blocks)
+		JNZ(LabelRef(label))
+		if f.wide {
+			break
+		}
+	}
+	VZEROUPPER()
+	RET()
+}

@@ -40,6 +40,10 @@ func main() {
 	}
 	multiplyPanel("multiply8x1", 1, false)
 	multiplyPanel("multiply8x2", 2, false)
+	for _, p := range []format{{"BF16", 64, bf16}, {"MXFP4", 16, mxfp4}, {"MXFP4_17", 17, mxfp4x17}} {
+		(&few{wide: true, rows: 1}).widen(fmt.Sprintf("widen%s_16", p.name), p)
+		(&few{rows: 1}).widen(fmt.Sprintf("widen%s_8", p.name), p)
+	}
 	for _, p := range []format{{"BF16", 64, bf16}, {"Q8", 34, q8}, {"MXFP4", 16, mxfp4}, {"MXFP4_17", 17, mxfp4x17}} {
 		for n := 1; n <= groupIns; n++ {
 			(&few{wide: true, rows: 4, inputs: n}).write(fmt.Sprintf("few%s_16x%d", p.name, n), p)

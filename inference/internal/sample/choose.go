@@ -121,12 +121,13 @@ const (
 // Weights are added up by distance from the top, so that only ids as far as the last one
 // are sorted.
 func (c *Chooser) nucleus(d *Draw, logits []float32, top float32) []Candidate {
-	bin := func(logit float32) int { return int(min(farthest, d.distance(logit, top)) * bins) }
+	bin := func(distance float64) int { return int(min(farthest, distance) * bins) }
 	var weights [farthest*bins + 1]float64
 	mass := 0.0
 	for id := range d.ids(0, len(logits)) {
-		w := d.weight(logits[id], top)
-		weights[bin(logits[id])] += w
+		x := d.distance(logits[id], top)
+		w := power(x)
+		weights[bin(x)] += w
 		mass += w
 	}
 	last, sum := 0, 0.0
@@ -137,7 +138,7 @@ func (c *Chooser) nucleus(d *Draw, logits []float32, top float32) []Candidate {
 	c.heap, c.last = c.heap[:0], c.last[:0]
 	for id := range d.ids(0, len(logits)) {
 		x := Candidate{id, logits[id]}
-		switch at := bin(x.Logit); {
+		switch at := bin(d.distance(x.Logit, top)); {
 		case at < last:
 			c.heap = append(c.heap, x)
 		case at == last:
@@ -160,17 +161,14 @@ func (d *Draw) distance(logit, top float32) float64 {
 }
 
 // weight is the exponential of a logit's difference to the top, by the temperature.
-func (d *Draw) weight(logit, top float32) float64 {
-	x := d.distance(logit, top)
+func (d *Draw) weight(logit, top float32) float64 { return power(d.distance(logit, top)) }
+
+// power is 2^-x for an x from 0 to farthest, within 1e-11 of it, by the exponential's
+// series: a third of the time that math.Exp2 takes. Beyond it is 0.
+func power(x float64) float64 {
 	if x > farthest {
 		return 0
 	}
-	return power(x)
-}
-
-// power is 2^-x for an x from 0 to farthest, within 1e-11 of it, by the exponential's
-// series: a third of the time that math.Exp2 takes.
-func power(x float64) float64 {
 	whole := int(x + 0.5)
 	r := (float64(whole) - x) * math.Ln2
 	sum := 1 + r*(1+r*(1./2+r*(1./6+r*(1./24+r*(1./120+r*(1./720+r*(1./5040+r*(1./40320+r*(1./362880)))))))))

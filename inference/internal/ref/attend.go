@@ -248,17 +248,15 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 			if e.empty() {
 				continue
 			}
-			i, panels := t*room, width/kernel.Panel
-			weights, sums := k.scores[i*scoreStep+e.first-start:], to.values[i*width:]
-			if e.end-e.first == graph.CachePage {
-				m := s.mixer(all, next, 0)
-				m.mix(room, sums, width, weights, scoreStep, panels)
-				continue
+			i, n, panels := t*room, (e.end-e.first)*kernel.Panel, width/kernel.Panel
+			together := 1
+			if n == valueStep { // a whole page's panels lie one after the other
+				together = panels
 			}
-			for block := range panels {
+			for block := 0; block < panels; block += together {
 				from := block*valueStep + (e.first-at)*kernel.Panel
-				m := s.mixer(all.cut(from, (e.end-e.first)*kernel.Panel), next, from)
-				m.mix(room, sums[block*kernel.Panel:], width, weights, scoreStep, 1)
+				m := s.mixer(all.cut(from, together*n), next, from)
+				m.mix(room, to.values[i*width+block*kernel.Panel:], width, k.scores[i*scoreStep+e.first-start:], scoreStep, together)
 			}
 		}
 	}

@@ -116,37 +116,37 @@ func multiply8x2(lanes *float32, panel *float32, x *[4]*float32, at int, blocks 
 // and so on.
 //
 //go:noescape
-func widenBF16_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+func widenBF16_16(dst *float32, step int, rows *byte, scales *byte, blocks int)
 
 // widenBF16_8 widens blocks of a packed row: even elements, and step bytes on the odd ones,
 // and so on.
 //
 //go:noescape
-func widenBF16_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+func widenBF16_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 
 // widenMXFP4_16 widens blocks of a packed row: even elements, and step bytes on the odd ones,
 // and so on.
 //
 //go:noescape
-func widenMXFP4_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+func widenMXFP4_16(dst *float32, step int, rows *byte, scales *byte, blocks int)
 
 // widenMXFP4_8 widens blocks of a packed row: even elements, and step bytes on the odd ones,
 // and so on.
 //
 //go:noescape
-func widenMXFP4_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+func widenMXFP4_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 
 // widenMXFP4_17_16 widens blocks of a packed row: even elements, and step bytes on the odd ones,
 // and so on.
 //
 //go:noescape
-func widenMXFP4_17_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+func widenMXFP4_17_16(dst *float32, step int, rows *byte, scales *byte, blocks int)
 
 // widenMXFP4_17_8 widens blocks of a packed row: even elements, and step bytes on the odd ones,
 // and so on.
 //
 //go:noescape
-func widenMXFP4_17_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+func widenMXFP4_17_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 
 // fewBF16_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.

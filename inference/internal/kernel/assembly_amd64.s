@@ -2183,16 +2183,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func widenBF16_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// func widenBF16_16(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX512F
-TEXT ·widenBF16_16(SB), NOSPLIT, $0-48
+TEXT ·widenBF16_16(SB), NOSPLIT, $0-40
 	MOVQ         rows+16(FP), AX
-	MOVQ         apart+32(FP), CX
-	LEAQ         (CX)(CX*2), CX
 	VPBROADCASTD upperHalf<>+0(SB), Z0
 	MOVQ         dst+0(FP), CX
 	MOVQ         step+8(FP), DX
-	MOVQ         blocks+40(FP), BX
+	MOVQ         blocks+32(FP), BX
 
 low:
 	VMOVDQU32 (AX), Z3
@@ -2210,16 +2208,14 @@ low:
 DATA upperHalf<>+0(SB)/4, $0xffff0000
 GLOBL upperHalf<>(SB), RODATA|NOPTR, $4
 
-// func widenBF16_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// func widenBF16_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX2
-TEXT ·widenBF16_8(SB), NOSPLIT, $0-48
+TEXT ·widenBF16_8(SB), NOSPLIT, $0-40
 	MOVQ         rows+16(FP), AX
-	MOVQ         apart+32(FP), CX
-	LEAQ         (CX)(CX*2), CX
 	VPBROADCASTD upperHalf<>+0(SB), Y0
 	MOVQ         dst+0(FP), CX
 	MOVQ         step+8(FP), DX
-	MOVQ         blocks+40(FP), BX
+	MOVQ         blocks+32(FP), BX
 
 low:
 	VMOVDQU      (AX), Y3
@@ -2232,12 +2228,10 @@ low:
 	DECQ         BX
 	JNZ          low
 	MOVQ         rows+16(FP), AX
-	MOVQ         apart+32(FP), CX
-	LEAQ         (CX)(CX*2), CX
 	VPBROADCASTD upperHalf<>+0(SB), Y0
 	MOVQ         dst+0(FP), CX
 	MOVQ         step+8(FP), DX
-	MOVQ         blocks+40(FP), BX
+	MOVQ         blocks+32(FP), BX
 
 high:
 	VMOVDQU 32(AX), Y3
@@ -2252,23 +2246,18 @@ high:
 	VZEROUPPER
 	RET
 
-// func widenMXFP4_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// func widenMXFP4_16(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX512F
-TEXT ·widenMXFP4_16(SB), NOSPLIT, $0-48
+TEXT ·widenMXFP4_16(SB), NOSPLIT, $0-40
 	MOVQ rows+16(FP), AX
-	MOVQ apart+32(FP), CX
-	LEAQ (CX)(CX*2), CX
 	LEAQ ·scaled+0(SB), CX
-	MOVQ apart+32(FP), DX
-	SHRQ $0x04, DX
-	MOVQ scales+24(FP), BX
-	LEAQ (DX)(DX*2), DX
-	MOVQ dst+0(FP), DX
+	MOVQ scales+24(FP), DX
+	MOVQ dst+0(FP), BX
 	MOVQ step+8(FP), SI
-	MOVQ blocks+40(FP), DI
+	MOVQ blocks+32(FP), DI
 
 low:
-	MOVBLZX   (BX), R8
+	MOVBLZX   (DX), R8
 	SHLQ      $0x06, R8
 	VMOVUPS   (CX)(R8*1), Z1
 	VPMOVZXBD (AX), Z3
@@ -2276,34 +2265,29 @@ low:
 	VPERMPS   Z1, Z3, Z3
 	VPSRLD    $0x04, Z4, Z4
 	VPERMPS   Z1, Z4, Z4
-	VMOVUPS   Z3, (DX)
-	VMOVUPS   Z4, (DX)(SI*1)
-	LEAQ      (DX)(SI*2), DX
+	VMOVUPS   Z3, (BX)
+	VMOVUPS   Z4, (BX)(SI*1)
+	LEAQ      (BX)(SI*2), BX
 	ADDQ      $0x10, AX
-	INCQ      BX
+	INCQ      DX
 	DECQ      DI
 	JNZ       low
 	VZEROUPPER
 	RET
 
-// func widenMXFP4_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// func widenMXFP4_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX2
-TEXT ·widenMXFP4_8(SB), NOSPLIT, $0-48
+TEXT ·widenMXFP4_8(SB), NOSPLIT, $0-40
 	MOVQ         rows+16(FP), AX
-	MOVQ         apart+32(FP), CX
-	LEAQ         (CX)(CX*2), CX
 	LEAQ         ·scaled+0(SB), CX
 	VPBROADCASTD sign<>+0(SB), Y0
-	MOVQ         apart+32(FP), DX
-	SHRQ         $0x04, DX
-	MOVQ         scales+24(FP), BX
-	LEAQ         (DX)(DX*2), DX
-	MOVQ         dst+0(FP), DX
+	MOVQ         scales+24(FP), DX
+	MOVQ         dst+0(FP), BX
 	MOVQ         step+8(FP), SI
-	MOVQ         blocks+40(FP), DI
+	MOVQ         blocks+32(FP), DI
 
 low:
-	MOVBLZX      (BX), R8
+	MOVBLZX      (DX), R8
 	SHLQ         $0x06, R8
 	VMOVUPS      (CX)(R8*1), Y1
 	VPMOVZXBD    (AX), Y3
@@ -2317,28 +2301,23 @@ low:
 	VPSRLD       $0x04, Y4, Y4
 	VPERMPS      Y1, Y4, Y4
 	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y3, (DX)
-	VMOVUPS      Y4, (DX)(SI*1)
-	LEAQ         (DX)(SI*2), DX
+	VMOVUPS      Y3, (BX)
+	VMOVUPS      Y4, (BX)(SI*1)
+	LEAQ         (BX)(SI*2), BX
 	ADDQ         $0x10, AX
-	INCQ         BX
+	INCQ         DX
 	DECQ         DI
 	JNZ          low
 	MOVQ         rows+16(FP), AX
-	MOVQ         apart+32(FP), CX
-	LEAQ         (CX)(CX*2), CX
 	LEAQ         ·scaled+0(SB), CX
 	VPBROADCASTD sign<>+0(SB), Y0
-	MOVQ         apart+32(FP), DX
-	SHRQ         $0x04, DX
-	MOVQ         scales+24(FP), BX
-	LEAQ         (DX)(DX*2), DX
-	MOVQ         dst+0(FP), DX
+	MOVQ         scales+24(FP), DX
+	MOVQ         dst+0(FP), BX
 	MOVQ         step+8(FP), SI
-	MOVQ         blocks+40(FP), DI
+	MOVQ         blocks+32(FP), DI
 
 high:
-	MOVBLZX   (BX), R8
+	MOVBLZX   (DX), R8
 	SHLQ      $0x06, R8
 	VMOVUPS   (CX)(R8*1), Y1
 	VPMOVZXBD 8(AX), Y3
@@ -2352,11 +2331,11 @@ high:
 	VPSRLD    $0x04, Y4, Y4
 	VPERMPS   Y1, Y4, Y4
 	VPXOR     Y2, Y4, Y4
-	VMOVUPS   Y3, 32(DX)
-	VMOVUPS   Y4, 32(DX)(SI*1)
-	LEAQ      (DX)(SI*2), DX
+	VMOVUPS   Y3, 32(BX)
+	VMOVUPS   Y4, 32(BX)(SI*1)
+	LEAQ      (BX)(SI*2), BX
 	ADDQ      $0x10, AX
-	INCQ      BX
+	INCQ      DX
 	DECQ      DI
 	JNZ       high
 	VZEROUPPER
@@ -2365,17 +2344,15 @@ high:
 DATA sign<>+0(SB)/4, $0x80000000
 GLOBL sign<>(SB), RODATA|NOPTR, $4
 
-// func widenMXFP4_17_16(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// func widenMXFP4_17_16(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·widenMXFP4_17_16(SB), NOSPLIT, $0-48
+TEXT ·widenMXFP4_17_16(SB), NOSPLIT, $0-40
 	MOVQ      rows+16(FP), AX
-	MOVQ      apart+32(FP), CX
-	LEAQ      (CX)(CX*2), CX
 	VMOVDQU32 words<>+0(SB), Z7
 	LEAQ      ·scaled+0(SB), CX
 	MOVQ      dst+0(FP), DX
 	MOVQ      step+8(FP), BX
-	MOVQ      blocks+40(FP), SI
+	MOVQ      blocks+32(FP), SI
 
 low:
 	MOVBLZX         (AX), DI
@@ -2433,18 +2410,16 @@ DATA upperLanes<>+56(SB)/4, $0x00000004
 DATA upperLanes<>+60(SB)/4, $0x00000004
 GLOBL upperLanes<>(SB), RODATA|NOPTR, $64
 
-// func widenMXFP4_17_8(dst *float32, step int, rows *byte, scales *byte, apart int, blocks int)
+// func widenMXFP4_17_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX2
-TEXT ·widenMXFP4_17_8(SB), NOSPLIT, $0-48
+TEXT ·widenMXFP4_17_8(SB), NOSPLIT, $0-40
 	MOVQ         rows+16(FP), AX
-	MOVQ         apart+32(FP), CX
-	LEAQ         (CX)(CX*2), CX
 	VMOVDQU      words<>+0(SB), Y7
 	LEAQ         ·scaled+0(SB), CX
 	VPBROADCASTD sign<>+0(SB), Y0
 	MOVQ         dst+0(FP), DX
 	MOVQ         step+8(FP), BX
-	MOVQ         blocks+40(FP), SI
+	MOVQ         blocks+32(FP), SI
 
 low:
 	MOVBLZX        (AX), DI
@@ -2469,14 +2444,12 @@ low:
 	DECQ           SI
 	JNZ            low
 	MOVQ           rows+16(FP), AX
-	MOVQ           apart+32(FP), CX
-	LEAQ           (CX)(CX*2), CX
 	VMOVDQU        words<>+0(SB), Y7
 	LEAQ           ·scaled+0(SB), CX
 	VPBROADCASTD   sign<>+0(SB), Y0
 	MOVQ           dst+0(FP), DX
 	MOVQ           step+8(FP), BX
-	MOVQ           blocks+40(FP), SI
+	MOVQ           blocks+32(FP), SI
 
 high:
 	MOVBLZX        (AX), DI
@@ -4902,10 +4875,10 @@ TEXT ·fewMXFP4_16x1(SB), NOSPLIT, $0-48
 	MOVQ   apart+24(FP), CX
 	LEAQ   (CX)(CX*2), DX
 	LEAQ   ·scaled+0(SB), BX
-	MOVQ   apart+24(FP), SI
-	SHRQ   $0x04, SI
-	MOVQ   scales+16(FP), DI
-	LEAQ   (SI)(SI*2), R8
+	MOVQ   scales+16(FP), SI
+	MOVQ   apart+24(FP), DI
+	SHRQ   $0x04, DI
+	LEAQ   (DI)(DI*2), R8
 	MOVQ   x+32(FP), R9
 	MOVQ   (R9), R9
 	MOVQ   blocks+40(FP), R10
@@ -4918,7 +4891,7 @@ block:
 	VMOVUPS       (R9), Z4
 	VMOVUPS       64(R9), Z5
 	PREFETCHT0    1024(AX)
-	MOVBLZX       (DI), R11
+	MOVBLZX       (SI), R11
 	SHLQ          $0x06, R11
 	VMOVUPS       (BX)(R11*1), Z7
 	VPMOVZXBD     (AX), Z9
@@ -4927,7 +4900,7 @@ block:
 	VPSRLD        $0x04, Z10, Z10
 	VPERMPS       Z7, Z10, Z10
 	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (DI)(SI*1), R11
+	MOVBLZX       (SI)(DI*1), R11
 	SHLQ          $0x06, R11
 	VMOVUPS       (BX)(R11*1), Z7
 	VPMOVZXBD     (AX)(CX*1), Z11
@@ -4940,7 +4913,7 @@ block:
 	VFMADD231PS   Z5, Z10, Z0
 	VFMADD231PS   Z5, Z12, Z1
 	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (DI)(SI*2), R11
+	MOVBLZX       (SI)(DI*2), R11
 	SHLQ          $0x06, R11
 	VMOVUPS       (BX)(R11*1), Z7
 	VPMOVZXBD     (AX)(CX*2), Z9
@@ -4949,7 +4922,7 @@ block:
 	VPSRLD        $0x04, Z10, Z10
 	VPERMPS       Z7, Z10, Z10
 	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (DI)(R8*1), R11
+	MOVBLZX       (SI)(R8*1), R11
 	SHLQ          $0x06, R11
 	VMOVUPS       (BX)(R11*1), Z7
 	VPMOVZXBD     (AX)(DX*1), Z11
@@ -4962,7 +4935,7 @@ block:
 	VFMADD231PS   Z5, Z10, Z2
 	VFMADD231PS   Z5, Z12, Z3
 	ADDQ          $0x10, AX
-	INCQ          DI
+	INCQ          SI
 	ADDQ          $0x00000080, R9
 	DECQ          R10
 	JNZ           block
@@ -4994,10 +4967,10 @@ TEXT ·fewMXFP4_16x2(SB), NOSPLIT, $0-48
 	MOVQ   apart+24(FP), CX
 	LEAQ   (CX)(CX*2), DX
 	LEAQ   ·scaled+0(SB), BX
-	MOVQ   apart+24(FP), SI
-	SHRQ   $0x04, SI
-	MOVQ   scales+16(FP), DI
-	LEAQ   (SI)(SI*2), R8
+	MOVQ   scales+16(FP), SI
+	MOVQ   apart+24(FP), DI
+	SHRQ   $0x04, DI
+	LEAQ   (DI)(DI*2), R8
 	MOVQ   x+32(FP), R9
 	MOVQ   (R9), R10
 	MOVQ   8(R9), R9
@@ -5017,7 +4990,7 @@ block:
 	VMOVUPS       64(R10), Z10
 	VMOVUPS       64(R9), Z11
 	PREFETCHT0    1024(AX)
-	MOVBLZX       (DI), R12
+	MOVBLZX       (SI), R12
 	SHLQ          $0x06, R12
 	VMOVUPS       (BX)(R12*1), Z13
 	VPMOVZXBD     (AX), Z15
@@ -5026,7 +4999,7 @@ block:
 	VPSRLD        $0x04, Z16, Z16
 	VPERMPS       Z13, Z16, Z16
 	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (DI)(SI*1), R12
+	MOVBLZX       (SI)(DI*1), R12
 	SHLQ          $0x06, R12
 	VMOVUPS       (BX)(R12*1), Z13
 	VPMOVZXBD     (AX)(CX*1), Z17
@@ -5043,7 +5016,7 @@ block:
 	VFMADD231PS   Z11, Z16, Z1
 	VFMADD231PS   Z11, Z18, Z3
 	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (DI)(SI*2), R12
+	MOVBLZX       (SI)(DI*2), R12
 	SHLQ          $0x06, R12
 	VMOVUPS       (BX)(R12*1), Z13
 	VPMOVZXBD     (AX)(CX*2), Z15
@@ -5052,7 +5025,7 @@ block:
 	VPSRLD        $0x04, Z16, Z16
 	VPERMPS       Z13, Z16, Z16
 	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (DI)(R8*1), R12
+	MOVBLZX       (SI)(R8*1), R12
 	SHLQ          $0x06, R12
 	VMOVUPS       (BX)(R12*1), Z13
 	VPMOVZXBD     (AX)(DX*1), Z17
@@ -5069,7 +5042,7 @@ block:
 	VFMADD231PS   Z11, Z16, Z5
 	VFMADD231PS   Z11, Z18, Z7
 	ADDQ          $0x10, AX
-	INCQ          DI
+	INCQ          SI
 	ADDQ          $0x00000080, R10
 	ADDQ          $0x00000080, R9
 	DECQ          R11
@@ -5119,10 +5092,10 @@ TEXT ·fewMXFP4_16x3(SB), NOSPLIT, $0-48
 	MOVQ   apart+24(FP), CX
 	LEAQ   (CX)(CX*2), DX
 	LEAQ   ·scaled+0(SB), BX
-	MOVQ   apart+24(FP), SI
-	SHRQ   $0x04, SI
-	MOVQ   scales+16(FP), DI
-	LEAQ   (SI)(SI*2), R8
+	MOVQ   scales+16(FP), SI
+	MOVQ   apart+24(FP), DI
+	SHRQ   $0x04, DI
+	LEAQ   (DI)(DI*2), R8
 	MOVQ   x+32(FP), R9
 	MOVQ   (R9), R10
 	MOVQ   8(R9), R11
@@ -5149,7 +5122,7 @@ block:
 	VMOVUPS       64(R11), Z16
 	VMOVUPS       64(R9), Z17
 	PREFETCHT0    1024(AX)
-	MOVBLZX       (DI), R13
+	MOVBLZX       (SI), R13
 	SHLQ          $0x06, R13
 	VMOVUPS       (BX)(R13*1), Z19
 	VPMOVZXBD     (AX), Z21
@@ -5158,7 +5131,7 @@ block:
 	VPSRLD        $0x04, Z22, Z22
 	VPERMPS       Z19, Z22, Z22
 	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (DI)(SI*1), R13
+	MOVBLZX       (SI)(DI*1), R13
 	SHLQ          $0x06, R13
 	VMOVUPS       (BX)(R13*1), Z19
 	VPMOVZXBD     (AX)(CX*1), Z23
@@ -5179,7 +5152,7 @@ block:
 	VFMADD231PS   Z17, Z22, Z2
 	VFMADD231PS   Z17, Z24, Z5
 	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (DI)(SI*2), R13
+	MOVBLZX       (SI)(DI*2), R13
 	SHLQ          $0x06, R13
 	VMOVUPS       (BX)(R13*1), Z19
 	VPMOVZXBD     (AX)(CX*2), Z21
@@ -5188,7 +5161,7 @@ block:
 	VPSRLD        $0x04, Z22, Z22
 	VPERMPS       Z19, Z22, Z22
 	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (DI)(R8*1), R13
+	MOVBLZX       (SI)(R8*1), R13
 	SHLQ          $0x06, R13
 	VMOVUPS       (BX)(R13*1), Z19
 	VPMOVZXBD     (AX)(DX*1), Z23
@@ -5209,7 +5182,7 @@ block:
 	VFMADD231PS   Z17, Z22, Z8
 	VFMADD231PS   Z17, Z24, Z11
 	ADDQ          $0x10, AX
-	INCQ          DI
+	INCQ          SI
 	ADDQ          $0x00000080, R10
 	ADDQ          $0x00000080, R11
 	ADDQ          $0x00000080, R9
@@ -5277,10 +5250,10 @@ TEXT ·fewMXFP4_16x4(SB), NOSPLIT, $0-48
 	MOVQ   apart+24(FP), CX
 	LEAQ   (CX)(CX*2), DX
 	LEAQ   ·scaled+0(SB), BX
-	MOVQ   apart+24(FP), SI
-	SHRQ   $0x04, SI
-	MOVQ   scales+16(FP), DI
-	LEAQ   (SI)(SI*2), R8
+	MOVQ   scales+16(FP), SI
+	MOVQ   apart+24(FP), DI
+	SHRQ   $0x04, DI
+	LEAQ   (DI)(DI*2), R8
 	MOVQ   x+32(FP), R9
 	MOVQ   (R9), R10
 	MOVQ   8(R9), R11
@@ -5314,7 +5287,7 @@ block:
 	VMOVUPS       64(R12), Z22
 	VMOVUPS       64(R9), Z23
 	PREFETCHT0    1024(AX)
-	MOVBLZX       (DI), R14
+	MOVBLZX       (SI), R14
 	SHLQ          $0x06, R14
 	VMOVUPS       (BX)(R14*1), Z25
 	VPMOVZXBD     (AX), Z27
@@ -5323,7 +5296,7 @@ block:
 	VPSRLD        $0x04, Z28, Z28
 	VPERMPS       Z25, Z28, Z28
 	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (DI)(SI*1), R14
+	MOVBLZX       (SI)(DI*1), R14
 	SHLQ          $0x06, R14
 	VMOVUPS       (BX)(R14*1), Z25
 	VPMOVZXBD     (AX)(CX*1), Z29
@@ -5348,7 +5321,7 @@ block:
 	VFMADD231PS   Z23, Z28, Z3
 	VFMADD231PS   Z23, Z30, Z7
 	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (DI)(SI*2), R14
+	MOVBLZX       (SI)(DI*2), R14
 	SHLQ          $0x06, R14
 	VMOVUPS       (BX)(R14*1), Z25
 	VPMOVZXBD     (AX)(CX*2), Z27
@@ -5357,7 +5330,7 @@ block:
 	VPSRLD        $0x04, Z28, Z28
 	VPERMPS       Z25, Z28, Z28
 	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (DI)(R8*1), R14
+	MOVBLZX       (SI)(R8*1), R14
 	SHLQ          $0x06, R14
 	VMOVUPS       (BX)(R14*1), Z25
 	VPMOVZXBD     (AX)(DX*1), Z29
@@ -5382,7 +5355,7 @@ block:
 	VFMADD231PS   Z23, Z28, Z11
 	VFMADD231PS   Z23, Z30, Z15
 	ADDQ          $0x10, AX
-	INCQ          DI
+	INCQ          SI
 	ADDQ          $0x00000080, R10
 	ADDQ          $0x00000080, R11
 	ADDQ          $0x00000080, R12
@@ -5469,10 +5442,10 @@ TEXT ·fewMXFP4_8x1(SB), NOSPLIT, $128-48
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), BX
 	VPBROADCASTD sign<>+0(SB), Y4
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	MOVQ         scales+16(FP), DI
-	LEAQ         (SI)(SI*2), R8
+	MOVQ         scales+16(FP), SI
+	MOVQ         apart+24(FP), DI
+	SHRQ         $0x04, DI
+	LEAQ         (DI)(DI*2), R8
 	MOVQ         x+32(FP), R9
 	MOVQ         (R9), R9
 	MOVQ         blocks+40(FP), R10
@@ -5483,7 +5456,7 @@ TEXT ·fewMXFP4_8x1(SB), NOSPLIT, $128-48
 
 low:
 	PREFETCHT0   1024(AX)
-	MOVBLZX      (DI), R11
+	MOVBLZX      (SI), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    (AX), Y7
@@ -5498,7 +5471,7 @@ low:
 	VPERMPS      Y5, Y8, Y8
 	VPXOR        Y6, Y8, Y8
 	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (DI)(SI*1), R11
+	MOVBLZX      (SI)(DI*1), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    (AX)(CX*1), Y9
@@ -5519,7 +5492,7 @@ low:
 	VFMADD231PS  Y5, Y8, Y0
 	VFMADD231PS  Y5, Y10, Y1
 	PREFETCHT0   1024(AX)(CX*2)
-	MOVBLZX      (DI)(SI*2), R11
+	MOVBLZX      (SI)(DI*2), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    (AX)(CX*2), Y7
@@ -5534,7 +5507,7 @@ low:
 	VPERMPS      Y5, Y8, Y8
 	VPXOR        Y6, Y8, Y8
 	PREFETCHT0   1024(AX)(DX*1)
-	MOVBLZX      (DI)(R8*1), R11
+	MOVBLZX      (SI)(R8*1), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    (AX)(DX*1), Y9
@@ -5555,7 +5528,7 @@ low:
 	VFMADD231PS  Y5, Y8, Y2
 	VFMADD231PS  Y5, Y10, Y3
 	ADDQ         $0x10, AX
-	INCQ         DI
+	INCQ         SI
 	ADDQ         $0x00000080, R9
 	DECQ         R10
 	JNZ          low
@@ -5568,10 +5541,10 @@ low:
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), BX
 	VPBROADCASTD sign<>+0(SB), Y4
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	MOVQ         scales+16(FP), DI
-	LEAQ         (SI)(SI*2), R8
+	MOVQ         scales+16(FP), SI
+	MOVQ         apart+24(FP), DI
+	SHRQ         $0x04, DI
+	LEAQ         (DI)(DI*2), R8
 	MOVQ         x+32(FP), R9
 	MOVQ         (R9), R9
 	MOVQ         blocks+40(FP), R10
@@ -5581,7 +5554,7 @@ low:
 	VXORPS       Y3, Y3, Y3
 
 high:
-	MOVBLZX      (DI), R11
+	MOVBLZX      (SI), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    8(AX), Y7
@@ -5595,7 +5568,7 @@ high:
 	VPSRLD       $0x04, Y8, Y8
 	VPERMPS      Y5, Y8, Y8
 	VPXOR        Y6, Y8, Y8
-	MOVBLZX      (DI)(SI*1), R11
+	MOVBLZX      (SI)(DI*1), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    8(AX)(CX*1), Y9
@@ -5615,7 +5588,7 @@ high:
 	VMOVUPS      96(R9), Y5
 	VFMADD231PS  Y5, Y8, Y0
 	VFMADD231PS  Y5, Y10, Y1
-	MOVBLZX      (DI)(SI*2), R11
+	MOVBLZX      (SI)(DI*2), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    8(AX)(CX*2), Y7
@@ -5629,7 +5602,7 @@ high:
 	VPSRLD       $0x04, Y8, Y8
 	VPERMPS      Y5, Y8, Y8
 	VPXOR        Y6, Y8, Y8
-	MOVBLZX      (DI)(R8*1), R11
+	MOVBLZX      (SI)(R8*1), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (BX)(R11*1), Y5
 	VPMOVZXBD    8(AX)(DX*1), Y9
@@ -5650,7 +5623,7 @@ high:
 	VFMADD231PS  Y5, Y8, Y2
 	VFMADD231PS  Y5, Y10, Y3
 	ADDQ         $0x10, AX
-	INCQ         DI
+	INCQ         SI
 	ADDQ         $0x00000080, R9
 	DECQ         R10
 	JNZ          high
@@ -5679,10 +5652,10 @@ TEXT ·fewMXFP4_8x2(SB), NOSPLIT, $256-48
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), BX
 	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	MOVQ         scales+16(FP), DI
-	LEAQ         (SI)(SI*2), R8
+	MOVQ         scales+16(FP), SI
+	MOVQ         apart+24(FP), DI
+	SHRQ         $0x04, DI
+	LEAQ         (DI)(DI*2), R8
 	MOVQ         x+32(FP), R9
 	MOVQ         (R9), R10
 	MOVQ         8(R9), R9
@@ -5698,7 +5671,7 @@ TEXT ·fewMXFP4_8x2(SB), NOSPLIT, $256-48
 
 low:
 	PREFETCHT0   1024(AX)
-	MOVBLZX      (DI), R12
+	MOVBLZX      (SI), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    (AX), Y11
@@ -5713,7 +5686,7 @@ low:
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
 	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (DI)(SI*1), R12
+	MOVBLZX      (SI)(DI*1), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    (AX)(CX*1), Y13
@@ -5740,7 +5713,7 @@ low:
 	VFMADD231PS  Y9, Y12, Y1
 	VFMADD231PS  Y9, Y14, Y3
 	PREFETCHT0   1024(AX)(CX*2)
-	MOVBLZX      (DI)(SI*2), R12
+	MOVBLZX      (SI)(DI*2), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    (AX)(CX*2), Y11
@@ -5755,7 +5728,7 @@ low:
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
 	PREFETCHT0   1024(AX)(DX*1)
-	MOVBLZX      (DI)(R8*1), R12
+	MOVBLZX      (SI)(R8*1), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    (AX)(DX*1), Y13
@@ -5782,7 +5755,7 @@ low:
 	VFMADD231PS  Y9, Y12, Y5
 	VFMADD231PS  Y9, Y14, Y7
 	ADDQ         $0x10, AX
-	INCQ         DI
+	INCQ         SI
 	ADDQ         $0x00000080, R10
 	ADDQ         $0x00000080, R9
 	DECQ         R11
@@ -5800,10 +5773,10 @@ low:
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), BX
 	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	MOVQ         scales+16(FP), DI
-	LEAQ         (SI)(SI*2), R8
+	MOVQ         scales+16(FP), SI
+	MOVQ         apart+24(FP), DI
+	SHRQ         $0x04, DI
+	LEAQ         (DI)(DI*2), R8
 	MOVQ         x+32(FP), R9
 	MOVQ         (R9), R10
 	MOVQ         8(R9), R9
@@ -5818,7 +5791,7 @@ low:
 	VXORPS       Y7, Y7, Y7
 
 high:
-	MOVBLZX      (DI), R12
+	MOVBLZX      (SI), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX), Y11
@@ -5832,7 +5805,7 @@ high:
 	VPSRLD       $0x04, Y12, Y12
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
-	MOVBLZX      (DI)(SI*1), R12
+	MOVBLZX      (SI)(DI*1), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(CX*1), Y13
@@ -5858,7 +5831,7 @@ high:
 	VMOVUPS      96(R9), Y9
 	VFMADD231PS  Y9, Y12, Y1
 	VFMADD231PS  Y9, Y14, Y3
-	MOVBLZX      (DI)(SI*2), R12
+	MOVBLZX      (SI)(DI*2), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(CX*2), Y11
@@ -5872,7 +5845,7 @@ high:
 	VPSRLD       $0x04, Y12, Y12
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
-	MOVBLZX      (DI)(R8*1), R12
+	MOVBLZX      (SI)(R8*1), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(DX*1), Y13
@@ -5899,7 +5872,7 @@ high:
 	VFMADD231PS  Y9, Y12, Y5
 	VFMADD231PS  Y9, Y14, Y7
 	ADDQ         $0x10, AX
-	INCQ         DI
+	INCQ         SI
 	ADDQ         $0x00000080, R10
 	ADDQ         $0x00000080, R9
 	DECQ         R11
@@ -5942,10 +5915,10 @@ TEXT ·fewMXFP4_8x3(SB), NOSPLIT, $192-48
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), DX
 	VPBROADCASTD sign<>+0(SB), Y6
-	MOVQ         apart+24(FP), BX
-	SHRQ         $0x04, BX
-	MOVQ         scales+16(FP), SI
-	LEAQ         (BX)(BX*2), DI
+	MOVQ         scales+16(FP), BX
+	MOVQ         apart+24(FP), SI
+	SHRQ         $0x04, SI
+	LEAQ         (SI)(SI*2), DI
 	MOVQ         x+32(FP), DI
 	MOVQ         (DI), R8
 	MOVQ         8(DI), R9
@@ -5960,7 +5933,7 @@ TEXT ·fewMXFP4_8x3(SB), NOSPLIT, $192-48
 
 low:
 	PREFETCHT0   1024(AX)
-	MOVBLZX      (SI), R11
+	MOVBLZX      (BX), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (DX)(R11*1), Y7
 	VPMOVZXBD    (AX), Y9
@@ -5975,7 +5948,7 @@ low:
 	VPERMPS      Y7, Y10, Y10
 	VPXOR        Y8, Y10, Y10
 	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (SI)(BX*1), R11
+	MOVBLZX      (BX)(SI*1), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (DX)(R11*1), Y7
 	VPMOVZXBD    (AX)(CX*1), Y11
@@ -6008,7 +5981,7 @@ low:
 	VFMADD231PS  Y7, Y10, Y2
 	VFMADD231PS  Y7, Y12, Y5
 	ADDQ         $0x10, AX
-	INCQ         SI
+	INCQ         BX
 	ADDQ         $0x00000080, R8
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000080, DI
@@ -6025,10 +5998,10 @@ low:
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), DX
 	VPBROADCASTD sign<>+0(SB), Y6
-	MOVQ         apart+24(FP), BX
-	SHRQ         $0x04, BX
-	MOVQ         scales+16(FP), SI
-	LEAQ         (BX)(BX*2), DI
+	MOVQ         scales+16(FP), BX
+	MOVQ         apart+24(FP), SI
+	SHRQ         $0x04, SI
+	LEAQ         (SI)(SI*2), DI
 	MOVQ         x+32(FP), DI
 	MOVQ         (DI), R8
 	MOVQ         8(DI), R9
@@ -6042,7 +6015,7 @@ low:
 	VXORPS       Y5, Y5, Y5
 
 high:
-	MOVBLZX      (SI), R11
+	MOVBLZX      (BX), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (DX)(R11*1), Y7
 	VPMOVZXBD    8(AX), Y9
@@ -6056,7 +6029,7 @@ high:
 	VPSRLD       $0x04, Y10, Y10
 	VPERMPS      Y7, Y10, Y10
 	VPXOR        Y8, Y10, Y10
-	MOVBLZX      (SI)(BX*1), R11
+	MOVBLZX      (BX)(SI*1), R11
 	SHLQ         $0x06, R11
 	VMOVUPS      (DX)(R11*1), Y7
 	VPMOVZXBD    8(AX)(CX*1), Y11
@@ -6089,7 +6062,7 @@ high:
 	VFMADD231PS  Y7, Y10, Y2
 	VFMADD231PS  Y7, Y12, Y5
 	ADDQ         $0x10, AX
-	INCQ         SI
+	INCQ         BX
 	ADDQ         $0x00000080, R8
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000080, DI
@@ -6131,10 +6104,10 @@ TEXT ·fewMXFP4_8x4(SB), NOSPLIT, $256-48
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), DX
 	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         apart+24(FP), BX
-	SHRQ         $0x04, BX
-	MOVQ         scales+16(FP), SI
-	LEAQ         (BX)(BX*2), DI
+	MOVQ         scales+16(FP), BX
+	MOVQ         apart+24(FP), SI
+	SHRQ         $0x04, SI
+	LEAQ         (SI)(SI*2), DI
 	MOVQ         x+32(FP), DI
 	MOVQ         (DI), R8
 	MOVQ         8(DI), R9
@@ -6152,7 +6125,7 @@ TEXT ·fewMXFP4_8x4(SB), NOSPLIT, $256-48
 
 low:
 	PREFETCHT0   1024(AX)
-	MOVBLZX      (SI), R12
+	MOVBLZX      (BX), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (DX)(R12*1), Y9
 	VPMOVZXBD    (AX), Y11
@@ -6167,7 +6140,7 @@ low:
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
 	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (SI)(BX*1), R12
+	MOVBLZX      (BX)(SI*1), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (DX)(R12*1), Y9
 	VPMOVZXBD    (AX)(CX*1), Y13
@@ -6206,7 +6179,7 @@ low:
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y9, Y14, Y7
 	ADDQ         $0x10, AX
-	INCQ         SI
+	INCQ         BX
 	ADDQ         $0x00000080, R8
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000080, R10
@@ -6226,10 +6199,10 @@ low:
 	LEAQ         (CX)(CX*2), DX
 	LEAQ         ·scaled+0(SB), DX
 	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         apart+24(FP), BX
-	SHRQ         $0x04, BX
-	MOVQ         scales+16(FP), SI
-	LEAQ         (BX)(BX*2), DI
+	MOVQ         scales+16(FP), BX
+	MOVQ         apart+24(FP), SI
+	SHRQ         $0x04, SI
+	LEAQ         (SI)(SI*2), DI
 	MOVQ         x+32(FP), DI
 	MOVQ         (DI), R8
 	MOVQ         8(DI), R9
@@ -6246,7 +6219,7 @@ low:
 	VXORPS       Y7, Y7, Y7
 
 high:
-	MOVBLZX      (SI), R12
+	MOVBLZX      (BX), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (DX)(R12*1), Y9
 	VPMOVZXBD    8(AX), Y11
@@ -6260,7 +6233,7 @@ high:
 	VPSRLD       $0x04, Y12, Y12
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
-	MOVBLZX      (SI)(BX*1), R12
+	MOVBLZX      (BX)(SI*1), R12
 	SHLQ         $0x06, R12
 	VMOVUPS      (DX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(CX*1), Y13
@@ -6299,7 +6272,7 @@ high:
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y9, Y14, Y7
 	ADDQ         $0x10, AX
-	INCQ         SI
+	INCQ         BX
 	ADDQ         $0x00000080, R8
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000080, R10

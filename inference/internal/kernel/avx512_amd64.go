@@ -59,17 +59,12 @@ func add16(a, b, c, d f32x16) archsimd.Float32x4 {
 }
 
 func mul16(l *lanes, panel []float32, x []*float32, at, n int) {
-	sums, w, in := &l[0][0][0], &panel[0], fourOf(x)
-	switch len(x) {
-	case 1:
-		multiply16x1(sums, w, in, 4*at, n, at > 0)
-	case 2:
-		multiply16x2(sums, w, in, 4*at, n, at > 0)
-	case 3:
-		multiply16x3(sums, w, in, 4*at, n, at > 0)
-	case 4:
-		multiply16x4(sums, w, in, 4*at, n, at > 0)
-	}
+	multiply16[len(x)-1](&l[0][0][0], &panel[0], fourOf(x), 4*at, n, at > 0)
+}
+
+// multiply16 is for one input row, two, and so on.
+var multiply16 = [groupIns]func(lanes, panel *float32, x *[groupIns]*float32, at, blocks int, add bool){
+	multiply16x1, multiply16x2, multiply16x3, multiply16x4,
 }
 
 func fold16(sums [][TileRows]float32, r int, l *lanes) {

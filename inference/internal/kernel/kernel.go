@@ -184,18 +184,14 @@ func (k *Set) Tile(s *Scratch, m *Matrix, i int, x Rows) (n int) {
 		s.Sums = make([][TileRows]float32, (count+byteInputs-1)/byteInputs*byteInputs)
 	}
 	s.Sums = s.Sums[:count]
-	if count == 0 {
-		return n
-	}
-	if x.Bytes != nil && k.bytes != nil && m.Format.OfBytes() && n == TileRows && count >= k.bytesFrom() {
-		data, scales := m.rows(row, n)
+	data, scales := m.rows(row, n)
+	switch few := k.few[m.Format]; {
+	case count == 0:
+	case n == TileRows && x.Bytes != nil && k.bytes != nil && m.Format.OfBytes() && count >= k.bytesFrom():
 		k.tileBytes(s, m.Format, data, scales, x)
-		return n
-	}
-	if few := k.few[m.Format]; few != nil && count <= k.fewMost && n == TileRows && m.Cols == width {
-		data, scales := m.rows(row, n)
+	case n == TileRows && few != nil && count <= k.fewMost && m.Cols == width:
 		few(s, data, scales, x)
-	} else {
+	default:
 		k.multiply(k, s, m, row, n, x)
 	}
 	return n

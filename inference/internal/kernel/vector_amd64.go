@@ -14,9 +14,10 @@ import (
 //   - A legacy SSE instruction amid AVX-512 ones costs a factor of 30 on some
 //     processors. So there is no scalar float arithmetic in or after a vector
 //     loop, numbers are broadcast as integers, and every kernel ends with
-//     ClearAVXUpperBits. TestDisassembly looks for such instructions.
-//   - The compiler uses 15 vector registers and reloads what it spills, so a
-//     kernel keeps 8 sums.
+//     ClearAVXUpperBits. A shift by a plain number may be one, too: by a vector of
+//     numbers it is none. TestDisassembly looks for such instructions.
+//   - The compiler uses 15 vector registers and reloads what it spills. What wants
+//     more is assembly.
 //   - Bounds checks in the loops cost half the speed. Lengths are checked before
 //     the first pointer is made, in the functions that make one.
 
@@ -55,7 +56,7 @@ type lanes [groupRows][groupIns][16]float32
 const laneRow = 4 * 16 * groupIns // bytes of a row's
 
 // widen returns an unpacker of a format with blocks of so many bytes.
-func widen(block int, f func(dst *float32, step int, rows, scales *byte, apart, blocks int)) unpacker {
+func widen(block int, f func(dst *float32, step int, rows, scales *byte, blocks int)) unpacker {
 	return func(dst []float32, step, n int, data, scales []byte) {
 		if n == 0 {
 			return
@@ -65,7 +66,7 @@ func widen(block int, f func(dst *float32, step int, rows, scales *byte, apart, 
 		if scales != nil {
 			s = &scales[:n][0]
 		}
-		f(&dst[0], 4*step, &data[0], s, 0, n)
+		f(&dst[0], 4*step, &data[0], s, n)
 	}
 }
 
@@ -103,13 +104,7 @@ func vectorMultiply(mul func(l *lanes, panel []float32, x []*float32, at, n int)
 			for at := 0; at < x.Width; at += blockCols {
 				n := min(blockCols, x.Width-at) / Block
 				for g := range groups {
-					for r := range min(groupRows, rows-g*groupRows) {
-						data, scales := m.rows(row+g*groupRows+r, 1)
-						if m.Format == MXFP4 {
-							scales = scales[at/Block:]
-						}
-						unpackRow(k.unpack[m.Format], m.Format, s.panel[16*r:], 16*groupRows, min(blockCols, m.Cols-at), data[m.Format.Bytes(at):], scales)
-					}
+					k.unpackGroup(s.panel, m, row+g*groupRows, min(groupRows, rows-g*groupRows), at)
 					for j := range fours {
 						mul(&all[j*groups+g], s.panel, s.rows[j*groupIns:min((j+1)*groupIns, len(sums))], at, n)
 					}
@@ -121,6 +116,18 @@ func vectorMultiply(mul func(l *lanes, panel []float32, x []*float32, at, n int)
 				}
 			}
 		}
+	}
+}
+
+// unpackGroup widens so many rows of a matrix, up to groupRows from row on, into a panel:
+// the columns of a block from column at on.
+func (k *Set) unpackGroup(panel []float32, m *Matrix, row, rows, at int) {
+	for r := range rows {
+		data, scales := m.rows(row+r, 1)
+		if scales != nil {
+			scales = scales[at/Block:]
+		}
+		unpackRow(k.unpack[m.Format], m.Format, panel[16*r:], 16*groupRows, min(blockCols, m.Cols-at), data[m.Format.Bytes(at):], scales)
 	}
 }
 

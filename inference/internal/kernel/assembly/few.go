@@ -6,6 +6,7 @@ import (
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
 // fewAhead is how many bytes ahead packed rows are fetched. What the processor fetches by
@@ -21,11 +22,21 @@ type few struct {
 	first        int // register that is no sum and no input
 }
 
-func (f *few) vector(i int) vector {
-	if f.wide {
-		return z[i]
+func (f *few) vector(i int) vector { return register(i, f.wide) }
+
+// places returns the places of rows that a parameter is the first of, which lie apart
+// bytes apart, or a power of two less, and the registers that they are relative to. A
+// single row lies apart from nothing.
+func (f *few) places(first string, less uint64) (rows []Mem, bases []reg.Register) {
+	p := Load(Param(first), GP64())
+	if f.rows == 1 {
+		return []Mem{{Base: p}}, []reg.Register{p}
 	}
-	return y(z[i])
+	step := Load(Param("apart"), GP64())
+	if less > 0 {
+		SHRQ(Imm(less), step)
+	}
+	return apart(f.rows, p, step)
 }
 
 // temporary returns one of eight registers that are no sums and no inputs.
@@ -113,7 +124,7 @@ func (f *few) write(name string, p format) {
 
 // lanes computes all lanes, or half of them. Sums stay in registers.
 func (f *few) lanes(p format, label string) {
-	rows, bases := apart(f.rows, Load(Param("rows"), GP64()), Load(Param("apart"), GP64()))
+	rows, bases := f.places("rows", 0)
 	widen, next := p.begin(f, rows)
 	in, blocks := inputs(f.inputs), Load(Param("blocks"), GP64())
 	for i := range f.rows * f.inputs {
@@ -164,11 +175,11 @@ func (f *few) lanes(p format, label string) {
 
 // widen writes a function that widens a packed row to the split layout.
 func (f *few) widen(name string, p format) {
-	TEXT(name, attr.NOSPLIT, "func(dst *float32, step int, rows, scales *byte, apart, blocks int)")
+	TEXT(name, attr.NOSPLIT, "func(dst *float32, step int, rows, scales *byte, blocks int)")
 	Doc(name+" widens blocks of a packed row: even elements, and step bytes on the odd ones,", "and so on.")
 	Pragma("noescape")
 	for f.half = range 2 {
-		rows, bases := apart(1, Load(Param("rows"), GP64()), Load(Param("apart"), GP64()))
+		rows, bases := f.places("rows", 0)
 		one, next := p.begin(f, rows)
 		dst, step, blocks := Load(Param("dst"), GP64()), Load(Param("step"), GP64()), Load(Param("blocks"), GP64())
 		label := []string{"low", "high"}[f.half]

@@ -79,9 +79,8 @@ func (c *codes) look(elements, v vector, from uint64) {
 
 // mxfp4 widens MXFP4 whose scales lie apart: byte j has elements 2j and 2j+1.
 func mxfp4(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
-	c, step := newCodes(f), Load(Param("apart"), GP64())
-	SHRQ(Imm(4), step)
-	scales, bases := apart(f.rows, Load(Param("scales"), GP64()), step)
+	c := newCodes(f)
+	scales, bases := f.places("scales", 4) // one byte for sixteen
 	return func(r int) (even, odd vector) {
 			even, odd = f.widened(r)
 			elements := c.elements(scales[r])

@@ -69,6 +69,14 @@ var z = []vector{
 // y returns the lower half of a register.
 func y(v vector) vector { return v.AsY().(vector) }
 
+// register returns register i as long as 16 rows or as 8.
+func register(i int, wide bool) vector {
+	if wide {
+		return z[i]
+	}
+	return y(z[i])
+}
+
 // apart returns the places of four or eight rows, step apart, and the registers that they
 // are relative to.
 func apart(n int, first, step reg.Register) (rows []Mem, bases []reg.Register) {

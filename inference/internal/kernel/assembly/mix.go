@@ -30,12 +30,7 @@ func (m *mixer) size() int {
 }
 
 // vector returns register i as long as this takes.
-func (m *mixer) vector(i int) vector {
-	if m.wide {
-		return z[i]
-	}
-	return y(z[i])
-}
+func (m *mixer) vector(i int) vector { return register(i, m.wide) }
 
 // write writes the function. The rows of sums stay in registers; a row of the panel is
 // loaded once, and meets a weight of each.

@@ -29,10 +29,7 @@ func inputs(n int) []reg.Register {
 // input rows. Lanes stay in registers; a part of the input rows is loaded once, and meets
 // a row of the panel after the other.
 func multiplyPanel(name string, n int, wide bool) {
-	vector := func(i int) vector { return z[i] }
-	if !wide {
-		vector = func(i int) reg.VecPhysical { return y(z[i]) }
-	}
+	vector := func(i int) vector { return register(i, wide) }
 	TEXT(name, attr.NOSPLIT, "func(lanes, panel *float32, x *[4]*float32, at, blocks int, add bool)")
 	Doc(fmt.Sprintf("%s sets %d lanes of sums to the products of a panel's rows with %d input rows, from", name, map[bool]int{true: 16, false: 8}[wide], n),
 		"a place in bytes on, or adds them.")

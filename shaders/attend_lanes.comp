@@ -6,11 +6,12 @@
 // that nothing passes between them until the end; then their sums are added up. The
 // queries are loaded first of all.
 //
-// Blocks begin at positions that are multiples of LANES * SHARE, which divides 64:
+// Blocks begin at positions that are multiples of EIGHT * SHARE, which divides 64:
 // so a query's sums do not depend on the tokens beside it, and no block crosses the
 // end of the cache.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
 #include "base.glsl"
 
 layout(constant_id = 1) const uint SHARE = 2; // keys of an invocation in a block
@@ -63,6 +64,7 @@ void value_at(uint slot, uint i, out vec4 a, out vec4 b) {
 }
 
 void main() {
+	uint lane = gl_LocalInvocationID.x;
 	uint token = row + gl_WorkGroupID.y, part_heads = GROUP / HEADS;
 	uint kv = kv_first + gl_WorkGroupID.x / part_heads, head = kv * GROUP + gl_WorkGroupID.x % part_heads * HEADS;
 	uint out_at = token * kv_heads * GROUP + head;
@@ -82,12 +84,12 @@ void main() {
 	uint p = positions[part] + gl_WorkGroupID.y, end = min(p + 1, segment_end);
 	uint begin = window > 0 && p + 1 > window ? (p + 1 - window) / 64 * 64 : 0;
 	uint cache = gl_WorkGroupID.x / part_heads * slots;
-	[[dont_unroll]] for (uint block = max(begin, segment_begin); block < end; block += LANES * SHARE) {
+	[[dont_unroll]] for (uint block = max(begin, segment_begin); block < end; block += EIGHT * SHARE) {
 		uint at = cache + block % slots, slot[SHARE];
 		float s[HEADS * SHARE];
 		[[unroll]] for (uint i = 0; i < HEADS * SHARE; i++) s[i] = 0;
 		[[unroll]] for (uint j = 0; j < SHARE; j++) {
-			slot[j] = at + min(j * LANES + LANE, p - block);
+			slot[j] = at + min(j * EIGHT + lane, p - block);
 			[[unroll]] for (uint i = 0; i < 8; i++) {
 				vec4 a, b;
 				key_at(slot[j], i, a, b);
@@ -99,7 +101,7 @@ void main() {
 		[[unroll]] for (uint h = 0; h < HEADS; h++) {
 			float top = highest[h];
 			[[unroll]] for (uint j = 0; j < SHARE; j++) {
-				uint key = block + j * LANES + LANE;
+				uint key = block + j * EIGHT + lane;
 				bool visible = key <= p && (window == 0 || p - key < window);
 				s[h * SHARE + j] = visible ? s[h * SHARE + j] : HIDDEN;
 				top = max(top, s[h * SHARE + j]);
@@ -137,8 +139,8 @@ void main() {
 		[[unroll]] for (uint i = 0; i < 16; i++) {
 			vec4 added = subgroupAdd(sum[h * 16 + i] * mine);
 			if (segment_begin > 0) added += ctx[(out_at + h) * 16 + i] * earlier;
-			if (LANE == 0) ctx[(out_at + h) * 16 + i] = added * scale;
+			if (lane == 0) ctx[(out_at + h) * 16 + i] = added * scale;
 		}
-		if (last_segment == 0 && LANE == 0) running[out_at + h] = vec2(top, all);
+		if (last_segment == 0 && lane == 0) running[out_at + h] = vec2(top, all);
 	}
 }

@@ -27,32 +27,70 @@ layout(push_constant) uniform Push {
 	uint add;    // 1 to add to dst
 };
 
-void main() {
-	uint token = BATCH * TILE;
-	if (ROW(0) >= rows) return;
-	uint n = width / 8, vectors = row_vectors(width);
+float sum[ROWS * TILE];
+uint w_at[ROWS], s_at[TILE]; // vectors that rows of W begin at, and those of src
 
-	// Rows and tokens over the end repeat the last one; they are not stored.
-	uint w_at[ROWS], s_at[TILE];
-	[[unroll]] for (uint r = 0; r < ROWS; r++) {
-		uint row = min(ROW(r), rows - 1);
-		w_at[r] = (IN_TILES ? row / TALL * TALL : row) * vectors;
+#ifdef TEXEL
+const bool IN_TILES = FORMAT == BF16 || FORMAT == F16;
+
+vec4 x[TILE];
+
+// load loads numbers 8k to 8k+31 of each token, four for each invocation.
+void load(uint k) {
+	[[unroll]] for (uint t = 0; t < TILE; t++) x[t] = uintBitsToFloat(src(s_at[t] + 2 * k + gl_LocalInvocationID.x));
+}
+
+// multiply adds up products of numbers 8k to 8k+7, which invocations i and i+1 have.
+void multiply(uint k, uint i) {
+	vec4 a[ROWS], b[ROWS];
+	[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r], width, IN_TILES ? k * EIGHT : k, a[r], b[r]);
+	[[unroll]] for (uint t = 0; t < TILE; t++) {
+		vec4 first = TOLD(x[t], i), second = TOLD(x[t], i + 1);
+		[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(first, a[r]) + dot(second, b[r]);
 	}
-	[[unroll]] for (uint t = 0; t < TILE; t++) s_at[t] = min(token + t, tokens - 1) * n * 2;
+}
 
-	float sum[ROWS * TILE];
-	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = 0;
+void multiply_rows(uint n) {
+	uint k = 0;
+	[[dont_unroll]] for (; k + 4 <= n; k += 4) {
+		load(k);
+		[[unroll]] for (uint i = 0; i < 4; i++) multiply(k + i, 2 * i);
+	}
+	[[dont_unroll]] for (; k < n; k++) {
+		load(k);
+		multiply(k, 0);
+	}
+}
+#else
+void multiply_rows(uint n) {
 	[[dont_unroll]] for (uint k = LANE; k < n; k += LANES) {
 		vec4 a[ROWS], b[ROWS];
-		uint first = k - LANE, step = IN_TILES ? first * TALL + LANE : k, apart = IN_TILES ? min(LANES, n - first) : 0; // vectors between rows of a tile
-		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r] + r % TALL * apart, width, step, a[r], b[r]);
+		[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r], width, k, a[r], b[r]);
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			vec4 x = uintBitsToFloat(src(s_at[t] + 2 * k)), y = uintBitsToFloat(src(s_at[t] + 2 * k + 1));
 			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(x, a[r]) + dot(y, b[r]);
 		}
 	}
-
 	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = ADDED_UP(sum[i]);
+}
+#endif
+
+void main() {
+	uint token = BATCH * TILE;
+#ifndef TEXEL // where invocations need each other
+	if (ROW(0) >= rows) return;
+#endif
+	uint n = width / 8, vectors = row_vectors(width);
+
+	// Rows and tokens over the end repeat the last one; they are not stored.
+	[[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = min(ROW(r), rows - 1) * vectors;
+#ifdef TEXEL
+	if (IN_TILES) [[unroll]] for (uint r = 0; r < ROWS; r++) w_at[r] = tile_at(r, rows, vectors);
+#endif
+	[[unroll]] for (uint t = 0; t < TILE; t++) s_at[t] = min(token + t, tokens - 1) * n * 2;
+
+	[[unroll]] for (uint i = 0; i < ROWS * TILE; i++) sum[i] = 0;
+	multiply_rows(n);
 	if (LANE != 0u) return;
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
 		if (ROW(r) >= rows) break;

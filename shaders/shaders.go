@@ -36,8 +36,8 @@ type Kernel struct {
 
 // Variants are the ways to compile a kernel beyond the base, by the part of its
 // name behind the dot: what the preprocessor is told, and the capabilities of
-// SPIR-V that the device must have (61 and 63 are subgroups and sums over them,
-// 46 is texel buffers, 9 is f16, 6018 and 6019 are dot products of packed bytes, 6022 is cooperative
+// SPIR-V that the device must have (61, 63 and 65 are subgroups, sums over them and
+// shuffles, 46 is texel buffers, 9 is f16, 6018 and 6019 are dot products of packed bytes, 6022 is cooperative
 // matrices, 5345 the memory model that they need). Those without COOPERATIVE of
 // the kernels matrix_*.comp are for tests alone (matrix.glsl).
 var Variants = map[string]struct {
@@ -46,7 +46,7 @@ var Variants = map[string]struct {
 }{
 	"":         {},
 	"subgroup": {[]string{"-DSUBGROUP"}, []uint32{61, 63}},
-	"texel":    {[]string{"-DSUBGROUP", "-DTEXEL"}, []uint32{61, 63, 46}},
+	"texel":    {[]string{"-DTEXEL"}, []uint32{61, 63, 65, 46}},
 	"tiled":    {[]string{"-DTILED"}, nil},
 	"half":     {[]string{"-DSUBGROUP", "-DHALF"}, []uint32{61, 63, 9}},
 	"dot":      {[]string{"-DSUBGROUP", "-DDOT"}, []uint32{61, 63, 6018, 6019}},

@@ -20,16 +20,17 @@ layout(local_size_x_id = 0) in;
 
 // Which of them it computes: ROW(0) to ROW(ROWS - 1), of tile BATCH of the tokens.
 //
-// With TEXEL, weights lie in tiles of TALL rows, in the order in which a workgroup reads
-// them: [row / TALL][vector / LANES][row % TALL][vector % LANES]. Its tiles are far
-// apart, so that the next workgroup goes on where this one ends in as many places: memory
-// is read in a few long runs, which is faster than in one or in many. Tiles of tokens
-// take turns: a software driver gives each of its threads a run of workgroups, of which
-// they may be empty.
-const uint TALL = 4;
+// With TEXEL a workgroup is EIGHT invocations of one subgroup, each with two rows of every
+// tile, and weights lie in tiles of TALL rows, in the order in which a workgroup reads
+// them (tile_at). Its tiles are far apart, so that the next workgroup goes on where this
+// one ends in as many places: memory is read in a few long runs, which is faster than in
+// one or in many. Tiles of tokens take turns: a software driver gives each of its threads
+// a run of workgroups, of which they may be empty.
 #ifdef TEXEL
+const uint EIGHT = 8, TALL = 2 * EIGHT;
 #define BATCH gl_WorkGroupID.x
-#define ROW(r) (TALL * (gl_WorkGroupID.y + (r) / TALL * gl_NumWorkGroups.y) + (r) % TALL)
+#define TILE_OF(r) (gl_WorkGroupID.y + (r) / 2 * gl_NumWorkGroups.y)
+#define ROW(r) (TALL * TILE_OF(r) + 2 * gl_LocalInvocationID.x + (r) % 2)
 #else
 #define BATCH gl_WorkGroupID.y
 #ifdef SUBGROUP
@@ -49,6 +50,22 @@ const uint TALL = 4;
 #else
 #define QUAD_BUFFER(at, name) layout(binding = at) readonly buffer name##_buffer { uvec4 name##_quads[]; }; \
 	uvec4 name(uint i) { return name##_quads[i]; }
+#endif
+
+#ifdef TEXEL
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+// Where this invocation's vectors of its row r begin, EIGHT vectors apart, of rows that
+// have so many. A tile is [row % 2][vector][row / 2], so that a fetch by all reads a run of
+// memory. Tiles over the end repeat the last one.
+uint tile_at(uint r, uint rows, uint vectors) {
+	return (min(TILE_OF(r), (rows - 1) / TALL) * TALL + r % 2 * EIGHT) * vectors + gl_LocalInvocationID.x;
+}
+
+// An activation is the same for all rows, and so one fetch brings 32, four to each
+// invocation. TOLD is what invocation i has of v: from a place that is known when the
+// kernel is compiled a shuffle costs one instruction, and a broadcast a loop.
+#define TOLD(v, i) subgroupShuffle(v, i)
 #endif
 
 // The two bf16 numbers in a word, the earlier one in the low half. Only matrices

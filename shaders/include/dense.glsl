@@ -7,12 +7,6 @@
 // bytes of the file, taken apart. Widths are multiples of 8, in Q8_0 of 32.
 const uint BF16 = 0, F16 = 1, F32 = 2, Q8_0 = 3;
 
-#ifdef TEXEL
-const bool IN_TILES = FORMAT == BF16 || FORMAT == F16; // see base.glsl
-#else
-const bool IN_TILES = false;
-#endif
-
 QUAD_BUFFER(1, weights)
 
 // Vectors per row.

@@ -1,8 +1,8 @@
 // What the two matrices of an expert share: ROWS outputs of TILE slots, from
 // MXFP4 weights [expert][row][block of 32] that may be bound in windows of
 // experts. Codes and scales lie apart. Scales are [expert][row / 4][block], four
-// rows' to a word; with TEXEL codes are in tiles (see base.glsl), and scales [expert]
-// [workgroup][block], the sixteen of its rows.
+// rows' to a word; with TEXEL, codes are in tiles (see base.glsl), and scales are [expert]
+// [workgroup][block / 4][invocation][block % 4][row], four rows' to a word as well.
 #include "mxfp4.glsl"
 
 layout(constant_id = 1) const uint ROWS = 2;
@@ -64,21 +64,53 @@ int e2m1_bytes(uint word) {
 
 float sum[TILE * ROWS];
 
+#ifdef TEXEL
+// multiply sets sum to this invocation's rows of the window's expert, times the rows of
+// src that from names. ROWS is 4, and 32 divides the number of rows. The loop is as short
+// as it can be: a longer one is slower to fetch than to run.
+void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
+	uint lane = gl_LocalInvocationID.x, blocks = width / 32, fours = (blocks + 3) / 4;
+	uint scales_at = (expert * (rows / (ROWS * EIGHT)) + gl_WorkGroupID.y) * fours * EIGHT + lane, codes_at[ROWS];
+	[[unroll]] for (uint r = 0; r < ROWS; r++) codes_at[r] = expert * rows * blocks + tile_at(r, rows, blocks);
+	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = 0;
+	make_table();
+	[[dont_unroll]] for (uint four = 0; four < fours; four++) {
+		uvec4 scale = scales(scales_at + four * EIGHT);
+		[[dont_unroll]] for (uint b = four * 4; b < min(four * 4 + 4, blocks); b++) {
+			vec4 x[TILE];
+			uvec4 q[ROWS];
+			[[unroll]] for (uint t = 0; t < TILE; t++) x[t] = uintBitsToFloat(src(from[t] * (width / 4) + b * 8 + lane));
+			[[unroll]] for (uint r = 0; r < ROWS; r++) q[r] = codes(codes_at[r] + b * EIGHT);
+
+			vec4 part[TILE * ROWS];
+			[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) part[i] = vec4(0);
+			[[unroll]] for (uint i = 0; i < 4; i++) {
+				[[unroll]] for (uint r = 0; r < ROWS; r++) {
+					vec4 first, second;
+					e2m1_word(q[r][i], first, second);
+					[[unroll]] for (uint t = 0; t < TILE; t++)
+						part[t * ROWS + r] += TOLD(x[t], 2 * i) * first + TOLD(x[t], 2 * i + 1) * second;
+				}
+			}
+			uint word = scale[b % 4];
+			[[unroll]] for (uint t = 0; t < TILE; t++) {
+				[[unroll]] for (uint r = 0; r < ROWS; r++) {
+					vec4 p = part[t * ROWS + r];
+					sum[t * ROWS + r] += (p.x + p.y + (p.z + p.w)) * e8m0(word, r);
+				}
+			}
+		}
+	}
+}
+#else
 // multiply sets sum to this unit's rows of the window's expert, times the rows of
-// src that from names. ROWS divides 32, is 16 with TEXEL, and 32 divides the number of rows.
+// src that from names. ROWS divides 32, and 32 divides the number of rows.
 void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 	uint blocks = width / 32;
 	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = 0;
 	[[dont_unroll]] for (uint b = LANE; b < blocks; b += LANES) {
 		uvec4 q[ROWS];
 		float scale[ROWS];
-#ifdef TEXEL
-		uint first = b - LANE, lanes = min(LANES, blocks - first);
-		[[unroll]] for (uint r = 0; r < ROWS; r++)
-			q[r] = codes((expert * rows + ROW(r) / TALL * TALL) * blocks + first * TALL + r % TALL * lanes + LANE);
-		uvec4 sixteen = scales((expert * rows / 16 + gl_WorkGroupID.y) * blocks + b);
-		[[unroll]] for (uint r = 0; r < ROWS; r++) scale[r] = e8m0_halved(sixteen[r / 4] >> r % 4 * 8 & 255u);
-#else
 		uint four;
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			uint row = expert * rows + ROW(r);
@@ -86,7 +118,6 @@ void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 			q[r] = codes(row * blocks + b);
 			scale[r] = e8m0_halved(four >> r % 4 * 8 & 255u);
 		}
-#endif
 #ifdef DOT
 		[[unroll]] for (uint t = 0; t < TILE; t++) {
 			int x[8];
@@ -100,26 +131,6 @@ void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 				sum[t * ROWS + r] += float(total) * step * scale[r];
 			}
 		}
-#elif defined(TEXEL)
-		// No weight is kept longer than it is used, and the scale waits for the
-		// block's sum: a fetch is a call, across which all registers are stored.
-		float part[TILE * ROWS];
-		[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) part[i] = 0;
-		[[unroll]] for (uint i = 0; i < 4; i++) {
-			vec4 x[TILE], y[TILE];
-			[[unroll]] for (uint t = 0; t < TILE; t++) {
-				uint at = from[t] * (width / 4) + b * 8 + i * 2;
-				x[t] = uintBitsToFloat(src(at));
-				y[t] = uintBitsToFloat(src(at + 1));
-			}
-			[[unroll]] for (uint r = 0; r < ROWS; r++) {
-				vec4 first, second;
-				e2m1_word(q[r][i], first, second);
-				[[unroll]] for (uint t = 0; t < TILE; t++) part[t * ROWS + r] += dot(x[t], first) + dot(y[t], second);
-			}
-		}
-		[[unroll]] for (uint t = 0; t < TILE; t++)
-			[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += part[t * ROWS + r] * DOUBLED * scale[r];
 #else
 		[[unroll]] for (uint i = 0; i < 4; i++) {
 			REAL4 w[2 * ROWS];
@@ -140,3 +151,4 @@ void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 	}
 	[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) sum[i] = ADDED_UP(sum[i]);
 }
+#endif

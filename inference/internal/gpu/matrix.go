@@ -122,7 +122,7 @@ func (p *profile) cutAttend(group, tokens int) cut {
 		for group%heads > 0 {
 			heads--
 		}
-		return cut{p.attend, []uint32{uint32(p.lanes), lanesShare, uint32(group), uint32(heads)}, group / heads, 1, false}
+		return cut{p.attend, []uint32{texelLanes, lanesShare, uint32(group), uint32(heads)}, group / heads, 1, false}
 	}
 	queries := p.queries
 	if tokens == 1 {

@@ -54,7 +54,7 @@ func matrixRows(t *weights.Tensor, tiles *tiler) piece {
 }
 
 // codes are the 4-bit codes of experts' matrices: as safetensors have them, or in tiles
-// and in pairs (see mxfp4.glsl).
+// and turned (see mxfp4.glsl).
 func codes(t *weights.Tensor, tiles *tiler) piece {
 	rows, width := t.Shape[0]*t.Shape[1], t.Shape[2]
 	p := stored(t, t.Data)
@@ -69,19 +69,16 @@ func codes(t *weights.Tensor, tiles *tiler) piece {
 		plain := p.fill
 		p.fill = func(dst []byte, at int) {
 			plain(dst, at)
-			pair(dst)
+			turn(dst)
 		}
 		p = tiles.piece(p, rows)
 	}
 	return p
 }
 
-// tiler arranges rows of vectors of 16 bytes as base.glsl has them for TEXEL, for so many
-// lanes. The pieces that it makes share its memory. Nil is for kernels that read rows.
-type tiler struct {
-	lanes       int
-	rows, tiles []byte
-}
+// tiler arranges rows of vectors of 16 bytes as base.glsl has them for TEXEL. The pieces
+// that it makes share its memory. Nil is for kernels that read rows.
+type tiler struct{ rows, tiles []byte }
 
 // piece returns a piece of rows in tiles, the last one filled up with zeros.
 func (t *tiler) piece(p piece, rows int) piece {
@@ -96,9 +93,11 @@ func (t *tiler) piece(p piece, rows int) piece {
 		p.fill(t.rows[:stored], first)
 		clear(t.rows[stored:])
 		for rows := t.rows; len(rows) > 0; rows = rows[tile:] {
-			for lo := 0; lo < size; lo += 16 * t.lanes {
-				for r := 0; r < tile; r += size {
-					t.tiles = append(t.tiles, rows[r+lo:r+min(lo+16*t.lanes, size)]...)
+			for odd := range 2 {
+				for at := 0; at < size; at += 16 {
+					for r := odd; r < tall; r += 2 {
+						t.tiles = append(t.tiles, rows[r*size+at:][:16]...)
+					}
 				}
 			}
 		}
@@ -106,44 +105,29 @@ func (t *tiler) piece(p piece, rows int) piece {
 	}}
 }
 
-// pairs are the bits in a word of mxfp4.glsl's pairs of the two codes in byte i of a
-// word of safetensors'.
-var pairs = func() (all [4][256]uint32) {
-	magnitudes := [8]uint32{0, 7, 5, 6, 3, 4, 1, 2} // of 0 0.5 1 1.5 2 3 4 6
-	for i := range all {
-		for b := range uint32(256) {
-			for half, code := range [2]uint32{b & 15, b >> 4} {
-				sign, m := code>>3, magnitudes[code&7]
-				bits := (sign<<15 | m<<6) >> (3 * i)
-				if i == 3 {
-					bits = sign<<14 | m>>2<<13 | m&3<<10
-				}
-				all[i][b] |= bits << (16 * half)
-			}
-		}
-	}
-	return all
-}()
-
-// pair rearranges words of eight codes.
-func pair(words []byte) {
-	for ; len(words) > 0; words = words[4:] {
-		w := words[:4:4]
-		binary.LittleEndian.PutUint32(w, pairs[0][w[0]]|pairs[1][w[1]]|pairs[2][w[2]]|pairs[3][w[3]])
+// turn has the sign of each code lowest, for mxfp4.glsl.
+func turn(codes []byte) {
+	for ; len(codes) > 0; codes = codes[8:] {
+		w := binary.LittleEndian.Uint64(codes)
+		binary.LittleEndian.PutUint64(codes, w<<1&0xeeeeeeeeeeeeeeee|w>>3&0x1111111111111111)
 	}
 }
 
-// scales are the scales that belong to codes, those of several rows side by side:
-// [rows][block][row]. They are four neighbours, or in tiles the rows of a workgroup
-// as base.glsl has them for TEXEL.
+// scales are the scales that belong to codes, four rows side by side: [row / 4][block][4],
+// or those of an invocation as experts.glsl has them for TEXEL.
 func scales(t *weights.Tensor, tiles *tiler) piece {
 	each, blocks := t.Shape[1], t.Shape[2]/weights.Block // rows of an expert
-	together, run := 4, 4                                // rows, of which so many are neighbours
+	together, place, size := 4, func(r, b int) int { return 4*b + r }, 4*blocks
 	row := func(group, i int) int { return together*group + i }
 	if tiles != nil {
-		together, run = texelRows, tall
-		groups := each / texelRows
+		// A group is a workgroup's rows, two tiles far apart.
+		together = texelRows * texelLanes
+		size = ceil(blocks, 4) * 4 * together
+		groups := each / together
 		row = func(group, i int) int { return group/groups*each + tall*(group%groups+i/tall*groups) + i%tall }
+		place = func(r, b int) int { // bytes [block / 4][invocation][block % 4][its row]
+			return (b/4*texelLanes+r%tall/2)*16 + b%4*4 + r/tall*2 + r%2
+		}
 	}
 	rows := t.Shape[0] * each
 	read := func(dst []byte, r int) { t.Copy(dst, t.Scales[r*blocks:][:blocks]) }
@@ -158,20 +142,20 @@ func scales(t *weights.Tensor, tiles *tiler) piece {
 			}
 		}
 	}
-	size, one, all := together*blocks, make([]byte, blocks), make([]byte, together*blocks)
-	return piece{size: rows * blocks, fill: func(dst []byte, at int) {
+	one, all := make([]byte, blocks), make([]byte, size)
+	return piece{size: rows / together * size, fill: func(dst []byte, at int) {
 		first, last := at/size, (at+len(dst)-1)/size
 		for g, skip := first, at%size; len(dst) > 0; g, skip = g+1, 0 {
 			for r := range together {
 				read(one, row(g, r))
-				for i, s := range one {
-					all[together*i+r] = s
+				for b, s := range one {
+					all[place(r, b)] = s
 				}
 			}
 			dst = dst[copy(dst, all[skip:]):]
 		}
-		for r := 0; r < together; r += run {
-			release(row(first, r), row(last, r+run-1)+1)
+		for r := 0; r < together; r += min(tall, together) {
+			release(row(first, r), row(last, min(r+tall, together)-1)+1)
 		}
 	}}
 }

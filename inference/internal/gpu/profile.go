@@ -69,8 +69,8 @@ func profilesOf(d *vk.Description) []products {
 	if !f.SubgroupArithmetic || f.Subgroup < 1 || f.Subgroup > d.MaxInvocations {
 		return all
 	}
-	if d.Kind == vk.Software && f.Subgroup >= 8 && 16*d.MaxTexels >= d.MaxBuffer { // to fetch fewer at once does not pay
-		all = append(all, texelProducts(f.Subgroup))
+	if d.Kind == vk.Software && f.Subgroup == texelLanes && f.SubgroupShuffle && 16*d.MaxTexels >= d.MaxBuffer {
+		all = append(all, texelProducts)
 	}
 	all = append(all, subgroupProducts(f.Subgroup))
 	if d.MaxInvocations >= matrixSubgroups*64 {
@@ -88,20 +88,19 @@ func profilesOf(d *vk.Description) []products {
 	return all
 }
 
-// A fetch costs as much as dozens of multiplications, so outputs share it, as many
-// as an invocation can keep.
+// A workgroup of the texel profile is one vector of the processor, of which each
+// invocation has rows of its own: see shaders/include/base.glsl.
 const (
-	texelRows = 16
-	tall      = 4 // rows of a tile of weights, see shaders/include/base.glsl
+	texelLanes = 8
+	texelRows  = 4              // of an invocation
+	tall       = 2 * texelLanes // rows of a tile of weights
 )
 
 var texelEach = each{texelRows, texelRows, texelRows, texelRows, texelRows, texelRows, texelRows}
 
 // texelProducts read weights and activations from texel buffers: a software driver
 // fetches those as vectors.
-func texelProducts(lanes int) products {
-	return products{Texel, &shaders.LinearTexel, &shaders.ExpertUpTexel, &shaders.ExpertDownTexel, lanes, nil, &texelEach, &shaders.AttendLanes}
-}
+var texelProducts = products{Texel, &shaders.LinearTexel, &shaders.ExpertUpTexel, &shaders.ExpertDownTexel, 0, nil, &texelEach, &shaders.AttendLanes}
 
 func subgroupProducts(lanes int) products {
 	return products{Subgroup, &shaders.LinearSubgroup, &shaders.ExpertUpSubgroup, &shaders.ExpertDownSubgroup, lanes, nil, nil, nil}
@@ -139,7 +138,10 @@ func (p *profile) use(d *vk.Description, name string) error {
 // group returns the invocations of a workgroup of products, and the outputs that
 // it computes at rows each.
 func (p *profile) group(rows int) (local, outputs int) {
-	if p.lanes > 0 {
+	switch {
+	case p.name == Texel:
+		return texelLanes, rows * texelLanes
+	case p.lanes > 0:
 		return p.lanes, rows
 	}
 	return p.local, rows * p.local
@@ -148,7 +150,7 @@ func (p *profile) group(rows int) (local, outputs int) {
 // tiler arranges weights in tiles, for the kernels that want them so.
 func (p *profile) tiler() *tiler {
 	if p.name == Texel {
-		return &tiler{lanes: p.lanes}
+		return &tiler{}
 	}
 	return nil
 }

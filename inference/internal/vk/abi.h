@@ -68,6 +68,7 @@ enum {
 	STORAGE_BUFFER = 7,
 	FORMAT_QUAD = 107, // R32G32B32A32_UINT
 	SUBGROUP_ARITHMETIC = 4,
+	SUBGROUP_SHUFFLE = 16,
 };
 
 struct application_info {

@@ -199,7 +199,9 @@ static void describe_features(handle instance, handle physical, struct extension
 	vkGetPhysicalDeviceProperties2(physical, &properties);
 	vkGetPhysicalDeviceFeatures2(physical, &features);
 	out->subgroup_size = subgroup.size;
-	out->subgroup_arithmetic = subgroup.stages & STAGE_COMPUTE && subgroup.operations & SUBGROUP_ARITHMETIC;
+	uint32_t operations = subgroup.stages & STAGE_COMPUTE ? subgroup.operations : 0;
+	out->subgroup_arithmetic = operations & SUBGROUP_ARITHMETIC;
+	out->subgroup_shuffle = operations & SUBGROUP_SHUFFLE;
 	out->float16 = half.float16;
 	out->dot = dots.dot, out->dot_accelerated = dots.dot && dot.packed_signed;
 	if (half.float16 && model.model && matrix.matrix) describe_matrices(instance, physical, out);

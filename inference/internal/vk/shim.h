@@ -42,7 +42,7 @@ struct vk_description {
 	uint32_t portability_subset;
 
 	// What kernels beyond the base may use. vk_create_device turns all of it on.
-	uint32_t subgroup_size, subgroup_arithmetic;
+	uint32_t subgroup_size, subgroup_arithmetic, subgroup_shuffle;
 	uint32_t float16;
 	uint32_t dot, dot_accelerated; // of four signed bytes packed in a word
 	uint32_t matrices;             // shapes of f16 x f16 + f32 over a subgroup

@@ -82,21 +82,20 @@ void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 			[[unroll]] for (uint t = 0; t < TILE; t++) x[t] = uintBitsToFloat(src(from[t] * (width / 4) + b * 8 + lane));
 			[[unroll]] for (uint r = 0; r < ROWS; r++) q[r] = codes(codes_at[r] + b * EIGHT);
 
-			vec4 part[TILE * ROWS];
-			[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) part[i] = vec4(0);
+			float part[TILE * ROWS];
+			[[unroll]] for (uint i = 0; i < TILE * ROWS; i++) part[i] = 0;
 			[[unroll]] for (uint i = 0; i < 4; i++) {
 				[[unroll]] for (uint r = 0; r < ROWS; r++) {
 					vec4 first, second;
 					e2m1_word(q[r][i], first, second);
 					[[unroll]] for (uint t = 0; t < TILE; t++)
-						part[t * ROWS + r] += TOLD(x[t], 2 * i) * first + TOLD(x[t], 2 * i + 1) * second;
+						part[t * ROWS + r] += dot(TOLD(x[t], 2 * i), first) + dot(TOLD(x[t], 2 * i + 1), second);
 				}
 			}
 			uint word = scale[b % 4];
 			[[unroll]] for (uint t = 0; t < TILE; t++) {
 				[[unroll]] for (uint r = 0; r < ROWS; r++) {
-					vec4 p = part[t * ROWS + r];
-					sum[t * ROWS + r] += (p.x + p.y + (p.z + p.w)) * e8m0(word, r);
+					sum[t * ROWS + r] += part[t * ROWS + r] * e8m0(word, r);
 				}
 			}
 		}

@@ -42,7 +42,7 @@ type Config struct {
 	KV          string        // type of the KV caches, f16 or f32; empty: the device's own choice
 	Memory      int64         // bytes that a model may take of a GPU's memory; 0: what it has
 	Kernels     string        // kernel profile of a GPU; empty: the fastest of those that round like the base
-	Patience    time.Duration // for each wait for a GPU; 0: a minute
+	Patience    time.Duration // for each wait for a GPU; 0: a minute, or five for a software driver
 	Dense       string        // type that dense matrices are converted to: q8_0, or empty for none
 	Guess       string        // on, run or off: whence what the model may say next is guessed
 	Runs        string

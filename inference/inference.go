@@ -66,8 +66,8 @@ type Options struct {
 	// GPU has. What does not fit stays on the host.
 	Memory int64
 
-	// Patience bounds each wait for a GPU; 0 is a minute. One that takes longer
-	// is taken to have failed.
+	// Patience bounds each wait for a GPU; 0 is a minute, and five for a software
+	// driver. One that takes longer is taken to have failed.
 	Patience time.Duration
 
 	// Kernels is the kernel profile of a GPU ([DeviceInfo] lists them); empty is

@@ -25,8 +25,8 @@ var errWrong = errors.New("the self-test found its kernels to compute wrongly (a
 
 // proof is what is remembered of a GPU under one driver and one set of shaders:
 // which kernel profiles agree with the CPU, and which of them is to be used.
-// Only a comparison is remembered; a test that the device broke off is repeated
-// the next time.
+// A profile that did not finish in time counts as failed, or every start would wait for
+// it again; a test that broke off in another way is repeated the next time.
 type proof struct {
 	Device string             `json:"device"` // in words, for people who look
 	Passed map[string]bool    `json:"passed"` // by profile; those not tested yet are missing
@@ -194,6 +194,8 @@ func (p *prover) prove(ctx context.Context, d gpu.Device, needed []string, r *pr
 				return context.Cause(ctx)
 			case err != nil && profile == gpu.Base:
 				return err
+			case errors.Is(err, gpu.ErrTimeout):
+				p.notice(fmt.Sprintf("The kernels %q of %s did not finish their test in time and are set aside; agent device test tries them again.", profile, d.Name))
 			case err != nil:
 				p.notice(fmt.Sprintf("The test of the kernels %q of %s broke off: %v.", profile, d.Name, err))
 				continue

@@ -28,6 +28,7 @@ type trial struct {
 	prover
 	wrong   []string // profiles that fail
 	broken  []string // profiles whose test breaks off
+	slow    []string // profiles that do not finish in time
 	mute    bool     // nothing can be measured
 	tested  []string
 	timed   int
@@ -43,6 +44,9 @@ func newTrial(dir string) *trial {
 			t.tested = append(t.tested, profile)
 			if slices.Contains(t.broken, profile) {
 				return false, gpu.ErrDeviceLost
+			}
+			if slices.Contains(t.slow, profile) {
+				return false, gpu.ErrTimeout
 			}
 			return !slices.Contains(t.wrong, profile), nil
 		},
@@ -166,6 +170,14 @@ func TestProofFails(t *testing.T) {
 	}
 	x.broken = nil
 	x.expect(t, someGPU, "", gpu.Subgroup, gpu.Subgroup)
+
+	x = newTrial(t.TempDir())
+	x.slow = []string{gpu.Subgroup}
+	x.expect(t, someGPU, "", gpu.Base, gpu.Base, gpu.Subgroup)
+	if len(x.notices) != 1 || !strings.Contains(x.notices[0], "in time") {
+		t.Errorf("notices %q", x.notices)
+	}
+	x.expect(t, someGPU, "", gpu.Base) // a minute is not waited twice
 
 	x = newTrial(t.TempDir())
 	x.mute = true

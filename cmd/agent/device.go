@@ -131,6 +131,9 @@ func showDeviceTest(std streams, r *inference.DeviceReport, asJSON bool) error {
 		if len(r.Tests) == 0 {
 			fmt.Fprintln(std.out, "nothing to compare: this build computes in plain Go here")
 		}
+		for _, profile := range r.Slow {
+			fmt.Fprintf(std.out, "slow  %-9s set aside: it did not finish in time with this driver\n", profile)
+		}
 		for _, profile := range r.NotRun {
 			fmt.Fprintf(std.out, "----  %-9s not run: the device lacks its features, or only emulates them\n", profile)
 		}

@@ -164,7 +164,7 @@ func open(ctx context.Context, d Device, c *graph.Config, w *graph.Weights, o Op
 	if c.HeadDim != 64 {
 		return nil, fmt.Errorf("the Vulkan kernels are made for heads of 64 numbers, this model's have %d", c.HeadDim)
 	}
-	b := &Backend{config: c, weights: w, patience: o.patience(), kv: o.KV.Or(DefaultKV), host: o.Host, watch: o.Watch, kernels: map[variant]*vk.Kernel{}}
+	b := &Backend{config: c, weights: w, patience: o.patience(d.Software), kv: o.KV.Or(DefaultKV), host: o.Host, watch: o.Watch, kernels: map[variant]*vk.Kernel{}}
 	if err := b.openDevice(d, o, adjust); err != nil {
 		b.Close()
 		return nil, err

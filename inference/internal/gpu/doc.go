@@ -63,8 +63,9 @@ type Options struct {
 	// are on the device, of how many.
 	Progress func(done, total int64)
 
-	// Patience bounds each wait for the device; 0 is a minute. Passes are
-	// submitted in pieces of well under a second each on a device that works.
+	// Patience bounds each wait for the device; 0 is a minute, and five for a software
+	// driver, which compiles kernels meanwhile. Passes are submitted in pieces of well
+	// under a second each on a device that works.
 	Patience time.Duration
 
 	// Pipelines is the file that compiled kernels are kept in for the next process;
@@ -82,9 +83,12 @@ type Options struct {
 	Inject   func(point string) error // faults; see vk.Options
 }
 
-func (o *Options) patience() time.Duration {
-	if o.Patience > 0 {
+func (o *Options) patience(software bool) time.Duration {
+	switch {
+	case o.Patience > 0:
 		return o.Patience
+	case software:
+		return 5 * time.Minute
 	}
 	return time.Minute
 }

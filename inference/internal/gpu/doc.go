@@ -96,7 +96,7 @@ func (o *Options) patience(software bool) time.Duration {
 // The kernel profiles. Base is what every device runs.
 const (
 	Base     = "base"
-	Texel    = "texel"    // sums over a subgroup of what comes from texel buffers, for software drivers
+	Texel    = "texel"    // weights from texel buffers, activations shared by a subgroup, for software drivers
 	Subgroup = "subgroup" // sums over a subgroup
 	Tiled    = "tiled"    // and batches in tiles that go through shared memory
 	Half     = "half"     // and experts in f16

@@ -88,15 +88,17 @@ func (t *tiler) piece(p piece, rows int) piece {
 	return piece{size: whole, fill: func(dst []byte, at int) {
 		first := at / tile * tile
 		n := ceil(at+len(dst)-first, tile) * tile
-		t.rows, t.tiles = slices.Grow(t.rows[:0], n)[:n], slices.Grow(t.tiles[:0], n)
+		t.rows, t.tiles = slices.Grow(t.rows[:0], n)[:n], slices.Grow(t.tiles[:0], n)[:n]
 		stored := min(n, p.size-first)
 		p.fill(t.rows[:stored], first)
 		clear(t.rows[stored:])
+		to := t.tiles
 		for rows := t.rows; len(rows) > 0; rows = rows[tile:] {
 			for odd := range 2 {
 				for at := 0; at < size; at += 16 {
 					for r := odd; r < tall; r += 2 {
-						t.tiles = append(t.tiles, rows[r*size+at:][:16]...)
+						*(*[16]byte)(to) = [16]byte(rows[r*size+at:])
+						to = to[16:]
 					}
 				}
 			}
@@ -117,17 +119,17 @@ func turn(codes []byte) {
 // or those of an invocation as experts.glsl has them for TEXEL.
 func scales(t *weights.Tensor, tiles *tiler) piece {
 	each, blocks := t.Shape[1], t.Shape[2]/weights.Block // rows of an expert
-	together, place, size := 4, func(r, b int) int { return 4*b + r }, 4*blocks
+	together, size, four := 4, 4*blocks, 16              // rows, their bytes, and bytes from four blocks to the next
 	row := func(group, i int) int { return together*group + i }
+	first := func(i int) int { return i } // where a row's first scale stands
 	if tiles != nil {
 		// A group is a workgroup's rows, two tiles far apart.
 		together = texelRows * texelLanes
-		size = ceil(blocks, 4) * 4 * together
+		four = 16 * texelLanes
+		size = ceil(blocks, 4) * four
 		groups := each / together
 		row = func(group, i int) int { return group/groups*each + tall*(group%groups+i/tall*groups) + i%tall }
-		place = func(r, b int) int { // bytes [block / 4][invocation][block % 4][its row]
-			return (b/4*texelLanes+r%tall/2)*16 + b%4*4 + r/tall*2 + r%2
-		}
+		first = func(i int) int { return i%tall/2*16 + i/tall*2 + i%2 }
 	}
 	rows := t.Shape[0] * each
 	read := func(dst []byte, r int) { t.Copy(dst, t.Scales[r*blocks:][:blocks]) }
@@ -144,18 +146,19 @@ func scales(t *weights.Tensor, tiles *tiler) piece {
 	}
 	one, all := make([]byte, blocks), make([]byte, size)
 	return piece{size: rows / together * size, fill: func(dst []byte, at int) {
-		first, last := at/size, (at+len(dst)-1)/size
-		for g, skip := first, at%size; len(dst) > 0; g, skip = g+1, 0 {
-			for r := range together {
-				read(one, row(g, r))
+		from, to := at/size, (at+len(dst)-1)/size
+		for g, skip := from, at%size; len(dst) > 0; g, skip = g+1, 0 {
+			for i := range together {
+				read(one, row(g, i))
+				at := first(i)
 				for b, s := range one {
-					all[place(r, b)] = s
+					all[at+b/4*four+b%4*4] = s
 				}
 			}
 			dst = dst[copy(dst, all[skip:]):]
 		}
-		for r := 0; r < together; r += min(tall, together) {
-			release(row(first, r), row(last, min(r+tall, together)-1)+1)
+		for i := 0; i < together; i += min(tall, together) {
+			release(row(from, i), row(to, min(i+tall, together)-1)+1)
 		}
 	}}
 }

@@ -32,3 +32,22 @@ vulkan:1  Soft             -       software  base
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
+
+// TestShowDeviceTest holds that what is slow or not run is named, and only what is
+// wrong is a failure.
+func TestShowDeviceTest(t *testing.T) {
+	for _, passed := range []bool{true, false} {
+		var out strings.Builder
+		err := showDeviceTest(streams{out: &out}, &inference.DeviceReport{
+			Device: "A Card", Passed: passed, Slow: []string{"texel"}, NotRun: []string{"dot"},
+			Tests: []inference.DeviceTest{{Profile: "base", Operation: "router", Error: 1e-3, Tolerance: 1e-4, Passed: passed}},
+		}, false)
+		want := "A Card\n" + map[bool]string{true: "pass", false: "FAIL"}[passed] + `  base      router                                     1.0e-03 of 1e-04
+slow  texel     set aside: it did not finish in time with this driver
+----  dot       not run: the device lacks its features, or only emulates them
+`
+		if out.String() != want || (err == nil) != passed {
+			t.Errorf("%v,\n%s\nwant\n%s", err, out.String(), want)
+		}
+	}
+}

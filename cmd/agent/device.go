@@ -82,8 +82,9 @@ func gib(bytes uint64) float64 { return float64(bytes) / (1 << 30) }
 
 const deviceTestHelp = `Run every operation of a small model on a GPU, in every kernel profile that it has
 the features for, and compare what is written with plain Go on the CPU. The others are
-named as not run. Runs take from it which profiles they can use. Without a name the
-first real GPU is tested; of cpu the vector instructions are.
+named as not run, and those that take over a minute as slow. Runs take from it which
+profiles they can use. Without a name the first real GPU is tested; of cpu the vector
+instructions are.
 
 Exit codes:
   0  everything agrees

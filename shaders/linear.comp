@@ -45,7 +45,7 @@ void multiply(uint k, uint i) {
 	vec4 a[ROWS], b[ROWS];
 	[[unroll]] for (uint r = 0; r < ROWS; r++) eight(w_at[r], width, IN_TILES ? k * EIGHT : k, a[r], b[r]);
 	[[unroll]] for (uint t = 0; t < TILE; t++) {
-		vec4 first = TOLD(x[t], i), second = TOLD(x[t], i + 1);
+		vec4 first = subgroupShuffle(x[t], i), second = subgroupShuffle(x[t], i + 1);
 		[[unroll]] for (uint r = 0; r < ROWS; r++) sum[t * ROWS + r] += dot(first, a[r]) + dot(second, b[r]);
 	}
 }

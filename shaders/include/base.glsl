@@ -31,6 +31,18 @@ const uint EIGHT = 8, TALL = 2 * EIGHT;
 #define BATCH gl_WorkGroupID.x
 #define TILE_OF(r) (gl_WorkGroupID.y + (r) / 2 * gl_NumWorkGroups.y)
 #define ROW(r) (TALL * TILE_OF(r) + 2 * gl_LocalInvocationID.x + (r) % 2)
+
+// Where this invocation's vectors of its row r begin, EIGHT vectors apart, of rows that
+// have so many. A tile is [row % 2][vector][row / 2], so that a fetch by all reads a run of
+// memory. Tiles over the end repeat the last one.
+uint tile_at(uint r, uint rows, uint vectors) {
+	return (min(TILE_OF(r), (rows - 1) / TALL) * TALL + r % 2 * EIGHT) * vectors + gl_LocalInvocationID.x;
+}
+
+// An activation is the same for all rows, and so one fetch brings 32, four to each
+// invocation, which tell each other by subgroupShuffle: from a place that is known when
+// the kernel is compiled that is one instruction, and a broadcast is a loop.
+#extension GL_KHR_shader_subgroup_shuffle : require
 #else
 #define BATCH gl_WorkGroupID.y
 #ifdef SUBGROUP
@@ -50,22 +62,6 @@ const uint EIGHT = 8, TALL = 2 * EIGHT;
 #else
 #define QUAD_BUFFER(at, name) layout(binding = at) readonly buffer name##_buffer { uvec4 name##_quads[]; }; \
 	uvec4 name(uint i) { return name##_quads[i]; }
-#endif
-
-#ifdef TEXEL
-#extension GL_KHR_shader_subgroup_shuffle : require
-
-// Where this invocation's vectors of its row r begin, EIGHT vectors apart, of rows that
-// have so many. A tile is [row % 2][vector][row / 2], so that a fetch by all reads a run of
-// memory. Tiles over the end repeat the last one.
-uint tile_at(uint r, uint rows, uint vectors) {
-	return (min(TILE_OF(r), (rows - 1) / TALL) * TALL + r % 2 * EIGHT) * vectors + gl_LocalInvocationID.x;
-}
-
-// An activation is the same for all rows, and so one fetch brings 32, four to each
-// invocation. TOLD is what invocation i has of v: from a place that is known when the
-// kernel is compiled a shuffle costs one instruction, and a broadcast a loop.
-#define TOLD(v, i) subgroupShuffle(v, i)
 #endif
 
 // The two bf16 numbers in a word, the earlier one in the low half. Only matrices

@@ -89,7 +89,7 @@ void multiply(uint expert, uint rows, uint width, uint from[TILE]) {
 					vec4 first, second;
 					e2m1_word(q[r][i], first, second);
 					[[unroll]] for (uint t = 0; t < TILE; t++)
-						part[t * ROWS + r] += dot(TOLD(x[t], 2 * i), first) + dot(TOLD(x[t], 2 * i + 1), second);
+						part[t * ROWS + r] += dot(subgroupShuffle(x[t], 2 * i), first) + dot(subgroupShuffle(x[t], 2 * i + 1), second);
 				}
 			}
 			uint word = scale[b % 4];

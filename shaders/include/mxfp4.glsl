@@ -1,6 +1,6 @@
 // MXFP4: 32 numbers of 4 bits (E2M1) and one power of two (E8M0). Codes are
-// decoded by arithmetic: a table in an array or in shared memory is many times
-// slower on software drivers.
+// decoded by arithmetic, or with TEXEL by shuffles: a table in an array or in shared
+// memory is many times slower on software drivers.
 
 #ifdef TEXEL
 // For software drivers, which are short of arithmetic, the upload turns each code by a bit

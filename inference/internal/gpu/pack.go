@@ -150,9 +150,9 @@ func scales(t *weights.Tensor, tiles *tiler) piece {
 		for g, skip := from, at%size; len(dst) > 0; g, skip = g+1, 0 {
 			for i := range together {
 				read(one, row(g, i))
-				at := first(i)
+				of := all[first(i):]
 				for b, s := range one {
-					all[at+b/4*four+b%4*4] = s
+					of[b/4*four+b%4*4] = s
 				}
 			}
 			dst = dst[copy(dst, all[skip:]):]

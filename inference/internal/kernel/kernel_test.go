@@ -162,6 +162,62 @@ func TestProductsAlone(t *testing.T) {
 	})
 }
 
+// TestOrder holds the vector sets of every processor to one order of sums, bit by bit:
+// of 16 lanes each adds its even element of a block and then its odd one, and lanes are
+// added as a tree.
+func TestOrder(t *testing.T) {
+	eachSet(t, func(t *testing.T, k *Set) {
+		if k == Scalar {
+			t.Skip("it adds in one lane")
+		}
+		for f := range Format(formats) {
+			m := packed(f, 24, 1056, 1)
+			x, in := inputs(5, m.Cols, 3)
+			got := product(k, m, in)
+			row := make([]float32, m.Cols)
+			for r := range m.Rows {
+				m.Row(row, r)
+				for j := range 5 {
+					var lane [16]float32
+					for c, w := range row {
+						i := c % Block / 2
+						lane[i] = fused(w, x[j*m.Cols+c], lane[i])
+					}
+					for i := range 8 {
+						lane[i] += lane[i+8]
+					}
+					for n := 4; n > 0; n /= 2 {
+						for i := range n {
+							lane[i] = lane[2*i] + lane[2*i+1]
+						}
+					}
+					if i := j*m.Rows + r; math.Float32bits(got[i]) != math.Float32bits(lane[0]) {
+						t.Fatalf("%v: number %d is %v, want %v", f, i, got[i], lane[0])
+					}
+				}
+			}
+		}
+	})
+}
+
+// fused is a*b + c, rounded once. The product is exact in f64; the sum is rounded to odd
+// there, so that rounding it again errs nowhere.
+func fused(a, b, c float32) float32 {
+	p, q := float64(a)*float64(b), float64(c)
+	sum := p + q
+	rest := sum - p
+	rest = p - (sum - rest) + (q - rest)
+	if bits := math.Float64bits(sum); rest != 0 && bits&1 == 0 {
+		if rest > 0 == (sum > 0) {
+			bits++
+		} else {
+			bits--
+		}
+		sum = math.Float64frombits(bits)
+	}
+	return float32(sum)
+}
+
 func same(t *testing.T, what string, got, want []float32) {
 	t.Helper()
 	for i := range want {

@@ -4,8 +4,8 @@
 // the model nor threads.
 //
 // A Set is one implementation of all of them. Scalar is plain Go, always there,
-// and the oracle of the others, which use the processor's vectors and are
-// compiled where GOEXPERIMENT=simd is set. Best is what this processor runs
+// and the oracle of the others, which use the processor's vectors; those of amd64
+// are compiled where GOEXPERIMENT=simd is set. Best is what this processor runs
 // fastest. Within a Set equal input gives equal bits: each sum is of one matrix
 // row and one input row, in an order that depends on their length alone, so
 // neither the number of rows at once nor the split over threads shows in it.

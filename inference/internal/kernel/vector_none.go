@@ -1,8 +1,8 @@
-//go:build !goexperiment.simd || !amd64
+//go:build !(amd64 && goexperiment.simd) && !arm64
 
 package kernel
 
-// vectorSets is empty where the compiler has no vectors.
+// vectorSets is empty where there are no vectors.
 func vectorSets() []*Set { return nil }
 
 // lanes are not needed.

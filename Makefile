@@ -15,12 +15,12 @@ BUILD = $(GO) build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # How long each property is tried on random input.
 FUZZTIME ?= 60s
 
-.PHONY: test-python-full equivalence-python run test check race heavy real-shapes profiles fuzz corrupt soak soak-browser bench-harmony bench-python bench-peer bench-guesses bench-browser build setup setup-test shaders clean
+.PHONY: test-python-full equivalence-python run test check race heavy arm64 real-shapes profiles fuzz corrupt soak soak-browser bench-harmony bench-python bench-peer bench-guesses bench-browser build setup setup-test shaders clean
 
 run: setup build ## set up, then carry out an example task on the embedded model
 	@bin/agent run $(TASK)
 
-test: setup-test build check race heavy fuzz ## set up, then pass every test
+test: setup-test build check race heavy arm64 fuzz ## set up, then pass every test
 
 build:
 	@mkdir -p bin
@@ -50,6 +50,12 @@ race: ## every test but the heavy numeric goldens, under the race detector
 heavy: ## the numeric goldens, the replay of held-out episodes and PDFs, at full speed
 	$(GO) test -buildvcs=false -timeout 15m -run 'Heavy|Golden|Replay|Eval|Guesses' ./inference/... ./cmd/agent/...
 	$(GO) test -buildvcs=false -timeout 15m -run PDF ./tools/browser/...
+
+# The emulator does not tell where memory is missing, and nothing of speed.
+arm64: ## the kernels of arm64 and the goldens by them, on other processors under an emulator
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet -buildvcs=false ./inference/internal/kernel
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -buildvcs=false -exec '$(if $(filter arm64,$(shell $(GO) env GOHOSTARCH)),,qemu-aarch64-static)' \
+	-skip 'Fault|Gate|Heavy|Golden(Models|Kernels|HalfCache|Bytes)' ./inference/internal/kernel ./inference/internal/ref
 
 real-shapes: ## gpt-oss-20b's and 120b's layers whole on Vulkan and on the CPU; takes 5 GB of memory
 	AGENT_REAL_SHAPES=1 $(GO) test -buildvcs=false -count 1 -timeout 30m -v -run TestRealShapes ./inference/internal/gpu

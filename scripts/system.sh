@@ -4,8 +4,9 @@
 #   scripts/system.sh run    what `agent run` needs: a Vulkan loader and driver,
 #                            and pip, which knows where Python packages live
 #   scripts/system.sh test   also the validation layer, the shader compiler,
-#                            Chromium (which carries the SwiftShader driver), and
-#                            Node for the MCP servers that tests talk to
+#                            Chromium (which carries the SwiftShader driver), Node
+#                            for the MCP servers that tests talk to, and an emulator
+#                            of arm64
 #
 # It installs on Debian and Ubuntu, as root or by sudo, and only what is
 # missing. Elsewhere it says what to install and goes on where the rest works.
@@ -48,6 +49,7 @@ if [ "$goal" = test ]; then
 	have chromium || need chromium
 	have node || need nodejs
 	have npm || need npm
+	[ "$(uname -m)" = aarch64 ] || have qemu-aarch64-static || need qemu-user-static
 fi
 
 [ -n "$missing" ] || exit 0
@@ -59,7 +61,7 @@ Install their counterparts, for example:
   Fedora:  sudo dnf install vulkan-loader mesa-vulkan-drivers python3-pip
   Arch:    sudo pacman -S vulkan-icd-loader vulkan-swrast python-pip
   macOS:   brew install molten-vk vulkan-loader python
-  (for the tests also the Vulkan validation layers, Chromium, Node and npm)
+  (for the tests also the Vulkan validation layers, Chromium, Node, npm and qemu-aarch64-static)
 Without a Vulkan driver everything still runs, on the CPU backend.
 EOF
 	give_up

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+CPU = os.environ.get("PEER_CPU")  # the kernels that it has at most, such as haswell
 LIBRARIES = HERE / "node_modules/@node-llama-cpp/linux-x64-vulkan/bins/linux-x64-vulkan"
 
 
@@ -25,8 +26,11 @@ def load(vulkan):
     for f in LIBRARIES.iterdir():
         # With Vulkan's library there, even a model without layers on the GPU sends
         # its prompts to it.
-        if vulkan or "ggml-vulkan" not in f.name:
-            (folder / f.name).symlink_to(f)
+        if not vulkan and "ggml-vulkan" in f.name:
+            continue
+        if CPU and "ggml-cpu-" in f.name and CPU not in f.name:
+            continue
+        (folder / f.name).symlink_to(f)
     for stem in ("libllama", "libggml"):
         real = next(f for f in LIBRARIES.iterdir() if f.name.startswith(stem + ".vulkan"))
         (folder / (stem + ".so")).symlink_to(real)

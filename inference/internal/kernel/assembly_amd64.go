@@ -330,3 +330,6 @@ func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*
 
 // hasF16C reports whether the processor widens halves in vectors of eight.
 func hasF16C() bool
+
+// Pause leaves the processor to its other thread for a moment.
+func Pause()

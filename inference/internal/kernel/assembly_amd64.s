@@ -7792,3 +7792,8 @@ TEXT ·hasF16C(SB), NOSPLIT, $0-1
 	ANDL $0x01, CX
 	MOVB CL, ret+0(FP)
 	RET
+
+// func Pause()
+TEXT ·Pause(SB), NOSPLIT, $0
+	PAUSE
+	RET

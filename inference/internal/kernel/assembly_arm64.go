@@ -224,6 +224,9 @@ func mixFourNEON(sums *float32, step int, weights *float32, apart int, panel *fl
 //go:noescape
 func mixFourHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
 
+// Pause leaves the processor to its other thread for a moment.
+func Pause()
+
 // axpyNEON adds factor times src to dst, so many numbers, a multiple of four.
 //
 //go:noescape

@@ -4349,6 +4349,11 @@ done:
 	BNE panel
 	RET
 
+// func Pause()
+TEXT ·Pause(SB), NOSPLIT, $0-0
+	YIELD
+	RET
+
 // func axpyNEON(dst *float32, src *float32, n int, factor float32)
 TEXT ·axpyNEON(SB), NOSPLIT, $0-28
 	MOVD dst+0(FP), R0

@@ -55,6 +55,7 @@ func main() {
 		}
 	}
 	widens()
+	pause()
 	Generate()
 }
 
@@ -106,6 +107,14 @@ func widens() {
 	SHRL(U8(29), reg.ECX)
 	ANDL(U8(1), reg.ECX)
 	Store(reg.CL, ReturnIndex(0))
+	RET()
+}
+
+// pause writes what a thread does that waits for another.
+func pause() {
+	TEXT("Pause", attr.NOSPLIT, "func()")
+	Doc("Pause leaves the processor to its other thread for a moment.")
+	PAUSE()
 	RET()
 }
 

@@ -37,6 +37,7 @@ func main() {
 	for _, m := range []mixer{{"mix", 8, 2, false}, {"mixHalves", 8, 2, true}, {"mixFour", 4, 4, false}, {"mixFourHalves", 4, 4, true}} {
 		m.write()
 	}
+	pause()
 	axpy()
 	topOf()
 	weigh()

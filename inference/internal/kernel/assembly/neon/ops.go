@@ -204,3 +204,10 @@ func activate() {
 	op("BNE four")
 	op("RET")
 }
+
+func pause() {
+	stubs.WriteString("\n// Pause leaves the processor to its other thread for a moment.\nfunc Pause()\n")
+	code.WriteString("\n// func Pause()\nTEXT ·Pause(SB), NOSPLIT, $0-0\n")
+	op("YIELD")
+	op("RET")
+}

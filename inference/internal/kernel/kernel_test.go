@@ -231,8 +231,10 @@ func same(t *testing.T, what string, got, want []float32) {
 func TestFormats(t *testing.T) {
 	const rows, cols = 48, 288
 	narrow, wide := packed(BF16, rows, cols, 1), &Matrix{Format: F32, Rows: rows, Cols: cols}
-	for i := range rows * cols {
-		wide.Data = binary.LittleEndian.AppendUint32(wide.Data, math.Float32bits(BF16.At(narrow.Data, i)))
+	numbers := make([]float32, rows*cols)
+	BF16.Numbers(numbers, narrow.Data, 0)
+	for _, v := range numbers {
+		wide.Data = binary.LittleEndian.AppendUint32(wide.Data, math.Float32bits(v))
 	}
 	apart, together := packed(MXFP4, rows, cols, 1), &Matrix{Format: MXFP4_17, Rows: rows, Cols: cols}
 	for b, scale := range apart.Scales {

@@ -142,15 +142,23 @@ func ToHalf(v float32) uint16 {
 	return sign | uint16((u+0xfff+u>>13&1-0x38000000)>>13)
 }
 
-// At returns number i of a vector in BF16, F16 or F32.
-func (f Format) At(data []byte, i int) float32 {
+// Numbers sets dst to numbers of a vector in BF16, F16 or F32 from one on.
+func (f Format) Numbers(dst []float32, data []byte, from int) {
+	data = data[f.Bytes(from):f.Bytes(from+len(dst))]
 	switch f {
 	case BF16:
-		return math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
+		for i := range dst {
+			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
+		}
 	case F16:
-		return Half(binary.LittleEndian.Uint16(data[2*i:]))
+		for i := range dst {
+			dst[i] = Half(binary.LittleEndian.Uint16(data[2*i:]))
+		}
 	case F32:
-		return math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+	default:
+		panic("kernel: a vector in " + f.String())
 	}
-	panic("kernel: a vector in " + f.String())
 }

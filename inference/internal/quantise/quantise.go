@@ -102,15 +102,7 @@ func some(dst []byte, at int, t *weights.Tensor) {
 // rounded to the nearest.
 func pack(block *[weights.Q8Bytes]byte, f kernel.Format, stored []byte) {
 	var values [weights.Block]float32
-	if f == kernel.BF16 { // as most are
-		for i := range values {
-			values[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(stored[2*i:])) << 16)
-		}
-	} else {
-		for i := range values {
-			values[i] = f.At(stored, i)
-		}
-	}
+	f.Numbers(values[:], stored, 0)
 	top := float32(0)
 	for _, v := range values {
 		top = max(top, v, -v)

@@ -62,18 +62,19 @@ func compare(t *testing.T, was, is *weights.Tensor) {
 	t.Helper()
 	stored := make([]byte, was.Bytes())
 	was.Copy(stored, was.Data)
-	row := make([]float32, is.Shape[1])
+	row, before := make([]float32, is.Shape[1]), make([]float32, is.Shape[1])
 	m := kernel.Matrix{Format: kernel.Q8_0, Rows: is.Shape[0], Cols: is.Shape[1], Data: is.Data}
 	for r := range is.Shape[0] {
 		m.Row(row, r)
+		formats[was.DType].Numbers(before, stored, r*len(row))
 		for block := range len(row) / weights.Block {
 			at := block * weights.Block
 			top := 0.0
 			for i := range weights.Block {
-				top = max(top, math.Abs(float64(formats[was.DType].At(stored, r*len(row)+at+i))))
+				top = max(top, math.Abs(float64(before[at+i])))
 			}
 			for i := range weights.Block {
-				want := float64(formats[was.DType].At(stored, r*len(row)+at+i))
+				want := float64(before[at+i])
 				if off := math.Abs(float64(row[at+i]) - want); off > top/127*0.501+top/1024 {
 					t.Fatalf("%s, row %d, number %d: %v of %v, in a block up to %v", is.Name, r, at+i, row[at+i], want, top)
 				}

@@ -55,10 +55,7 @@ func (s *pass) vector(t *weights.Tensor) []float32 {
 // numbers sets dst to numbers of a tensor of any shape from one on, not counting an
 // Odd part's.
 func numbers(dst []float32, t *weights.Tensor, from int) {
-	f := formats[t.DType]
-	for i := range dst {
-		dst[i] = f.At(t.Data, from+i)
-	}
+	formats[t.DType].Numbers(dst, t.Data, from)
 }
 
 // split lays rows of a width out for multiplying with w: rounded to bytes where the

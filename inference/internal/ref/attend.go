@@ -45,9 +45,13 @@ type seen struct {
 
 // Append implements graph.Ops.
 func (s *pass) Append(layer int) {
-	for t, r := range s.rows {
-		r.state.cache.layers[layer].put(r.pos, s.row(graph.K, t), s.row(graph.V, t))
+	for _, r := range s.rows {
+		r.state.cache.layers[layer].at(r.pos) // makes pages, which is for one thread
 	}
+	s.eachRow(len(s.rows), 2*s.c.KVWidth(), func(t int) {
+		r := s.rows[t]
+		r.state.cache.layers[layer].put(r.pos, s.row(graph.K, t), s.row(graph.V, t))
+	})
 }
 
 // Attend implements graph.Ops. A piece of work is some queries with all spans that

@@ -83,12 +83,12 @@ func (s *pass) Experts(up, down *graph.Affine) {
 			}
 		}
 	})
-	for t := range s.rows {
+	s.eachRow(len(s.rows), c.TopK*c.Hidden, func(t int) {
 		x := s.row(graph.X, t)
 		for k, p := range s.row(graph.Mix, t) {
 			s.kernels.Axpy(x, s.outer[(t*c.TopK+k)*c.Hidden:], p)
 		}
-	}
+	})
 	s.wrote(graph.X)
 }
 

@@ -65,7 +65,7 @@ func (s *pass) split(src []float32, width int, w *weights.Tensor) kernel.Rows {
 	s.input = resize(s.input, len(src)/width*p)
 	rows := kernel.Rows{Data: s.input, Width: p}
 	if !s.bytes || !formats[w.DType].OfBytes() {
-		kernel.Split(s.input, src, width)
+		s.eachRow(len(src)/width, width, func(t int) { kernel.Split(s.input[t*p:][:p], src[t*width:][:width], width) })
 		return rows
 	}
 	if n := kernel.BytesOf(len(src)); cap(s.rounded) < n {

@@ -147,6 +147,17 @@ func (s *pass) spread(n, grain int, body func(k *scratch, lo, hi int)) {
 	}
 }
 
+// eachRow calls f for so many rows, on all threads where there is work for them. Numbers
+// is how many it treats in each.
+func (s *pass) eachRow(rows, numbers int, f func(t int)) {
+	const piece = 1 << 15 // about 10 microseconds
+	s.spread(rows, max(1, piece/numbers), func(_ *scratch, lo, hi int) {
+		for t := lo; t < hi; t++ {
+			f(t)
+		}
+	})
+}
+
 // wrote shows a register to the tracer.
 func (s *pass) wrote(r graph.Reg) {
 	if s.tap != nil && s.err == nil {
@@ -172,9 +183,9 @@ func (s *pass) Embed(table *weights.Tensor) {
 // RMSNorm implements graph.Ops.
 func (s *pass) RMSNorm(dst, src graph.Reg, gain *weights.Tensor) {
 	g := s.vector(gain)
-	for t := range len(s.regs[src]) / s.c.Hidden {
+	s.eachRow(len(s.regs[src])/s.c.Hidden, s.c.Hidden, func(t int) {
 		s.kernels.Norm(s.row(dst, t), s.row(src, t), g, s.c.Eps)
-	}
+	})
 	s.wrote(dst)
 }
 
@@ -187,7 +198,7 @@ func (s *pass) AddLinear(dst, src graph.Reg, a *graph.Affine) { s.linear(dst, sr
 // Rotate implements graph.Ops.
 func (s *pass) Rotate(r graph.Reg) {
 	half := s.c.HeadDim / 2
-	for t := range s.rows {
+	s.eachRow(len(s.rows), s.c.RegWidth(r), func(t int) {
 		c, sn := s.cos[t*half:][:half], s.sin[t*half:][:half]
 		x := s.row(r, t)
 		for len(x) > 0 {
@@ -199,7 +210,7 @@ func (s *pass) Rotate(r graph.Reg) {
 			}
 			x = x[2*half:]
 		}
-	}
+	})
 	s.wrote(r)
 }
 

@@ -109,6 +109,23 @@ func (w *walker) leaf(key, text string) {
 	w.out = append(w.out, leaf)
 }
 
+// eachText calls f with every text in a value, keys included.
+func eachText(v any, f func(string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range sortedKeys(v) {
+			f(k)
+			eachText(v[k], f)
+		}
+	case []any:
+		for _, item := range v {
+			eachText(item, f)
+		}
+	case string:
+		f(v)
+	}
+}
+
 func sortedKeys[V any](m map[string]V) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"chorale/internal/strictjson"
 	"chorale/tools"
 )
 
@@ -22,6 +23,7 @@ type Ledger struct {
 	untrusted       *index
 	prose           *index   // texts in untrusted records, without their keys
 	sources         []source // of the untrusted texts
+	wrote           []string // what the model wrote into its calls, in lower case
 	said            *index   // what members of the boundary wrote
 }
 
@@ -30,6 +32,8 @@ type source struct {
 	name  string // "functions.read_mail (call-3)", "browser.open (call-4), https://shop.example"
 	sent  bool   // the user gave the address
 	plain bool   // computed by the run itself from text that nobody tainted
+	made  bool   // computed by code that the model wrote, or from its arguments
+	wrote int    // how much of what the model wrote it may repeat
 }
 
 // NewLedger begins a context for tools that the manifest describes.
@@ -75,7 +79,8 @@ func (l *Ledger) Tainted() bool {
 func (l *Ledger) Returned(c tools.Call, leaves []Leaf, r tools.Result) {
 	text := r.Text
 	t := l.manifest.Tools[c.Name()]
-	from := source{name: c.Name()}
+	l.written(c, t)
+	from := source{name: c.Name(), made: t.Output == Derived || c.Function == "", wrote: len(l.wrote)}
 	if c.ID != "" {
 		from.name = fmt.Sprintf("%s (%s)", c.Name(), c.ID)
 	}
@@ -106,6 +111,23 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, r tools.Result) {
 	}
 	if t.Output == Trusted && len(t.Fields) == 0 && (root == nil || root.scalar) {
 		l.lines(text, from.name)
+	}
+}
+
+// written keeps what the model wrote into a call. An address that was asked for
+// was judged as one, and a page may well link to itself.
+func (l *Ledger) written(c tools.Call, t Tool) {
+	keep := func(text string) { l.wrote = append(l.wrote, strings.ToLower(text)) }
+	v, err := strictjson.Parse(c.Args)
+	args, ok := v.(map[string]any)
+	if c.Function == "" || err != nil || !ok {
+		keep(c.Args)
+		return
+	}
+	for _, name := range sortedKeys(args) {
+		if t.Args[name] != URL {
+			eachText(args[name], keep)
+		}
 	}
 }
 

@@ -1,12 +1,14 @@
 package provenance
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // link says what speaks for an address.
 func (l *Ledger) link(address string, label Label) Link {
 	out := Link{URL: address, Host: Host(address)}
-	verbatim := false
-	l.untrusted.find(address, func(n, _ int) bool { verbatim = !l.sources[n].plain; return !verbatim })
+	verbatim := l.verbatim(address)
 	named := out.Host != "" && (l.user.mentions(out.Host) || l.developer.mentions(out.Host))
 	switch {
 	case out.Host == "" && label < Directory:
@@ -22,6 +24,21 @@ func (l *Ledger) link(address string, label Label) Link {
 		out.Standing = OnNamed
 	}
 	return out
+}
+
+// verbatim reports whether an address stands in untrusted text that the model
+// cannot have put it into: neither by code of its own nor by writing it into a
+// call, which many an answer repeats.
+func (l *Ledger) verbatim(address string) bool {
+	text := strings.ToLower(bare(address))
+	first := slices.IndexFunc(l.wrote, func(wrote string) bool { return strings.Contains(wrote, text) })
+	ok := false
+	l.untrusted.find(address, func(n, _ int) bool {
+		from := l.sources[n]
+		ok = !from.plain && !from.made && (first < 0 || from.wrote <= first)
+		return !ok
+	})
+	return ok
 }
 
 // mentions reports whether a host name stands in a text, alone or at the

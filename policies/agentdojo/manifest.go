@@ -14,7 +14,6 @@ type manifestDoc struct {
 		Domains []string `json:"domains"`
 		Hosts   []string `json:"hosts"`
 		Members []string `json:"members"`
-		Payees  []string `json:"payee_fields"`
 	} `json:"boundary"`
 	Tools map[string]struct {
 		SideEffect   bool              `json:"side_effect"`
@@ -22,6 +21,7 @@ type manifestDoc struct {
 		Output       string            `json:"output"`
 		Minted       []string          `json:"minted_fields"`
 		Author       []string          `json:"author_fields"`
+		Payees       []string          `json:"payee_fields"`
 		Args         map[string]string `json:"args"`
 	} `json:"tools"`
 }
@@ -51,7 +51,7 @@ func ReadManifest(name string, src []byte) (*provenance.Manifest, error) {
 		return nil, fmt.Errorf("%s: names no tools", name)
 	}
 	m := &provenance.Manifest{Tools: map[string]provenance.Tool{}, Boundary: provenance.Boundary{
-		Domains: doc.Boundary.Domains, Hosts: doc.Boundary.Hosts, Members: doc.Boundary.Members, Payees: doc.Boundary.Payees,
+		Domains: doc.Boundary.Domains, Hosts: doc.Boundary.Hosts, Members: doc.Boundary.Members,
 	}}
 	// A service names its records by the same field wherever it gives one out,
 	// also in the result of an action.
@@ -62,7 +62,7 @@ func ReadManifest(name string, src []byte) (*provenance.Manifest, error) {
 	slices.Sort(minted)
 	minted = slices.Compact(minted)
 	for tool, t := range doc.Tools {
-		out := provenance.Tool{Effects: t.SideEffect, Irreversible: t.Irreversible, Minted: minted, Author: t.Author, Args: map[string]provenance.Class{}}
+		out := provenance.Tool{Effects: t.SideEffect, Irreversible: t.Irreversible, Minted: minted, Author: t.Author, Payees: t.Payees, Args: map[string]provenance.Class{}}
 		if len(out.Author) == 0 {
 			out.Author = authors
 		}

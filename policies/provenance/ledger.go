@@ -103,7 +103,7 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, r tools.Result) {
 	}
 	// Fields count only where the service itself writes them. What is fetched
 	// from an address is written by whoever owns the address.
-	if r.Failed || address >= 0 || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(l.manifest.Boundary.Payees) == 0 {
+	if r.Failed || address >= 0 || t.Output == Untrusted && len(t.Minted)+len(t.Author)+len(t.Payees) == 0 {
 		return
 	}
 	if root != nil {
@@ -182,7 +182,7 @@ func (l *Ledger) records(n *record, t Tool, from string) {
 			if slices.Contains(t.Minted, field) {
 				l.minted[value] = from
 			}
-			if slices.Contains(l.manifest.Boundary.Payees, field) {
+			if slices.Contains(t.Payees, field) {
 				l.payees[value] = from
 			}
 			if slices.Contains(t.Author, field) && l.inside(value) {

@@ -17,6 +17,7 @@ type Tool struct {
 	Fields       []string // of a directory's records: those that name something; none: every value
 	Minted       []string // fields of its records that the service fills with identifiers of its own
 	Author       []string // fields of its records that say who wrote the rest
+	Payees       []string // fields of its records that name whom the user has dealt with
 	Args         map[string]Class
 }
 
@@ -35,9 +36,6 @@ type Boundary struct {
 	Domains []string `yaml:"domains"` // of mail addresses; subdomains do not count
 	Hosts   []string `yaml:"hosts"`   // of addresses; "*.example.com" is what lies below
 	Members []string `yaml:"members"` // names, accounts, channels
-	// Payees are fields of the outputs that name whom the user has dealt with
-	// before, as the records of a bank account do.
-	Payees []string `yaml:"payees"`
 }
 
 // Join is a manifest of the tools and boundaries of both. Of a tool that both
@@ -52,7 +50,6 @@ func (m *Manifest) Join(other *Manifest) *Manifest {
 		out.Boundary.Domains = append(out.Boundary.Domains, b.Domains...)
 		out.Boundary.Hosts = append(out.Boundary.Hosts, b.Hosts...)
 		out.Boundary.Members = append(out.Boundary.Members, b.Members...)
-		out.Boundary.Payees = append(out.Boundary.Payees, b.Payees...)
 		for name, t := range each.Tools {
 			out.Tools[name] = t
 		}

@@ -19,6 +19,7 @@ type toolDoc struct {
 	Fields       []string         `yaml:"fields"`
 	Minted       []string         `yaml:"minted"`
 	Author       []string         `yaml:"author"`
+	Payees       []string         `yaml:"payees"`
 	Args         map[string]Class `yaml:"args"`
 }
 
@@ -61,7 +62,7 @@ func Parse(name string, src []byte) (*Manifest, error) {
 	}
 	m := &Manifest{Boundary: doc.Boundary, Tools: map[string]Tool{}}
 	for tool, t := range doc.Tools {
-		m.Tools[tool] = Tool{Irreversible: t.Irreversible, Output: t.Output, Fields: t.Fields, Minted: t.Minted, Author: t.Author, Args: t.Args}
+		m.Tools[tool] = Tool{Irreversible: t.Irreversible, Output: t.Output, Fields: t.Fields, Minted: t.Minted, Author: t.Author, Payees: t.Payees, Args: t.Args}
 	}
 	return m, nil
 }

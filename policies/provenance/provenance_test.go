@@ -142,8 +142,8 @@ func FuzzLedger(f *testing.F) {
 	f.Add("- {id: 1, from: Alice}", `{"to":"Alice","n":[1,{"a":"b"}]}`)
 	f.Add("&a [*a, *a]", `{}`)
 	f.Fuzz(func(t *testing.T, output, args string) {
-		l := NewLedger(&Manifest{Boundary: Boundary{Members: []string{"Alice"}, Payees: []string{"iban"}},
-			Tools: map[string]Tool{"functions.read": {Minted: []string{"id"}, Author: []string{"from"}}, "functions.dir": {Output: Trusted}, "functions.act": {Args: map[string]Class{"to": Destination, "u": URL, "t": Text}}}})
+		l := NewLedger(&Manifest{Boundary: Boundary{Members: []string{"Alice"}},
+			Tools: map[string]Tool{"functions.read": {Minted: []string{"id"}, Author: []string{"from"}, Payees: []string{"iban"}}, "functions.dir": {Output: Trusted}, "functions.act": {Args: map[string]Class{"to": Destination, "u": URL, "t": Text}}}})
 		l.UserSaid(output)
 		l.Returned(tools.Call{Tool: "functions", Function: "read"}, nil, tools.Result{Text: output})
 		l.Returned(tools.Call{Tool: "functions", Function: "dir"}, nil, tools.Result{Text: output})

@@ -109,7 +109,7 @@ func (w *walker) leaf(key, text string) {
 	w.out = append(w.out, leaf)
 }
 
-// eachText calls f with every text in a value, keys included.
+// eachText calls f with every text and number in a value, keys included.
 func eachText(v any, f func(string)) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -123,6 +123,8 @@ func eachText(v any, f func(string)) {
 		}
 	case string:
 		f(v)
+	case json.Number:
+		f(v.String())
 	}
 }
 

@@ -79,7 +79,7 @@ func (l *Ledger) Tainted() bool {
 func (l *Ledger) Returned(c tools.Call, leaves []Leaf, r tools.Result) {
 	text := r.Text
 	t := l.manifest.Tools[c.Name()]
-	l.written(c, t)
+	asked := l.written(c, t)
 	from := source{name: c.Name(), made: t.Output == Derived || c.Function == "", wrote: len(l.wrote)}
 	if c.ID != "" {
 		from.name = fmt.Sprintf("%s (%s)", c.Name(), c.ID)
@@ -107,28 +107,39 @@ func (l *Ledger) Returned(c tools.Call, leaves []Leaf, r tools.Result) {
 		return
 	}
 	if root != nil {
-		l.records(root, t, from.name)
+		l.records(root, t, from.name, asked)
 	}
 	if t.Output == Trusted && len(t.Fields) == 0 && (root == nil || root.scalar) {
-		l.lines(text, from.name)
+		l.lines(text, from.name, asked)
 	}
 }
 
-// written keeps what the model wrote into a call. An address that was asked for
-// was judged as one, and a page may well link to itself.
-func (l *Ledger) written(c tools.Call, t Tool) {
+// written keeps what the model wrote into a call, and returns it. An address that
+// was asked for was judged as one, and a page may well link to itself.
+func (l *Ledger) written(c tools.Call, t Tool) []string {
+	before := len(l.wrote)
 	keep := func(text string) { l.wrote = append(l.wrote, strings.ToLower(text)) }
 	v, err := strictjson.Parse(c.Args)
 	args, ok := v.(map[string]any)
 	if c.Function == "" || err != nil || !ok {
 		keep(c.Args)
-		return
+		return l.wrote[before:]
 	}
 	for _, name := range sortedKeys(args) {
 		if t.Args[name] != URL {
 			eachText(args[name], keep)
 		}
 	}
+	return l.wrote[before:]
+}
+
+// repeats reports whether a value says no more than what was asked, with other
+// marks around it perhaps: "no such contact: <eve@evil.example>" names nobody.
+func repeats(asked []string, value string) bool {
+	value = strings.ToLower(strings.TrimFunc(value, func(r rune) bool { return !isWord(r) }))
+	return slices.ContainsFunc(asked, func(text string) bool {
+		return text == value || !vague(value) && strings.Contains(text, value)
+	})
 }
 
 // speaks keeps the prose of an untrusted output: all of it, or the texts of its
@@ -147,14 +158,14 @@ func (l *Ledger) speaks(text string, root *record, leaves []Leaf) {
 
 // lines takes a directory that is plain text: a name a line, perhaps behind a
 // bullet or a label.
-func (l *Ledger) lines(text, from string) {
+func (l *Ledger) lines(text, from string, asked []string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "-*• "))
 		_, behind, labelled := strings.Cut(line, ": ")
-		if line != "" {
+		if line != "" && !repeats(asked, line) {
 			l.directory[line] = from
 		}
-		if behind = strings.TrimSpace(behind); labelled && behind != "" {
+		if behind = strings.TrimSpace(behind); labelled && behind != "" && !repeats(asked, behind) {
 			l.directory[behind] = from
 		}
 	}
@@ -165,14 +176,16 @@ func (l *Ledger) observe(text string, from source) {
 	l.sources = append(l.sources, from)
 }
 
-// records takes what a structured output vouches for.
-func (l *Ledger) records(n *record, t Tool, from string) {
+// records takes what a structured output vouches for. That an answer repeats
+// what was asked vouches for nothing, but for identifiers: with a made-up one
+// the service would do nothing.
+func (l *Ledger) records(n *record, t Tool, from string, asked []string) {
 	if t.Output == Trusted {
 		n.scalars("", func(field, value string) {
-			if len(t.Fields) == 0 {
+			if len(t.Fields) == 0 && !repeats(asked, field) {
 				l.directory[field] = from // a mapping by name; "" is nobody's
 			}
-			if len(t.Fields) == 0 || slices.Contains(t.Fields, field) {
+			if (len(t.Fields) == 0 || slices.Contains(t.Fields, field)) && !repeats(asked, value) {
 				l.directory[value] = from
 			}
 		})
@@ -182,11 +195,15 @@ func (l *Ledger) records(n *record, t Tool, from string) {
 			if slices.Contains(t.Minted, field) {
 				l.minted[value] = from
 			}
-			if slices.Contains(t.Payees, field) {
+			if slices.Contains(t.Payees, field) && !repeats(asked, value) {
 				l.payees[value] = from
 			}
 			if slices.Contains(t.Author, field) && l.inside(value) {
-				r.scalars("", func(_, text string) { l.said.add(text) })
+				r.scalars("", func(_, text string) {
+					if !repeats(asked, text) {
+						l.said.add(text)
+					}
+				})
 			}
 		}
 	})

@@ -130,7 +130,7 @@ func (r *run) request(call tools.Call) policies.Request {
 // for equal calls of the run as well.
 func (r *run) ask(ctx context.Context, q Question) (bool, error) {
 	key := q.Call.Name() + "\x00" + q.Call.Args
-	if r.yes[key] {
+	if r.yes[key] && q.Decision.Remember == policies.ForRun {
 		r.emit(Approved{Call: q.Call, Asked: true, OK: true})
 		return true, nil
 	}
@@ -144,7 +144,7 @@ func (r *run) ask(ctx context.Context, q Question) (bool, error) {
 	}
 	r.emit(Approved{Call: q.Call, Asked: true, OK: ok})
 	if ok {
-		r.yes[key] = q.Decision.Remember == policies.ForRun
+		r.yes[key] = r.yes[key] || q.Decision.Remember == policies.ForRun
 		r.ledger.Approved(q.Call, q.Leaves)
 	}
 	return ok, nil

@@ -23,6 +23,32 @@ func (j judge) Decide(r policies.Request) policies.Decision {
 	return d
 }
 
+// asker is a gate that asks each time, as the next of its rules wants it remembered.
+type asker []policies.Remember
+
+func (a *asker) Decide(policies.Request) policies.Decision {
+	d := policies.Decision{Verdict: policies.Ask, Remember: (*a)[0], Limits: tools.Limits{Time: time.Second}}
+	*a = (*a)[1:]
+	return d
+}
+
+// A yes for the run answers questions that a yes for the run may answer, and no
+// others.
+func TestRememberedYes(t *testing.T) {
+	call := `<|channel|>commentary to=functions.put <|constrain|>json<|message|>{}<|call|>`
+	s := &stage{results: map[string]string{"functions.put": "=> ok"}}
+	m := &scripted{enc: harmony.O200kHarmony(), lines: []string{call, call, call, call, call, "<|channel|>final<|message|>Done.<|return|>"}}
+	who := &person{}
+	a := newAgent(m, s)
+	a.Gate, a.Approver = &asker{policies.ForRun, policies.ForRun, policies.ForOnce, policies.AsChosen, policies.ForRun}, who
+	if o, err := a.Run(t.Context(), hello); err != nil || o.Status != Done {
+		t.Fatal(o, err)
+	}
+	if who.asked != 3 {
+		t.Errorf("asked %d times, want 3", who.asked)
+	}
+}
+
 // person says yes and counts.
 type person struct{ asked int }
 

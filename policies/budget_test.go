@@ -67,6 +67,26 @@ func TestRemember(t *testing.T) {
 			t.Errorf("%s: %s, %d, want %d", rules, d.Verdict, d.Remember, want)
 		}
 	}
+	run := func(layer harmony.Role, head string) *Policy {
+		return parse(t, layer, head+"rules: [{id: pay, match: {tool: functions.f}, decision: ask, remember: run}]\n")
+	}
+	silent := parse(t, harmony.Developer, "rules: [{id: a, match: {tool: functions.f}, decision: ask}]\n")
+	for name, c := range map[string]struct {
+		p    *Policy
+		want Remember
+	}{
+		"the default above leaves it to the person": {Default().Narrow(run(harmony.Developer, "")), AsChosen},
+		"so does a rule above":                      {parse(t, harmony.System, "defaults: {sideEffect: allow}\n").Narrow(silent, run(harmony.User, "")), AsChosen},
+		"so does a rule beside":                     {parse(t, harmony.System, "defaults: {sideEffect: allow}\n").Narrow(silent, run(harmony.Developer, "")), AsChosen},
+		"a rule speaks for its file's default":      {run(harmony.System, "defaults: {sideEffect: ask}\n"), ForRun},
+		"the layer below does not say":              {run(harmony.System, "defaults: {sideEffect: ask}\n").Narrow(silent), ForRun},
+		"and not for another file's":                {run(harmony.System, "").Narrow(parse(t, harmony.System, "defaults: {sideEffect: ask}\n")), AsChosen},
+	} {
+		d := c.p.Decide(Request{Call: tools.Call{Tool: "functions", Function: "f"}, Effect: SideEffect})
+		if d.Remember != c.want {
+			t.Errorf("%s: %d, want %d", name, d.Remember, c.want)
+		}
+	}
 	for _, bad := range []string{"remember: always", "remember: run, budget: {calls: -1}", "budget: {}"} {
 		_, err := Parse("p", []byte("apiVersion: agent/v1\nkind: Policy\nlayer: user\nrules: [{id: a, match: {tool: x}, decision: ask, "+bad+"}]\n"), harmony.User)
 		if err == nil {

@@ -117,10 +117,13 @@ func (p *Policy) Explain(r Request) Explanation {
 // rule that allows takes the place of the file's own default.
 func (f *file) findings(r Request, args *arguments) []Finding {
 	var out []Finding
-	allowed := false
+	allowed, remember := false, AsChosen // what the rules say, they say for the default too
 	for i := range f.rules {
 		if found, ok := f.finding(&f.rules[i], &r, args); ok {
 			allowed = allowed || found.Verdict == Allow
+			if found.Verdict == Ask {
+				remember = max(remember, found.remember)
+			}
 			out = append(out, found)
 		}
 	}
@@ -141,7 +144,7 @@ func (f *file) findings(r Request, args *arguments) []Finding {
 	case Ask:
 		reason = ReasonAsk
 	}
-	return append(out, Finding{Layer: f.layer, File: f.name, Verdict: fallback, Reason: reason, limits: f.limits})
+	return append(out, Finding{Layer: f.layer, File: f.name, Verdict: fallback, Reason: reason, limits: f.limits, remember: remember})
 }
 
 // finding is what one rule says of a call, if it is about the call. What cannot
@@ -190,14 +193,11 @@ func settle(findings []Finding) Decision {
 		if f.charges != "" {
 			d.Charges = append(d.Charges, f.charges)
 		}
-		if f.Verdict == Ask {
-			d.Remember = max(d.Remember, f.remember)
-		}
 		if f.Verdict < least.Verdict || (f.Verdict == least.Verdict && least.Rule == "" && f.Rule != "") {
 			least = f
 		}
 	}
-	d.Verdict, d.Rule, d.Reason = least.Verdict, least.Rule, least.Reason
+	d.Verdict, d.Rule, d.Reason, d.Remember = least.Verdict, least.Rule, least.Reason, remembered(findings)
 	if least.Rule != "" {
 		d.Layer = least.Layer
 	}
@@ -205,6 +205,28 @@ func settle(findings []Finding) Decision {
 		d.Limits = bounded(limits)
 	}
 	return d
+}
+
+// remembered is how long a yes to the findings that ask holds: once, if any says
+// so, and for the run, if the highest layer that asks says so. What that layer
+// leaves to the person, no layer below can give away.
+func remembered(findings []Finding) Remember {
+	out, top := AsChosen, harmony.Role(0)
+	for _, f := range findings {
+		if f.Verdict != Ask {
+			continue
+		}
+		if f.remember == ForOnce {
+			return ForOnce
+		}
+		switch {
+		case top == 0:
+			top, out = f.Layer, f.remember
+		case f.Layer == top:
+			out = min(out, f.remember)
+		}
+	}
+	return out
 }
 
 // unlimited is the neutral element of Meet: a file that says nothing of limits.

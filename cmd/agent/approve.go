@@ -42,7 +42,7 @@ func newApprover(in io.Reader, v *view) *approver {
 // Approve implements agent.Approver. Anything but a clear yes is a no.
 func (a *approver) Approve(ctx context.Context, q agent.Question) (bool, error) {
 	key := q.Call.Name() + "\x00" + q.Call.Args
-	if a.again[key] {
+	if a.again[key] && q.Decision.Remember != policies.ForOnce {
 		return true, nil
 	}
 	for len(a.lines) > 0 {

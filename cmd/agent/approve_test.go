@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"chorale/agent"
+	"chorale/policies"
 	"chorale/tools"
 )
 
@@ -21,11 +22,16 @@ var (
 // put asks about a call and types an answer as soon as the question is shown.
 func put(t *testing.T, a *approver, keyboard io.Writer, c tools.Call, answer string) bool {
 	t.Helper()
+	return ask(t, a, keyboard, agent.Question{Call: c}, answer)
+}
+
+func ask(t *testing.T, a *approver, keyboard io.Writer, q agent.Question, answer string) bool {
+	t.Helper()
 	go func() {
 		synctest.Wait()
 		_, _ = io.WriteString(keyboard, answer)
 	}()
-	ok, err := a.Approve(t.Context(), agent.Question{Call: c})
+	ok, err := a.Approve(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +66,14 @@ func TestApprove(t *testing.T) {
 		if ok, err := a.Approve(t.Context(), agent.Question{Call: first}); !ok || err != nil {
 			t.Errorf("an equal call is asked for again: %v, %v", ok, err)
 		}
+		if once := (policies.Decision{Remember: policies.ForOnce}); ask(t, a, keyboard, agent.Question{Call: first, Decision: once}, "n\n") {
+			t.Error("an «again» holds where a yes is for once")
+		}
 		if put(t, a, keyboard, second, "\nn\n") {
 			t.Error("an «again» holds for other arguments")
 		}
-		if asked := strings.Count(screen.String(), "allow it?"); asked != 8 {
-			t.Errorf("asked %d times, want 8", asked)
+		if asked := strings.Count(screen.String(), "allow it?"); asked != 9 {
+			t.Errorf("asked %d times, want 9", asked)
 		}
 
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -40,19 +40,35 @@ func Host(address string) string {
 }
 
 // linkPattern finds addresses in prose: with a scheme, with www., or a host
-// name with a path.
-var linkPattern = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s<>"'` + "`" + `\\)\]}]+|\bwww\.[^\s<>"'` + "`" + `\\)\]}]+|\b(?:[\pL\pN-]+\.)+\pL{2,}/[^\s<>"'` + "`" + `\\)\]}]*`)
+// name, perhaps with a port, with a path or a query.
+var (
+	linkPattern = regexp.MustCompile(schemed + `|\bwww\.` + linkRune + `+|\b(?:[\pL\pN-]+\.)+(?:\pL{2,}|xn--[a-z0-9-]+)(?::\d{1,5})?(?:/` + linkRune + `*|\?` + linkRune + `+)`)
+	nested      = regexp.MustCompile(schemed)
+)
 
-// linksIn are the addresses in a text, without the punctuation behind them.
-func linksIn(text string) []string {
+const (
+	schemed  = `(?i)[a-z][a-z0-9+.-]*://` + linkRune + `+`
+	linkRune = `[^\s<>"'` + "`" + `\\)\]}]`
+)
+
+// linksIn are the addresses in a text, without the punctuation behind them, and
+// those within them: what separates two is not always a space. It reports
+// whether these are all that there are.
+func linksIn(text string) (out []string, all bool) {
 	if !strings.ContainsAny(text, "/.") {
-		return nil
+		return nil, true
 	}
-	var out []string
-	for _, m := range linkPattern.FindAllString(text, maxLinks) {
-		out = append(out, strings.TrimRight(m, ".,;:!?*_"))
+	for _, m := range linkPattern.FindAllString(text, maxLinks+1) {
+		for m != "" {
+			if len(out) == maxLinks {
+				return out, false
+			}
+			out = append(out, strings.TrimRight(m, ".,;:!?*_"))
+			_, rest, _ := strings.Cut(m, "://")
+			m = nested.FindString(rest)
+		}
 	}
-	return out
+	return out, true
 }
 
 const maxLinks = 100 // of one text

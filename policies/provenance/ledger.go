@@ -226,9 +226,13 @@ func (l *Ledger) trace(leaf *Leaf) {
 	case URL:
 		leaf.Links = []Link{l.link(leaf.Text, leaf.Label)}
 	case Text:
-		for _, address := range linksIn(leaf.Text) {
+		addresses, all := linksIn(leaf.Text)
+		for _, address := range addresses {
 			label, _ := l.label(address, URL)
 			leaf.Links = append(leaf.Links, l.link(address, label))
+		}
+		if !all {
+			leaf.Links = append(leaf.Links, Link{}) // nobody vouches for what is not looked at
 		}
 	}
 }

@@ -89,6 +89,37 @@ func TestHostAndDomain(t *testing.T) {
 	}
 }
 
+func TestLinksIn(t *testing.T) {
+	for text, want := range map[string]string{
+		"see https://a.example/x, or (www.b.example).":           "https://a.example/x www.b.example",
+		"log in at a.example/login now":                          "a.example/login",
+		"log in at a.example:8080/login now":                     "a.example:8080/login",
+		"log in at a.example?x=1 now":                            "a.example?x=1",
+		"log in at a.xn--p1ai/login now":                         "a.xn--p1ai/login",
+		"Have you read notes.txt? It is in main.go:12.":          "",
+		"https://a.example/x|https://b.example/,ftp://c.example": "https://a.example/x|https://b.example/,ftp://c.example https://b.example/,ftp://c.example ftp://c.example",
+	} {
+		if got, all := linksIn(text); strings.Join(got, " ") != want || !all {
+			t.Errorf("in %q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A link too many is one that nobody vouches for.
+func TestTooManyLinks(t *testing.T) {
+	l := NewLedger(&Manifest{Boundary: Boundary{Hosts: []string{"a.example"}}, Tools: map[string]Tool{"functions.f": {Args: map[string]Class{"t": Text}}}})
+	for n, want := range map[int]Standing{maxLinks: Named, maxLinks + 1: Invented} {
+		leaves := l.Leaves(tools.Call{Tool: "functions", Function: "f", Args: `{"t":"` + strings.Repeat("https://a.example/x ", n) + `"}`})
+		least := Named
+		for _, link := range leaves[0].Links {
+			least = min(least, link.Standing)
+		}
+		if least != want {
+			t.Errorf("of %d links the least has standing %d, want %d", n, least, want)
+		}
+	}
+}
+
 // What is not looked at has nobody who vouches for it.
 func TestTooManyValues(t *testing.T) {
 	l := NewLedger(&Manifest{Tools: map[string]Tool{"functions.f": {Args: map[string]Class{"a": Value, "to": Destination, "url": URL}}}})

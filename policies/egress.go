@@ -38,11 +38,23 @@ func (e *egressDoc) findings(f *file, r *Request) []Finding {
 		return nil
 	}
 	for _, l := range r.Leaves {
-		address, _, _ := strings.Cut(l.Text, "#") // is not sent
-		_, query, _ := strings.Cut(address, "?")
-		if l.Class == provenance.URL && len(query) > e.MaxURLQuery {
-			return []Finding{{Layer: f.layer, File: f.name, Line: e.line, Rule: "egress.maxUrlQuery", Verdict: Deny, Reason: "the query of the address is too long", limits: unlimited}}
+		if reason := e.refuses(l); reason != "" {
+			return []Finding{{Layer: f.layer, File: f.name, Line: e.line, Rule: "egress.maxUrlQuery", Verdict: Deny, Reason: reason, limits: unlimited}}
 		}
 	}
 	return nil
+}
+
+// refuses says why an address must not be asked for; "" if it may.
+func (e *egressBody) refuses(l provenance.Leaf) string {
+	address, _, _ := strings.Cut(l.Text, "#") // is not sent
+	_, query, _ := strings.Cut(address, "?")
+	switch {
+	case l.Class != provenance.URL:
+	case l.Text == "": // stands for those that were not looked at
+		return "the address cannot be read"
+	case len(query) > e.MaxURLQuery:
+		return "the query of the address is too long"
+	}
+	return ""
 }

@@ -511,9 +511,14 @@ type LengthTable struct {
 	Most  int // no state needs more characters than this
 }
 
-// LengthsTo computes the table for texts of up to most characters.
-func (d *DFA) LengthsTo(most int) (*LengthTable, error) {
+// LengthsFor computes the table that tells texts of low to high characters; a
+// negative high is no limit.
+func (d *DFA) LengthsFor(low, high int) (*LengthTable, error) {
 	n := len(d.label)
+	most := max(low, high)
+	if high < 0 {
+		most = low + n // a longer text goes through some state twice, and so there is a shorter one
+	}
 	t := &LengthTable{words: (n + 63) / 64}
 	row := make([]uint64, t.words)
 	for s, l := range d.label {

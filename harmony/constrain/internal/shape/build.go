@@ -322,7 +322,7 @@ func bounded(d *automaton.DFA, low, high int) (*Term, error) {
 	}
 	t := &Term{DFA: d, Min: low, Max: high, Counts: true}
 	var err error
-	if t.Lengths, err = d.LengthsTo(max(low, high)); err != nil {
+	if t.Lengths, err = d.LengthsFor(low, high); err != nil {
 		return nil, err
 	}
 	if !t.Alive(d.Start(), 0) {

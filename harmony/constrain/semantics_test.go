@@ -31,6 +31,8 @@ func TestSemantics(t *testing.T) {
 		{`{"oneOf":[{"type":"string","minLength":2},{"type":"string","maxLength":3}]}`, `"a" "ab" "abc" "abcd" 1`},
 		{`{"oneOf":[{"properties":{"a":{"type":"integer"}},"required":["a"]},{"properties":{"b":{"type":"integer"}},"required":["b"]}]}`, `{"a":1} {"b":1} {"a":1,"b":1} {"a":1,"b":"x"} {} {"b":1,"a":"x"}`},
 		{`{"not":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}}`, `{"a":1} {"a":"x"} {} 1 {"b":1}`},
+		{`{"type":"object","not":{"properties":{"a":{"type":"number"}},"additionalProperties":false}}`, `{} {"a":1} {"a":"x"} {"b":1} {"a":1,"b":2} {"b":1,"a":1}`},
+		{`{"oneOf":[{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false},{"type":"object"}]}`, `{} {"a":"x"} {"a":1} {"b":1} {"a":"x","b":1}`},
 		{`{"type":"object","minProperties":2,"maxProperties":3,"properties":{"a":{},"b":{}}}`, `{"a":1} {"a":1,"b":2} {"a":1,"c":3} {"a":1,"b":1,"c":1,"d":1} {"x":1,"y":2}`},
 		{`{"anyOf":[{"properties":{"a":true},"required":["a"]},{"properties":{"b":true},"required":["b"]}],"type":"object","unevaluatedProperties":false}`, `{"a":1} {"b":1} {"a":1,"b":2} {"a":1,"c":2} {}`},
 		{`{"type":"array","prefixItems":[{"type":"string"},{"type":"integer"}],"items":false,"minItems":1}`, `["a"] ["a",1] ["a",1,2] [] [1]`},

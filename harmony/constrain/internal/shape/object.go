@@ -139,6 +139,16 @@ func (c *compiler) newObjectDraft(atoms []objectAtom) (*objectDraft, error) {
 			d.max = tighter(d.max, a.max)
 		case oExists:
 			d.existences = append(d.existences, a)
+			if a.keys.beyond == nil {
+				continue
+			}
+			g, err := c.groupOf(a.keys.beyond)
+			if err != nil {
+				return nil, err
+			}
+			for _, n := range g.names { // are not beyond
+				mention(n)
+			}
 		}
 	}
 	for name := range forbidden {

@@ -16,6 +16,9 @@ func TestSemantics(t *testing.T) {
 	for _, c := range []struct{ schema, docs string }{
 		{`{"prefixItems":[{"type":"integer"}],"unevaluatedItems":{"type":"string"}}`, `[1] [1,"a"] [1,2] ["a"] [] 5`},
 		{`{"contains":{"type":"string"},"minContains":0,"maxContains":1}`, `[] ["a"] ["a","b"] ["a",1,2] [1]`},
+		{`{"type":"array","prefixItems":[{"type":"string"},{"type":"boolean"}],"items":{"type":"number"},"contains":{"const":"a"}}`, `["a"] ["b"] ["b",true,1] ["a",true,1] []`},
+		{`{"type":"array","prefixItems":[{"type":"object"},{"type":["integer","string"]}],"maxItems":2,"contains":{"type":"integer"}}`, `[{},1] [{},"a"] [{}] [1]`},
+		{`{"type":"array","prefixItems":[{"type":"string"}],"contains":{"type":"boolean"},"minContains":2}`, `["a",true,false] ["a",true] ["a"] [true,true]`},
 		{`{"not":{"contains":{"const":1}},"type":"array","items":{"type":"integer"}}`, `[] [1] [2,1] [2,3]`},
 		{`{"patternProperties":{"^a":{"type":"integer"},"b$":{"minimum":5}},"type":"object"}`, `{"ab":6} {"ab":3} {"a":3} {"xb":4} {"xb":"s"} {"z":null} {}`},
 		{`{"properties":{"ab":{"maximum":9}},"patternProperties":{"^a":{"type":"integer"}},"additionalProperties":false}`, `{"ab":6} {"ab":10} {"ab":1.5} {"ac":100} {"b":1} 7`},

@@ -134,6 +134,31 @@ func TestRandomWalks(t *testing.T) {
 	}
 }
 
+// TestNoDeadEnds walks through schemas that leave little choice: wherever a mask
+// leads to, another token follows.
+func TestNoDeadEnds(t *testing.T) {
+	v := o200k()
+	end := v.enc.Control().Call
+	for _, schema := range []string{
+		`{"type":"array","prefixItems":[{"type":"string"},{"type":"string"}],"items":{"type":"number"},"contains":{"const":"a"}}`,
+		`{"type":"array","prefixItems":[{"type":["string","null"]},{"type":"boolean"}],"items":false,"contains":{"const":"a"}}`,
+		`{"type":"array","prefixItems":[{"type":["integer","string"]},{"type":["integer","string"]}],"items":{"type":"null"},"contains":{"type":"integer"},"minContains":2}`,
+	} {
+		t.Run(schema, func(t *testing.T) {
+			for _, blanks := range []bool{false, true} {
+				s, err := v.Compile([]byte(schema), Options{End: []harmony.Token{end}, Blanks: blanks})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := rand.New(rand.NewPCG(1, 4))
+				for range 100 {
+					randomWalk(t, r, s, end, 60)
+				}
+			}
+		})
+	}
+}
+
 // spells reports whether the threads can read the text, byte by byte, without
 // the trie, the masks that are kept and the sorting of the vocabulary.
 func spells(m *Matcher, text string) bool {

@@ -37,23 +37,7 @@ func (s *arrayShape) array() *Array {
 			break
 		}
 	}
-	for i, w := range a.Witnesses {
-		if w.Min > 0 && !a.canClaim(i) {
-			a.Max, a.Min = 0, 1 // nothing fulfils it
-		}
-	}
 	return a
-}
-
-func (a *Array) canClaim(i int) bool {
-	for k := range len(a.Prefix) + 1 {
-		for _, o := range a.At(k) {
-			if o.Claims>>i&1 != 0 {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (s *objectShape) object() *Object {
@@ -173,12 +157,7 @@ func lowest(opts []Option) int {
 
 func (a *Array) height() (int, bool) {
 	h := 0
-	need := a.Min
-	for _, w := range a.Witnesses {
-		if w.Min > 0 {
-			need = max(need, w.from+w.Min)
-		}
-	}
+	need, _ := a.need(0, 0)
 	for i := range min(need, len(a.Prefix)+1) {
 		if len(a.At(i)) == 0 {
 			return 0, false

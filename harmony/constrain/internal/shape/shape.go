@@ -1,6 +1,10 @@
 package shape
 
-import "chorale/harmony/constrain/internal/automaton"
+import (
+	"slices"
+
+	"chorale/harmony/constrain/internal/automaton"
+)
 
 // Node is what may stand at one place of a document: any of its parts.
 type Node struct {
@@ -167,13 +171,8 @@ func Claim(ws []Witness, witness uint64, claims uint8) (uint64, bool) {
 // CanGoOn reports whether an array of n items with those witnesses can still be
 // completed.
 func (a *Array) CanGoOn(n int, witness uint64) bool {
-	need := max(n, a.Min)
-	for i, w := range a.Witnesses {
-		if missing := w.Min - Witnessed(witness, i); missing > 0 {
-			need = max(need, max(n, w.from)+missing)
-		}
-	}
-	if a.Max >= 0 && need > a.Max {
+	need, ok := a.need(n, witness)
+	if !ok || a.Max >= 0 && need > a.Max {
 		return false
 	}
 	for i := n; i < need; i++ {
@@ -185,6 +184,34 @@ func (a *Array) CanGoOn(n int, witness uint64) bool {
 		}
 	}
 	return true
+}
+
+// need returns how many items an array of n with those witnesses must have in the
+// end. It is false if no items can be the witnesses that are missing.
+func (a *Array) need(n int, witness uint64) (int, bool) {
+	need := max(n, a.Min)
+	for i, w := range a.Witnesses {
+		missing := w.Min - Witnessed(witness, i)
+		if missing <= 0 {
+			continue
+		}
+		at := max(n, w.from)
+		for ; missing > 0 && at < len(a.Prefix); at++ {
+			if a.canClaim(at, i) {
+				missing--
+			}
+		}
+		if missing > 0 && !a.canClaim(at, i) {
+			return 0, false
+		}
+		need = max(need, at+missing)
+	}
+	return need, true
+}
+
+// canClaim reports whether an item can be a witness.
+func (a *Array) canClaim(item, witness int) bool {
+	return slices.ContainsFunc(a.At(item), func(o Option) bool { return o.Claims>>witness&1 != 0 })
 }
 
 // Saturate returns the item count that stands for n: counts that no bound

@@ -26,7 +26,7 @@ type frame struct {
 // used is a set of texts, as a list of which every tail is one as well.
 type used struct {
 	rest *used
-	raw  string // as it was written
+	raw  string // as it was written, but for blanks
 	same string // equal for equal values
 	n    int
 }
@@ -432,6 +432,9 @@ func (m *machine) remember(f *frame, raw string) *frame {
 	same := raw
 	if f.object != nil {
 		same = `"` + raw
+	}
+	if f.array != nil {
+		raw = string(withoutBlanks([]byte(raw)))
 	}
 	g := *f
 	g.start, g.used = 0, m.add(f.used, raw, canonical(same))

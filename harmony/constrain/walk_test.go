@@ -143,6 +143,9 @@ func TestNoDeadEnds(t *testing.T) {
 		`{"type":"array","prefixItems":[{"type":"string"},{"type":"string"}],"items":{"type":"number"},"contains":{"const":"a"}}`,
 		`{"type":"array","prefixItems":[{"type":["string","null"]},{"type":"boolean"}],"items":false,"contains":{"const":"a"}}`,
 		`{"type":"array","prefixItems":[{"type":["integer","string"]},{"type":["integer","string"]}],"items":{"type":"null"},"contains":{"type":"integer"},"minContains":2}`,
+		`{"type":"array","items":{"enum":[2,{"a":1}]},"uniqueItems":true}`,
+		`{"type":"array","items":{"enum":[[1,2],[1,3]]},"uniqueItems":true}`,
+		`{"type":"array","items":{"enum":["a b",["a b","a"]]},"uniqueItems":true}`,
 	} {
 		t.Run(schema, func(t *testing.T) {
 			for _, blanks := range []bool{false, true} {

@@ -101,10 +101,13 @@ func isWord(r rune) bool {
 // joiners hold the parts of addresses, names of files and the like together.
 const joiners = ".-@+/:%&=?#~"
 
+func joins(r rune) bool { return strings.ContainsRune(joiners, r) }
+
 // whole reports whether text[start:end] is no part of a greater word or
 // address. A joiner at its edge counts where a word follows on its other side:
 // "a@b.com" is not whole in "a@b.com.evil.com", but it is in "write to
-// a@b.com."
+// a@b.com." A value that begins with a joiner stands behind neither: "/etc" is
+// not whole in "my/etc" nor in "./etc".
 func whole(text string, start, end int) bool {
 	before, size := utf8.DecodeLastRuneInString(text[:start])
 	after, next := utf8.DecodeRuneInString(text[end:])
@@ -113,12 +116,15 @@ func whole(text string, start, end int) bool {
 	if size > 0 && isWord(before) && isWord(first) || next > 0 && isWord(after) && isWord(last) {
 		return false
 	}
-	if size > 0 && strings.ContainsRune(joiners, before) {
+	if size > 0 && joins(first) && (isWord(before) || joins(before) && before != ':') || next > 0 && joins(last) && isWord(after) {
+		return false
+	}
+	if size > 0 && joins(before) {
 		if r, n := utf8.DecodeLastRuneInString(text[:start-size]); n > 0 && isWord(r) && before != ':' {
 			return false
 		}
 	}
-	if next > 0 && strings.ContainsRune(joiners, after) {
+	if next > 0 && joins(after) {
 		r, n := utf8.DecodeRuneInString(text[end+next:])
 		if n > 0 && isWord(r) && !(after == '.' && unicode.IsLower(last) && unicode.IsUpper(r)) { // the space is missing
 			return false

@@ -61,6 +61,12 @@ func TestWhole(t *testing.T) {
 		{"Alice's inbox", "Alice", true},
 		{"Alice-Bob", "Alice", false},
 		{"éAlice", "Alice", false},
+		{"Delete /etc/passwd.", "/etc/passwd", true},
+		{"file:/etc/passwd", "/etc/passwd", true},
+		{"Delete project/etc/passwd.", "/etc/passwd", false},
+		{"Delete ./etc/passwd.", "/etc/passwd", false},
+		{"Delete project/.", "project/", true},
+		{"Delete project/tmp.", "project/", false},
 		{"Alice\u0301", "Alice", false},
 	} {
 		l := NewLedger(nil)

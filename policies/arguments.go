@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"chorale/internal/strictjson"
+	"chorale/policies/provenance"
 	"chorale/tools"
 )
 
@@ -62,11 +63,16 @@ func (a *arguments) variables() (map[string]any, error) {
 		}
 	}
 	prov := map[string]map[string]string{}
+	least := map[[2]string]provenance.Label{} // a text may stand in several places of an argument
 	for _, l := range a.request.Leaves {
 		if prov[l.Arg] == nil {
 			prov[l.Arg] = map[string]string{}
 		}
-		prov[l.Arg][l.Text] = l.Label.String()
+		at := [2]string{l.Arg, l.Text}
+		if known, ok := least[at]; !ok || l.Label < known {
+			least[at] = l.Label
+			prov[l.Arg][l.Text] = l.Label.String()
+		}
 	}
 	a.vars = map[string]any{"tool": a.name, "effect": a.request.Effect.String(), "args": args, "prov": prov}
 	return a.vars, nil

@@ -1,7 +1,9 @@
 package policies
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 
 	"chorale/internal/strictyaml"
 	"chorale/policies/provenance"
@@ -71,7 +73,8 @@ func (b *budget) covers(t *Tally, key string, r *Request) bool {
 		b.NewHosts != nil && hosts > *b.NewHosts)
 }
 
-// newHosts are the hosts that a call addresses and that nobody named.
+// newHosts are the hosts that a call addresses and that nobody named, each once.
+// An address whose host cannot be read is one of its own.
 func newHosts(leaves []provenance.Leaf) []string {
 	var out []string
 	for _, l := range leaves {
@@ -80,7 +83,9 @@ func newHosts(leaves []provenance.Leaf) []string {
 		}
 		for _, k := range l.Links {
 			if k.Standing != provenance.Named && k.Standing != provenance.OnNamed {
-				out = append(out, k.Host)
+				if host := cmp.Or(k.Host, k.URL); !slices.Contains(out, host) {
+					out = append(out, host)
+				}
 			}
 		}
 	}

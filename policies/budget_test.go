@@ -32,9 +32,12 @@ func TestBudget(t *testing.T) {
 		{"no calls", "{calls: 0}", []Request{{}}, "d"},
 		{"bytes", "{bytes: 9}", []Request{{Call: tools.Call{Args: `{"a":1}`}}, {Call: tools.Call{Args: `{}`}}, {Call: tools.Call{Args: `{}`}}}, "aad"},
 		{"hosts", "{newHosts: 1}", []Request{{Leaves: link("a.example")}, {Leaves: link("a.example")}, {Leaves: link("b.example")}, {}}, "aada"},
+		{"two addresses of one host", "{newHosts: 1}", []Request{{Leaves: append(link("a.example"), link("a.example")...)}, {Leaves: link("b.example")}}, "ad"},
+		{"two hosts in one call", "{newHosts: 1}", []Request{{Leaves: append(link("a.example"), link("b.example")...)}}, "d"},
 		{"no host of its own", "{newHosts: 0}", []Request{{Leaves: []provenance.Leaf{{Class: provenance.URL, Links: []provenance.Link{{Host: "a.example", Standing: provenance.Named}}}}}}, "a"},
 	} {
-		p := Default().Narrow(parse(t, harmony.Developer, "rules: [{id: b, match: {tool: functions.f}, decision: allow, budget: "+c.budget+"}]\n"))
+		file := parse(t, harmony.Developer, "rules: [{id: b, match: {tool: functions.f}, decision: allow, budget: "+c.budget+"}]\n")
+		p := Default().Narrow(file, file) // as a task and a project may both name it
 		var tally Tally
 		got := ""
 		for _, r := range c.calls {

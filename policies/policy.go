@@ -190,7 +190,7 @@ func settle(findings []Finding) Decision {
 		if f.Rule != "" {
 			d.Rules = append(d.Rules, f.name())
 		}
-		if f.charges != "" {
+		if f.charges != "" && !slices.Contains(d.Charges, f.charges) { // a file may stand in the stack twice
 			d.Charges = append(d.Charges, f.charges)
 		}
 		if f.Verdict < least.Verdict || (f.Verdict == least.Verdict && least.Rule == "" && f.Rule != "") {

@@ -128,7 +128,7 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 		Name:  dir.id,
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
-		Manifest: s.manifest(), Mark: s.spotlight.mark(), Gate: grantGate{s.Gate, box}, Approver: s.approver(dir),
+		Manifest: Manifest(s.Manifest, s.Grants), Mark: s.spotlight.mark(), Gate: grantGate{s.Gate, box}, Approver: s.approver(dir),
 		Budget: s.budget(),
 		Emit: func(e agent.Event) {
 			log.write(log.of(e))
@@ -155,16 +155,6 @@ func (w *works) end(o agent.Outcome, err error) (Result, error) {
 	}
 	res.Audit = w.audit.last
 	return res, err
-}
-
-// manifest is what the tools of the run mean. Of a built-in tool its own word
-// counts.
-func (s *Session) manifest() *provenance.Manifest {
-	m := s.Manifest
-	for _, g := range s.Grants {
-		m = m.Join(g.Manifest)
-	}
-	return m
 }
 
 // form gives the agent the form of what the model may say: the grammar of the

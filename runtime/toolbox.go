@@ -27,6 +27,20 @@ type Grant struct {
 	Open func(context.Context, Place) (tools.Tool, error)
 }
 
+// Manifest is what the tools of a run mean: what a manifest says, and what their
+// declarations do. Of a built-in tool its own word counts.
+func Manifest(m *provenance.Manifest, grants []Grant) *provenance.Manifest {
+	for _, g := range grants {
+		m = m.Join(g.Manifest)
+	}
+	for _, g := range grants {
+		for _, f := range g.Namespace.Functions {
+			m.Declare(g.Namespace.Name+"."+f.Name, f.Parameters)
+		}
+	}
+	return m
+}
+
 // Place is where a tool is opened.
 type Place struct {
 	Scratch  string            // the folder for files that go to the user

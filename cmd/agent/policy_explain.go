@@ -201,7 +201,6 @@ func (f *explainFlags) request(cmd *cobra.Command, call tools.Call) (*policies.P
 	}
 	r := policies.Request{Call: call, Effect: policies.Unknown}
 	for _, g := range granted {
-		manifest = manifest.Join(g.Manifest)
 		if g.Namespace.Name == call.Tool && g.Effect != nil {
 			r.Effect = g.Effect(call.Function)
 		}
@@ -214,6 +213,7 @@ func (f *explainFlags) request(cmd *cobra.Command, call tools.Call) (*policies.P
 			return fail(fmt.Errorf("--effect: %w", err))
 		}
 	}
+	manifest = runtime.Manifest(manifest, granted)
 	ledger := provenance.NewLedger(manifest)
 	ledger.DeveloperSaid(job.Task.Developer.Text)
 	for _, text := range append([]string{job.Task.Prompt}, f.said...) {

@@ -14,8 +14,9 @@ import (
 // the rest.
 const maxLeaves = 1000
 
-// Leaves says of every scalar in a call's arguments where it came from. Source
-// text, and arguments that are no JSON, are one leaf.
+// Leaves says of every scalar in a call's arguments where it came from, and of
+// keys that nobody declared. Source text, and arguments that are no JSON, are one
+// leaf.
 func (l *Ledger) Leaves(c tools.Call) []Leaf {
 	t := l.manifest.Tools[c.Name()]
 	if c.Function == "" {
@@ -29,7 +30,7 @@ func (l *Ledger) Leaves(c tools.Call) []Leaf {
 	if err != nil || !ok {
 		return unread(t)
 	}
-	w := walker{ledger: l, tool: c.Name()}
+	w := walker{ledger: l, tool: c.Name(), keys: t.Keys}
 	for _, name := range sortedKeys(args) {
 		w.arg, w.class = name, t.Args[name]
 		w.walk(name, args[name])
@@ -58,6 +59,7 @@ func unread(t Tool) []Leaf {
 type walker struct {
 	ledger *Ledger
 	tool   string
+	keys   []string // that the tool declares
 	arg    string
 	class  Class
 	out    []Leaf
@@ -72,6 +74,9 @@ func (w *walker) walk(key string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range sortedKeys(v) {
+			if w.named() && k != "" && !slices.Contains(w.keys, k) {
+				w.leaf(w.arg, k) // {"eve@evil.example": "reader"}
+			}
 			w.walk(k, v[k])
 		}
 	case []any:
@@ -92,6 +97,9 @@ func (w *walker) walk(key string, v any) {
 		w.out = append(w.out, Leaf{Arg: w.arg, Text: strconv.FormatBool(v)})
 	}
 }
+
+// named reports whether somebody must vouch for the values of the argument.
+func (w *walker) named() bool { return w.class != Value && w.class != Text && w.class != Amount }
 
 func (w *walker) leaf(key, text string) {
 	class := w.class

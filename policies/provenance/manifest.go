@@ -1,5 +1,12 @@
 package provenance
 
+import (
+	"encoding/json"
+	"slices"
+
+	"chorale/internal/strictjson"
+)
+
 // Manifest says what the tools of a run mean: what their arguments are for, and
 // whose word their outputs are. It follows from what a tool does and is written
 // by who offers the tool. What it does not say is the safest there is: output
@@ -19,6 +26,7 @@ type Tool struct {
 	Author       []string // fields of its records that say who wrote the rest
 	Payees       []string // fields of its records that name whom the user has dealt with
 	Args         map[string]Class
+	Keys         []string // fields within its arguments; a key that is none of them is a value
 }
 
 // Output is whose word a tool's output is.
@@ -36,6 +44,35 @@ type Boundary struct {
 	Domains []string `yaml:"domains"` // of mail addresses; subdomains do not count
 	Hosts   []string `yaml:"hosts"`   // of addresses; "*.example.com" is what lies below
 	Members []string `yaml:"members"` // names, accounts, channels
+}
+
+// Declare adds the names of fields that the declaration of a tool's arguments
+// gives, a JSON Schema.
+func (m *Manifest) Declare(tool string, schema json.RawMessage) {
+	t, ok := m.Tools[tool]
+	v, err := strictjson.Parse(string(schema))
+	if !ok || err != nil {
+		return
+	}
+	t.Keys = declared(slices.Clone(t.Keys), v)
+	m.Tools[tool] = t
+}
+
+func declared(out []string, schema any) []string {
+	switch v := schema.(type) {
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			if fields, ok := v[key].(map[string]any); ok && key == "properties" {
+				out = append(out, sortedKeys(fields)...)
+			}
+			out = declared(out, v[key])
+		}
+	case []any:
+		for _, item := range v {
+			out = declared(out, item)
+		}
+	}
+	return out
 }
 
 // Join is a manifest of the tools and boundaries of both. Of a tool that both

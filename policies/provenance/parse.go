@@ -21,6 +21,7 @@ type toolDoc struct {
 	Author       []string         `yaml:"author"`
 	Payees       []string         `yaml:"payees"`
 	Args         map[string]Class `yaml:"args"`
+	Keys         []string         `yaml:"keys"`
 }
 
 var toolName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?$`)
@@ -62,7 +63,7 @@ func Parse(name string, src []byte) (*Manifest, error) {
 	}
 	m := &Manifest{Boundary: doc.Boundary, Tools: map[string]Tool{}}
 	for tool, t := range doc.Tools {
-		m.Tools[tool] = Tool{Irreversible: t.Irreversible, Output: t.Output, Fields: t.Fields, Minted: t.Minted, Author: t.Author, Payees: t.Payees, Args: t.Args}
+		m.Tools[tool] = Tool{Irreversible: t.Irreversible, Output: t.Output, Fields: t.Fields, Minted: t.Minted, Author: t.Author, Payees: t.Payees, Args: t.Args, Keys: t.Keys}
 	}
 	return m, nil
 }

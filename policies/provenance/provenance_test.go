@@ -164,6 +164,23 @@ func TestUntrustedTextVouchesForNothing(t *testing.T) {
 	})
 }
 
+// The fields that a declaration names, at any depth, are no values.
+func TestDeclaredKeys(t *testing.T) {
+	m := &Manifest{Tools: map[string]Tool{"functions.f": {Args: map[string]Class{"to": Destination}}}}
+	m.Declare("functions.f", []byte(`{"properties":{"to":{"type":"array","items":{"anyOf":[{"properties":{"email":{},"role":{}}},{"type":"string"}]}}}}`))
+	m.Declare("functions.g", []byte(`{"properties":{"to":{}}}`))
+	var got []string
+	for _, leaf := range NewLedger(m).Leaves(tools.Call{Tool: "functions", Function: "f", Args: `{"to":[{"email":"a","role":"b","eve":true}]}`}) {
+		got = append(got, leaf.Text+" "+leaf.Class.String())
+	}
+	if want := "a destination, eve destination, true value, b destination"; strings.Join(got, ", ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if len(m.Tools) != 1 {
+		t.Error("a tool that the manifest does not know has become one")
+	}
+}
+
 // A value that a page gave is known by the page's origin.
 func TestOriginOfPages(t *testing.T) {
 	l := NewLedger(&Manifest{Tools: map[string]Tool{"functions.send": {Args: map[string]Class{"to": Destination}}}})

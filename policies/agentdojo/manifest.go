@@ -14,6 +14,7 @@ type manifestDoc struct {
 		Domains []string `json:"domains"`
 		Hosts   []string `json:"hosts"`
 		Members []string `json:"members"`
+		Payees  []string `json:"payee_fields"` // of any tool's outputs
 	} `json:"boundary"`
 	Tools map[string]struct {
 		SideEffect   bool              `json:"side_effect"`
@@ -62,7 +63,8 @@ func ReadManifest(name string, src []byte) (*provenance.Manifest, error) {
 	slices.Sort(minted)
 	minted = slices.Compact(minted)
 	for tool, t := range doc.Tools {
-		out := provenance.Tool{Effects: t.SideEffect, Irreversible: t.Irreversible, Minted: minted, Author: t.Author, Payees: t.Payees, Args: map[string]provenance.Class{}}
+		out := provenance.Tool{Effects: t.SideEffect, Irreversible: t.Irreversible, Minted: minted, Author: t.Author, Args: map[string]provenance.Class{}}
+		out.Payees = slices.Concat(doc.Boundary.Payees, t.Payees)
 		if len(out.Author) == 0 {
 			out.Author = authors
 		}

@@ -27,7 +27,7 @@ const (
 	frameValue = 'v' // a piece of the last expression's repr
 	frameTrace = 'e' // a piece of a traceback
 	frameNote  = 'n' // a line about what happened, for the reader of the text alone
-	frameDone  = 'd' // the cell has ended: the error's type, NUL, its text; or nothing
+	frameDone  = 'd' // the cell ends: the error's type, NUL, its text; or nothing
 )
 
 // control is the private line between the prelude and the host, a file that
@@ -39,8 +39,9 @@ type control struct {
 	nonce   [nonceSize]byte
 	opened  bool // by the prelude
 	started bool
-	pending []byte // not yet read by the guest
-	running bool   // a cell has been handed out
+	pending []byte   // not yet read by the guest
+	running bool     // a cell has been handed out
+	ended   *capture // of a cell that says it has ended; nil: there is none
 	stop    *stopFlag
 	cells   chan cell     // from the host
 	ready   chan struct{} // closed when the interpreter has started
@@ -75,6 +76,10 @@ func (c *control) Stat() (wsys.Stat_t, sys.Errno) {
 // Read implements sys.File.
 func (c *control) Read(p []byte) (int, sys.Errno) {
 	if len(c.pending) == 0 && !c.running {
+		if c.ended != nil {
+			c.done <- c.ended // has room: the host takes one for each cell
+			c.ended = nil
+		}
 		select {
 		case next := <-c.cells:
 			c.running, c.out = true, next.out
@@ -112,17 +117,13 @@ func (c *control) Write(p []byte) (int, sys.Errno) {
 	return len(p), 0
 }
 
-// end hands the cell's output over. What the guest writes after it belongs to
-// nobody.
+// end notes that the cell says it has ended. It has when the guest waits for
+// the next one: till then it may be at work, and its time runs. What it writes
+// meanwhile belongs to nobody.
 func (c *control) end(payload []byte) {
 	c.out.setError(payload)
-	out := c.out
+	c.ended = c.out
 	c.running, c.pending, c.out = false, nil, newCapture(0)
-	select {
-	case c.done <- out:
-	case <-c.stop.done:
-		leave()
-	}
 }
 
 // SetAppend implements sys.File. Every write appends.

@@ -346,6 +346,22 @@ for kind in (b'r', b'?', b'd', b'd', b'v1', b'ex'):
 	t.Error("the session does not answer any more")
 }
 
+// A cell that claims its end and goes on is stopped at its time limit.
+func TestForgedEnd(t *testing.T) {
+	s := newSession(t, Options{Limits: tools.Limits{Time: 500 * time.Millisecond}})
+	out := run(t, s, `
+import os, sys
+f = sys._getframe()
+while 'nonce' not in f.f_locals: f = f.f_back
+os.write(f.f_locals['control'], f.f_locals['nonce'] + b'd')
+while True: pass
+`)
+	if !strings.Contains(out.Lost, "time limit") {
+		t.Errorf("%+v", out)
+	}
+	alive(t, s)
+}
+
 func TestOutputFloodIsCut(t *testing.T) {
 	s := newSession(t, Options{Limits: tools.Limits{Output: 1000}})
 	for _, code := range []string{

@@ -52,6 +52,9 @@ func newService(t *testing.T) *service {
 			io.WriteString(w, strings.Repeat("x", 2<<20))
 		case r.URL.Path == "/away":
 			http.Redirect(w, r, "/echo", http.StatusFound)
+		case r.URL.Path == "/quota":
+			w.Header().Set("Retry-After", "3600")
+			http.Error(w, "the quota is used up", http.StatusTooManyRequests)
 		case r.URL.Path == "/bytes":
 			w.Header().Set("Content-Type", "image/png")
 			w.Write([]byte{0x89, 'P', 0xff, 0})
@@ -168,8 +171,9 @@ functions:
 		t.Errorf("got %s", s.last())
 	}
 	for name, want := range map[string]string{
-		"header": "you sent Bearer [secret erp]", "away": "which is not followed", "missing": "Error: HTTP 404: no such thing", "bytes": "[image/png, 4 bytes]",
+		"header": "you sent Bearer [secret erp]", "away": "HTTP 302: the service redirects to URL/echo, which is not followed", "missing": "Error: HTTP 404: no such thing", "bytes": "[image/png, 4 bytes]",
 	} {
+		want = strings.ReplaceAll(want, "URL", s.URL)
 		if r := try(t, tool, name, in{}); !strings.Contains(r.Text, want) || r.Failed != (name == "away" || name == "missing") {
 			t.Errorf("%s: %+v, want %q", name, r, want)
 		}
@@ -184,6 +188,8 @@ functions:
 - {name: pay, description: Pays., retries: 2, idempotency: Idempotency-Key, http: {method: POST, url: URL/pay}}
 - {name: once, description: Pays., http: {method: POST, url: URL/pay}}
 - {name: missing, description: Fails., retries: 2, sideEffect: false, http: {url: URL/missing}}
+- {name: away, description: Redirects., retries: 2, idempotency: Idempotency-Key, http: {method: POST, url: URL/away}}
+- {name: quota, description: Waits., retries: 2, sideEffect: false, http: {url: URL/quota}}
 `))
 	s.fail = 2
 	if r := try(t, tool, "pay", in{}); r.Failed || len(s.asked) != 3 || s.keys[0] == "" || s.keys[0] != s.keys[1] || s.keys[1] != s.keys[2] {
@@ -205,8 +211,10 @@ functions:
 	if r := try(t, tool, "once", in{}); !r.Failed || len(s.asked) != 7 {
 		t.Errorf("%+v, %d requests", r, len(s.asked))
 	}
-	if r := try(t, tool, "missing", in{}); !r.Failed || len(s.asked) != 8 {
-		t.Errorf("%+v, %d requests", r, len(s.asked))
+	for i, name := range []string{"missing", "away", "quota"} { // nobody waits an hour for the last
+		if r := try(t, tool, name, in{}); !r.Failed || strings.Contains(r.Text, "timed out") || len(s.asked) != 8+i {
+			t.Errorf("%s: %+v, %d requests", name, r, len(s.asked))
+		}
 	}
 }
 

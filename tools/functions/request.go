@@ -35,10 +35,8 @@ func (h *httpRequest) run(ctx context.Context, args arguments, l tools.Limits) (
 		return failed(err, l), nil
 	}
 	client := &http.Client{
-		Transport: wall.Transport(&wall.Dialer{Rule: h.rule}),
-		CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-			return fmt.Errorf("the service redirects to %s, which is not followed", clip(r.URL.Redacted()))
-		},
+		Transport:     wall.Transport(&wall.Dialer{Rule: h.rule}),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)
 	if ctx.Err() != nil {
@@ -78,6 +76,9 @@ func (h *httpRequest) read(resp *http.Response, body []byte, secrets secret.Valu
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		if temporary(resp.StatusCode) {
 			args.after(retryAfter(resp))
+		}
+		if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
+			text = secrets.Redact("the service redirects to " + clip(to.Redacted()) + ", which is not followed")
 		}
 		reason := fmt.Sprintf("HTTP %d", resp.StatusCode)
 		if text != "" {

@@ -32,7 +32,11 @@ func retrying(run runner, retries int) runner {
 			if err != nil || wait == no || try == retries {
 				return r, err
 			}
-			pause := time.NewTimer(max(wait, 200*time.Millisecond<<try))
+			wait = max(wait, 200*time.Millisecond<<try)
+			if end, ok := ctx.Deadline(); ok && time.Until(end) <= wait {
+				return r, nil // tells more than that the time is over
+			}
+			pause := time.NewTimer(wait)
 			select {
 			case <-pause.C:
 			case <-ctx.Done():

@@ -27,6 +27,7 @@ def _serve():
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     coroutine = 0x80  # inspect.CO_COROUTINE
     chunk = 1 << 18
+    result = "<result>"  # no name that a cell could write
     main = types.ModuleType("__main__")
     figures = _figures(os, sys)
     missing = _missing(sys)
@@ -105,11 +106,10 @@ def _serve():
         return identity(1) == stdout and identity(2) == stderr and compile_("0", here, "eval", ast.PyCF_ONLY_AST) is not None
 
     def execute(code):
-        result = eval_(code, scope)
+        done = eval_(code, scope)
         if code.co_flags & coroutine:
             import asyncio
-            result = asyncio.run(result)
-        return result
+            asyncio.run(done)
 
     def display(value):
         """What a simple statement calls with its value, as sys.displayhook."""
@@ -125,11 +125,12 @@ def _serve():
             value, shown = shown, None
             return value
         tree = compile_(source, name, "exec", flags | ast.PyCF_ONLY_AST)
-        last = tree.body.pop() if tree.body and isinstance_(tree.body[-1], ast.Expr) else None
-        if tree.body:
-            execute(compile_(tree, name, "exec", flags))
-        if last is not None:
-            return execute(compile_(ast.Expression(last.value), name, "eval", flags))
+        last = tree.body[-1] if tree.body else None
+        if isinstance_(last, ast.Expr):  # a part of one piece of code, as that has one event loop
+            kept = ast.copy_location(ast.Name(result, ast.Store()), last)
+            tree.body[-1] = ast.copy_location(ast.Assign([kept], last.value), last)
+        execute(compile_(tree, name, "exec", flags))
+        return scope.pop(result, None)
 
     def run(source, name):
         lines[name] = len_(source), None, source.splitlines(True), name

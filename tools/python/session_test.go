@@ -88,6 +88,9 @@ json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes:
 		{"argv", "sys.argv, sys.orig_argv", "([''], ['python'])"},
 		{"working folder", "import os\nos.getcwd(), os.listdir('/')", "('/mnt/data', ['dev', 'mnt'])"},
 		{"display", "display(1, 'a')\n2", "1\n'a'\n2"},
+		{"a task of the same cell", "t = asyncio.create_task(f())\nawait asyncio.sleep(0)\nawait t", "'slept'"},
+		{"a lock of the same cell", "lock = asyncio.Lock()\nasync def w():\n    async with lock: await asyncio.sleep(0.01)\nawait asyncio.gather(w(), w())\nawait asyncio.gather(w(), w())", "[None, None]"},
+		{"a value is kept nowhere", "x = 1\n[n for n in globals() if not n.isidentifier()]", "[]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := asBasic(run(t, s, tt.code).Text); got != tt.text {

@@ -16,7 +16,7 @@ import (
 type Mount struct {
 	Name  string // letters, digits, spaces and ._-; not "data"
 	Dir   string // on the host
-	Write bool   // whether the code may change what is in it; it may add as much as to /mnt/data
+	Write bool   // whether the code may change what is in it; it may add as much as /mnt/data may hold
 }
 
 const mountPath = "/mnt"
@@ -64,18 +64,21 @@ type folder struct {
 // folders opens those of the session; that behind /mnt/data comes first.
 func (s *Session) folders() (f folders, err error) {
 	o := s.options
-	limits := scratch.Limits{Bytes: o.Disk, Files: o.Files, Handles: o.Handles}
 	all := append([]Mount{{Name: path.Base(dataPath), Dir: s.dir, Write: true}}, o.Mounts...)
 	for i, m := range all {
-		l := limits
-		l.Added = i > 0
-		if !m.Write {
-			l = scratch.Limits{Handles: o.Handles}
+		quota, known := s.quotas[m.Name]
+		switch {
+		case known: // what an earlier interpreter added counts
+		case m.Write:
+			quota = scratch.Limits{Bytes: o.Disk, Files: o.Files, Handles: o.Handles, Added: i > 0}
+		default:
+			quota = scratch.Limits{Handles: o.Handles}
 		}
-		opened, err := scratch.Open(m.Dir, l)
+		opened, err := scratch.Open(m.Dir, quota)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("mount %s: %w", m.Dir, err), f.close())
 		}
+		s.quotas[m.Name] = opened.Limits()
 		f = append(f, folder{path.Join(mountPath, m.Name)[1:], opened, !m.Write})
 	}
 	return f, nil

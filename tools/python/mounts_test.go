@@ -74,6 +74,19 @@ for m in '/mnt/given/', '/mnt/to write/':
 	}
 }
 
+// The quota of a mount is the session's: a new interpreter gets what is left.
+func TestMountQuotaOutlivesTheInterpreter(t *testing.T) {
+	_, open := mounted(t)
+	s := newSession(t, Options{Disk: 1 << 20, Mounts: []Mount{{"out", open, true}}})
+	const fill = "import os\nn = len(os.listdir('/mnt/out'))\nopen('/mnt/out/f%d' % n, 'wb').write(bytes(700_000))\n"
+	if out := run(t, s, fill+"os._exit(0)"); out.Lost == "" {
+		t.Fatalf("the interpreter lives on: %+v", out)
+	}
+	if out := run(t, s, fill); out.Err == nil || !strings.Contains(out.Text, "[/mnt/out: the folder is full: its files may hold 1048582 bytes") {
+		t.Errorf("%+v", out)
+	}
+}
+
 func TestMountsAreChecked(t *testing.T) {
 	for _, tt := range []struct {
 		mounts []Mount

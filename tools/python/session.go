@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chorale/tools"
+	"chorale/tools/python/internal/scratch"
 )
 
 // Options configure a session. The zero value is a session with the default
@@ -95,6 +96,8 @@ type Session struct {
 	own      bool          // whether the engine is closed with the session
 	instance *instance     // nil: none is running
 	files    listing       // of the folder after the last cell
+
+	quotas map[string]scratch.Limits // of folders that have been opened, by their mounts' names
 }
 
 // New starts a session, which the caller closes.
@@ -124,7 +127,7 @@ func open(o Options) (*Session, error) {
 	if err := CheckMounts(o.Mounts); err != nil {
 		return nil, err
 	}
-	s := &Session{options: o, dir: o.Dir, turn: make(chan struct{}, 1)}
+	s := &Session{options: o, dir: o.Dir, turn: make(chan struct{}, 1), quotas: map[string]scratch.Limits{}}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	var err error
 	if s.dir == "" {

@@ -72,10 +72,14 @@ func Open(dir string, l Limits) (*FS, error) {
 		return nil, fmt.Errorf("scratch folder %s: %w", dir, err)
 	}
 	if l.Added {
-		s.limits.Bytes, s.limits.Files = l.Bytes+s.bytes, l.Files+s.files
+		s.limits.Bytes, s.limits.Files, s.limits.Added = l.Bytes+s.bytes, l.Files+s.files, false
 	}
 	return s, nil
 }
+
+// Limits are the quotas of all that the folder holds. What was there when it was
+// opened is in them, so that they are also those of a guest to follow.
+func (s *FS) Limits() Limits { return s.limits }
 
 // Close ends the use of the folder. Open files are closed by the guest's end.
 func (s *FS) Close() error { return s.root.Close() }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"chorale/internal/sandbox/confine"
 )
@@ -73,8 +76,40 @@ func attempt(kind, object string) error {
 		return err
 	case "signal":
 		return syscall.Kill(os.Getppid(), 0)
+	case "limit", "affinity", "scheduler", "priority", "group":
+		return steer(kind, os.Getppid())
+	case "own":
+		var errs []error
+		for _, kind := range []string{"limit", "affinity", "scheduler", "priority"} {
+			errs = append(errs, steer(kind, 0))
+		}
+		return errors.Join(errs...)
 	}
 	return fmt.Errorf("no such attempt")
+}
+
+// steer sets something of a process, 0 for this one, to what it is.
+func steer(kind string, pid int) error {
+	switch kind {
+	case "limit":
+		var l unix.Rlimit
+		return errors.Join(unix.Prlimit(0, unix.RLIMIT_CORE, nil, &l), unix.Prlimit(pid, unix.RLIMIT_CORE, &l, nil))
+	case "affinity":
+		var set unix.CPUSet
+		return errors.Join(unix.SchedGetaffinity(pid, &set), unix.SchedSetaffinity(pid, &set))
+	case "scheduler":
+		a, err := unix.SchedGetAttr(pid, 0)
+		if err != nil {
+			return err
+		}
+		return unix.SchedSetAttr(pid, a, 0)
+	case "priority":
+		n, err := unix.Getpriority(unix.PRIO_PROCESS, pid)
+		return errors.Join(err, unix.Setpriority(unix.PRIO_PROCESS, pid, 20-n))
+	default: // all processes of the user, or the group
+		n, err := unix.Getpriority(unix.PRIO_PROCESS, pid)
+		return errors.Join(err, unix.Setpriority(unix.PRIO_PGRP, 0, 20-n))
+	}
 }
 
 func TestConfined(t *testing.T) {
@@ -106,7 +141,8 @@ func TestConfined(t *testing.T) {
 		code, err := run(t, t.Context(), Command{Path: binary, Stdout: out, Stderr: out, Memory: 1 << 32, Time: time.Minute, Box: box, Args: []string{attempts,
 			"read", filepath.Join(inside, "file"), "write", filepath.Join(inside, "new"), "list", outside,
 			"proc", filepath.Join(outside, "file"), "link", filepath.Join(outside, "link"),
-			"tcp", tcp.Addr().String(), "udp", tcp.Addr().String(), "unix", local.Addr().String(), "listen", "127.0.0.1:0", "signal", ""}})
+			"tcp", tcp.Addr().String(), "udp", tcp.Addr().String(), "unix", local.Addr().String(), "listen", "127.0.0.1:0", "signal", "",
+			"limit", "", "affinity", "", "scheduler", "", "priority", "", "group", "", "own", ""}})
 		if code != 0 || err != nil {
 			t.Fatalf("%d, %v: %s", code, err, out)
 		}
@@ -129,7 +165,7 @@ func TestConfined(t *testing.T) {
 	files := len(confine.Missing()) == 0 || !strings.Contains(confine.Missing()[0], "Landlock")
 	for kind, said := range got {
 		switch kind {
-		case "read":
+		case "read", "own":
 			if said != "done" {
 				t.Errorf("%s: %s", kind, said)
 			}
@@ -145,9 +181,14 @@ func TestConfined(t *testing.T) {
 		}
 	}
 	got = try(&confine.Box{Read: read, Write: []string{inside, given}, Network: true})
-	for _, kind := range []string{"read", "write", "tcp", "udp", "unix", "listen"} {
+	for _, kind := range []string{"read", "write", "tcp", "udp", "unix", "listen", "own"} {
 		if got[kind] != "done" {
 			t.Errorf("granted, and %s: %s", kind, got[kind])
+		}
+	}
+	for _, kind := range []string{"limit", "affinity", "scheduler", "priority", "group"} {
+		if got[kind] == "done" {
+			t.Errorf("%s of another process was possible", kind)
 		}
 	}
 	if files && (got["list"] == "done" || got["link"] == "done") {

@@ -27,13 +27,18 @@ func firstThread() bool { return unix.Gettid() == os.Getpid() }
 // that left the group and spins. The calls fail only if the program has ended.
 func restrict(pid int, c Command) {
 	seconds := uint64((c.Time + time.Second - 1) / time.Second)
-	for limit, n := range map[int]uint64{
-		unix.RLIMIT_DATA: uint64(c.Memory),
-		unix.RLIMIT_CPU:  seconds + 1,
-		unix.RLIMIT_CORE: 0,
-	} {
-		_ = unix.Prlimit(pid, limit, &unix.Rlimit{Cur: n, Max: n}, nil)
-	}
+	done := make(chan struct{})
+	go func() { // a confined thread may set no limits of others
+		defer close(done)
+		for limit, n := range map[int]uint64{
+			unix.RLIMIT_DATA: uint64(c.Memory),
+			unix.RLIMIT_CPU:  seconds + 1,
+			unix.RLIMIT_CORE: 0,
+		} {
+			_ = unix.Prlimit(pid, limit, &unix.Rlimit{Cur: n, Max: n}, nil)
+		}
+	}()
+	<-done
 }
 
 // awaitExit waits until the program has ended and leaves it to be reaped. It

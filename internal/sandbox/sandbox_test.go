@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"chorale/internal/sandbox/confine"
 )
 
 // escape makes this test binary a process that leaves its group, holds on to
@@ -181,13 +183,15 @@ func TestLimitsAreSet(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("resource limits are set on Linux only")
 	}
-	c, out := sh("sleep 0.3; ulimit -d; ulimit -t; ulimit -c; head -c 300M /dev/zero | tail -c 300M | wc -c")
-	c.Memory, c.Time = 64<<20, 1500*time.Millisecond
-	if _, err := run(t, t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	if got := out.String(); !strings.HasPrefix(got, "65536\n3\n0\n") || strings.Contains(got, strconv.Itoa(300<<20)) {
-		t.Errorf("got %q", got)
+	for _, box := range []*confine.Box{nil, {}} {
+		c, out := sh("sleep 0.3; ulimit -d; ulimit -t; ulimit -c; head -c 300M /dev/zero | tail -c 300M | wc -c")
+		c.Memory, c.Time, c.Box = 64<<20, 1500*time.Millisecond, box
+		if _, err := run(t, t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.HasPrefix(got, "65536\n3\n0\n") || strings.Contains(got, strconv.Itoa(300<<20)) {
+			t.Errorf("with the box %v: %q", box, got)
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package confine takes rights away from a process that is about to be started:
 // the files that it may touch (Landlock), the network (seccomp, and namespaces
-// of its own), and other processes. It works on the calling thread, whose
+// of its own), and other processes (seccomp too). It works on the calling thread, whose
 // children inherit what is left, so that no helper program is needed.
 //
 // Or it builds a jail around a program: a root folder, processes and a network of

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -24,14 +25,18 @@ func Thread(b Box) error {
 			return fmt.Errorf("confine: Landlock: %w", err)
 		}
 	}
-	if (!b.Network || b.Proxy) && seccompArch != 0 {
-		var families []uint32
-		if b.Proxy { // those of files would lead out of its network
-			families = []uint32{unix.AF_INET, unix.AF_INET6}
-		}
-		if err := denySockets(families...); err != nil {
-			return fmt.Errorf("confine: seccomp: %w", err)
-		}
+	if seccompArch == 0 {
+		return nil
+	}
+	filter := ownProcessOnly()
+	switch {
+	case b.Proxy: // sockets of files would lead out of its network
+		filter = append(filter, noSockets(unix.AF_INET, unix.AF_INET6)...)
+	case !b.Network:
+		filter = append(filter, noSockets()...)
+	}
+	if err := install(filter); err != nil {
+		return fmt.Errorf("confine: seccomp: %w", err)
 	}
 	return nil
 }
@@ -55,6 +60,9 @@ func Missing() []string {
 	abi := landlockABI()
 	if abi == 0 {
 		out = append(out, "commands can read and change all files that you can (the kernel has no Landlock)")
+	}
+	if seccompArch == 0 {
+		out = append(out, "commands can change limits and priorities of your other processes (no filter of system calls for "+runtime.GOARCH+")")
 	}
 	if !probe().namespaces {
 		out = append(out, "commands share our namespaces (user namespaces are not allowed here)")
@@ -185,38 +193,81 @@ func allow(rules int, path string, rights uint64) error {
 // seccompArch is the AUDIT_ARCH of this program; 0 where no filter is written.
 var seccompArch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
 
-// denySockets installs a filter that makes socket(2) and io_uring_setup(2) fail,
-// so that nothing can be reached, name servers and local services included.
-// Pairs of sockets between own processes stay possible, and sockets of the
-// families that are listed, for a process whose network leads nowhere.
-func denySockets(families ...uint32) error {
-	const (
-		load    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-		equal   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		atLeast = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
-		give    = unix.BPF_RET | unix.BPF_K
+// Instructions of a filter.
+const (
+	load    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	equal   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	atLeast = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+	give    = unix.BPF_RET | unix.BPF_K
 
-		offNumber, offArch = 0, 4 // in struct seccomp_data
-		offDomain          = 16   // the first argument's lower half
-		otherABI           = 0x40000000
-		setModeFilter      = 1
-		allowed            = 0x7fff0000
-		refused            = 0x00050000 | uint32(unix.EACCES)
-	)
+	allowed      = 0x7fff0000
+	denied       = 0x00050000 | uint32(unix.EACCES)
+	notPermitted = 0x00050000 | uint32(unix.EPERM)
+
+	offNumber, offArch, offArguments = 0, 4, 16 // in struct seccomp_data
+)
+
+// loadArgument loads the lower half of an argument, which is all of an int.
+func loadArgument(n uint32) unix.SockFilter {
+	return unix.SockFilter{Code: load, K: offArguments + 8*n}
+}
+
+// noSockets makes socket(2) and io_uring_setup(2) fail, so that nothing can be
+// reached, name servers and local services included. Pairs of sockets between
+// own processes stay possible, and sockets of the families that are listed, for
+// a process whose network leads nowhere.
+func noSockets(families ...uint32) []unix.SockFilter {
 	n := uint8(len(families))
 	filter := []unix.SockFilter{
-		{Code: load, K: offArch},
-		{Code: equal, Jf: 5 + n, K: seccompArch},
-		{Code: load, K: offNumber},
-		{Code: atLeast, Jt: 3 + n, K: otherABI}, // x32
-		{Code: equal, Jt: 2 + n, K: unix.SYS_IO_URING_SETUP},
-		{Code: equal, Jf: 2 + n, K: unix.SYS_SOCKET},
-		{Code: load, K: offDomain},
+		{Code: equal, Jf: 1, K: unix.SYS_IO_URING_SETUP},
+		{Code: give, K: denied},
+		{Code: equal, Jf: 3 + n, K: unix.SYS_SOCKET},
+		loadArgument(0),
 	}
 	for i, family := range families {
 		filter = append(filter, unix.SockFilter{Code: equal, Jt: n - uint8(i), K: family})
 	}
-	filter = append(filter, unix.SockFilter{Code: give, K: refused}, unix.SockFilter{Code: give, K: allowed})
+	return append(filter, unix.SockFilter{Code: give, K: denied}, unix.SockFilter{Code: give, K: allowed})
+}
+
+// ownProcessOnly refuses to set limits, processors and priorities of another
+// than the calling thread, which Landlock and namespaces leave to all processes
+// of a user.
+func ownProcessOnly() []unix.SockFilter {
+	const process, ioProcess, self = 0, 1, 0 // PRIO_PROCESS, IOPRIO_WHO_PROCESS
+	var filter []unix.SockFilter
+	for _, call := range []uint32{unix.SYS_PRLIMIT64, unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETATTR} {
+		filter = append(filter, onlyWith(call, self)...)
+	}
+	filter = append(filter, onlyWith(unix.SYS_SETPRIORITY, process, self)...)
+	return append(filter, onlyWith(unix.SYS_IOPRIO_SET, ioProcess, self)...)
+}
+
+// onlyWith refuses a call unless its first arguments are these.
+func onlyWith(call uint32, first ...uint32) []unix.SockFilter {
+	end := uint8(2 * len(first)) // of the comparisons; then it is allowed, or refused
+	filter := []unix.SockFilter{{Code: equal, Jf: end + 2, K: call}}
+	for i, want := range first {
+		filter = append(filter, loadArgument(uint32(i)), unix.SockFilter{Code: equal, Jf: end - uint8(2*i) - 1, K: want})
+	}
+	return append(filter, unix.SockFilter{Code: give, K: allowed}, unix.SockFilter{Code: give, K: notPermitted})
+}
+
+// install holds the thread, and what it starts, to a filter, which begins with
+// the call's number loaded. Calls of other processors' programs, which have other
+// numbers, are refused.
+func install(filter []unix.SockFilter) error {
+	const (
+		setModeFilter = 1
+		otherABI      = 0x40000000 // x32
+	)
+	filter = slices.Concat([]unix.SockFilter{
+		{Code: load, K: offArch},
+		{Code: equal, Jf: 2, K: seccompArch},
+		{Code: load, K: offNumber},
+		{Code: atLeast, Jf: 1, K: otherABI},
+		{Code: give, K: denied},
+	}, filter, []unix.SockFilter{{Code: give, K: allowed}})
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(&program)))
 	runtime.KeepAlive(filter)

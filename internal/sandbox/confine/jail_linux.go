@@ -189,7 +189,7 @@ func (j *Jail) shut() error {
 	}
 	// Sockets of other families, as those to a virtual machine's host, know no
 	// namespaces.
-	if err := denySockets(unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK); err != nil {
+	if err := install(noSockets(unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK)); err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
 	if !probe().namespaces {

@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"chorale/internal/fence"
 	"chorale/internal/sandbox"
@@ -232,9 +234,10 @@ func (c *command) run(ctx context.Context, args arguments, l tools.Limits) (tool
 	}
 	defer os.RemoveAll(scratch)
 	stdout, stderr := sandbox.NewCapture(l.Output), sandbox.NewCapture(min(l.Output, maxStderr))
+	processor := l.Time * time.Duration(runtime.NumCPU()) // a program may use all of them, to the last moment
 	p, err := args.fence.Start(ctx, fence.Program{Scratch: scratch, Implied: cmp.Or(c.base, "."), Command: sandbox.Command{
 		Path: file, Args: argv, Dir: c.dir, Env: c.environment(args.key, scratch), Stdin: strings.NewReader(args.json),
-		Stdout: stdout, Stderr: stderr, Memory: l.Memory, Time: l.Time, Box: &c.box,
+		Stdout: stdout, Stderr: stderr, Memory: l.Memory, Time: processor, Box: &c.box,
 	}})
 	if err != nil {
 		return tools.Result{}, err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -303,6 +304,18 @@ functions:
 	}
 	if got := strings.TrimPrefix(answer(t, tool, "capped", "{}"), "failed: "); len(got) > 80 || !strings.HasPrefix(got, "Error: exit code 1: ee") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A program that keeps all processors busy ends at its time limit, not before.
+func TestCommandMayUseAllProcessors(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("resource limits are set on Linux only")
+	}
+	tool := open(t, parse(t, "apiVersion: agent/v1\nkind: Functions\nfunctions:\n"+
+		"- {name: limit, description: x, command: [sh, -c, 'sleep 0.3; ulimit -t'], timeout: 5s}\n"))
+	if got, want := answer(t, tool, "limit", "{}"), strconv.Itoa(5*runtime.NumCPU()+1); got != want {
+		t.Errorf("%s seconds, want %s", got, want)
 	}
 }
 

@@ -2,12 +2,14 @@ package wall
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net"
 	"net/http"
@@ -24,6 +26,10 @@ const maxRedirects = 20
 // A Client fetches single documents through the wall. It sends no cookies and
 // no credentials.
 type Client struct {
+	// Time is how long a server may take until all that is read of its answer has
+	// come; 0: as long as the context lasts.
+	Time time.Duration
+
 	http *http.Client
 	cap  int64
 }
@@ -83,7 +89,8 @@ type Document struct {
 	Name   string // of the file, where the server sends one to be saved
 	Size   int64  // as announced; -1 if unknown
 	Body   []byte
-	Cut    bool // the body is longer than Body
+	Cut    bool  // the body is longer than Body
+	Broke  error // why the rest of Body did not come; nil: all came
 }
 
 // Get fetches an address. wants decides from the headers whether the body is
@@ -103,13 +110,72 @@ func (c *Client) Get(ctx context.Context, u *url.URL, wants func(*Document) bool
 // A Body is what a server sends, decoded and without a limit.
 type Body struct {
 	*bufio.Reader
+	wait *wait
 	io.Closer
+}
+
+// Unhurried gives the server its time anew whenever something has come.
+func (b Body) Unhurried() { b.wait.anew = true }
+
+// Close implements io.Closer.
+func (b Body) Close() error {
+	defer b.wait.end()
+	return b.Closer.Close()
+}
+
+// wait is the time that a server has. It reads what comes.
+type wait struct {
+	io.Reader
+	asked context.Context // of who waits
+	ctx   context.Context // ends with it, or when the time is over
+	limit time.Duration
+	late  *time.Timer
+	stop  context.CancelCauseFunc
+	anew  bool
+}
+
+func newWait(ctx context.Context, limit time.Duration) *wait {
+	w := &wait{asked: ctx, limit: cmp.Or(limit, math.MaxInt64)}
+	w.ctx, w.stop = context.WithCancelCause(ctx)
+	w.late = time.AfterFunc(w.limit, func() { w.stop(fmt.Errorf("the server took longer than %s", limit)) })
+	return w
+}
+
+func (w *wait) end() {
+	w.late.Stop()
+	w.stop(nil)
+}
+
+// why is err, or the end of the wait if that is the reason for it.
+func (w *wait) why(err error) error {
+	if err == nil || err == io.EOF || w.ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(w.ctx)
+}
+
+func (w *wait) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if n > 0 && w.anew {
+		w.late.Reset(w.limit)
+	}
+	return n, w.why(err)
 }
 
 // Open asks for an address. The document that it returns has no body yet. jar
 // has the cookies to send; nil: none.
 func (c *Client) Open(ctx context.Context, u *url.URL, jar http.CookieJar) (*Document, Body, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	w := newWait(ctx, c.Time)
+	d, body, err := c.ask(w, u, jar)
+	if err != nil {
+		err = w.why(err)
+		w.end()
+	}
+	return d, body, err
+}
+
+func (c *Client) ask(w *wait, u *url.URL, jar http.CookieJar) (*Document, Body, error) {
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, Body{}, err
 	}
@@ -141,7 +207,8 @@ func (c *Client) Open(ctx context.Context, u *url.URL, jar http.CookieJar) (*Doc
 	if decoded {
 		d.Size = -1
 	}
-	return d, Body{bufio.NewReader(body), resp.Body}, nil
+	w.Reader = body
+	return d, Body{bufio.NewReader(w), w, resp.Body}, nil
 }
 
 // Read takes most bytes of the body.
@@ -150,9 +217,14 @@ func (d *Document) Read(body Body, most int64) error {
 	if d.Body, err = io.ReadAll(io.LimitReader(body, most)); err == nil {
 		_, err = body.Peek(1)
 	}
-	d.Cut = err != io.EOF
-	if d.Cut && err != nil && len(d.Body) == 0 {
+	switch {
+	case err == nil:
+		d.Cut = true
+	case err == io.EOF:
+	case len(d.Body) == 0, body.wait.asked.Err() != nil:
 		return fmt.Errorf("the answer broke off: %w", err)
+	default:
+		d.Broke = err
 	}
 	return nil
 }

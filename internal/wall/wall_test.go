@@ -522,6 +522,7 @@ func testProxyUpload(t *testing.T, secure bool) {
 
 func TestClient(t *testing.T) {
 	other, count := counted(t)
+	over := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/loop":
@@ -531,12 +532,28 @@ func TestClient(t *testing.T) {
 		case "/file":
 			w.Header().Set("Content-Disposition", `attachment; filename="a.bin"`)
 			w.Header().Set("Content-Length", "1000000")
+		case "/half":
+			w.Header().Set("Content-Length", "200")
+			io.WriteString(w, "half")
+		case "/silent":
+			<-over
+		case "/stalled":
+			io.WriteString(w, "half")
+			http.NewResponseController(w).Flush()
+			<-over
+		case "/drip":
+			for range 6 {
+				io.WriteString(w, "drop")
+				http.NewResponseController(w).Flush()
+				time.Sleep(200 * time.Millisecond)
+			}
 		default:
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			io.WriteString(w, strings.Repeat("x", 2000))
 		}
 	}))
 	defer srv.Close()
+	defer close(over)
 	c := NewClient(&Dialer{Rule: rule(t, srv.Listener.Addr().String())}, 1000)
 	get := func(path string) (*Document, error) {
 		u, _ := url.Parse(srv.URL + path)
@@ -544,6 +561,29 @@ func TestClient(t *testing.T) {
 	}
 	if d, err := get("/"); err != nil || d.Type != "text/plain" || len(d.Body) != 1000 || !d.Cut {
 		t.Errorf("got %+v, %v", d, err)
+	}
+	if d, err := get("/half"); err != nil || string(d.Body) != "half" || d.Cut || !errors.Is(d.Broke, io.ErrUnexpectedEOF) {
+		t.Errorf("half: %+v, %v", d, err)
+	}
+	c.Time = 600 * time.Millisecond
+	const late = "the server took longer than 600ms"
+	if _, err := get("/silent"); err == nil || err.Error() != late {
+		t.Errorf("silent: %v", err)
+	}
+	for _, path := range []string{"/stalled", "/drip"} {
+		if d, err := get(path); err != nil || !strings.HasPrefix(string(d.Body), "half") && path == "/stalled" || d.Cut || d.Broke == nil || d.Broke.Error() != late {
+			t.Errorf("%s: %+v, %v", path, d, err)
+		}
+	}
+	u, _ := url.Parse(srv.URL + "/drip")
+	if d, body, err := c.Open(t.Context(), u, nil); err != nil {
+		t.Error(err)
+	} else {
+		body.Unhurried()
+		if err := d.Read(body, 1000); err != nil || string(d.Body) != strings.Repeat("drop", 6) || d.Broke != nil {
+			t.Errorf("unhurried: %+v, %v", d, err)
+		}
+		body.Close()
 	}
 	if d, err := get("/file"); err != nil || d.Name != "a.bin" || d.Size != 1000000 || d.Body != nil {
 		t.Errorf("got %+v, %v", d, err)

@@ -194,6 +194,7 @@ func (w *web) fetchFile(ctx context.Context, file *chrome.Download) (string, err
 	case d.Name == "" && isHTML(d.Type):
 		return "", errors.New("asked for it alone, the server sends a page")
 	}
+	body.Unhurried()
 	return w.files.keep(ctx, d, file.Name, body)
 }
 

@@ -209,6 +209,11 @@ func TestDownloadLimit(t *testing.T) {
 	if r.Failed || len(r.Artifacts) > 0 || !strings.Contains(r.Text, "which was not kept: it is too large: 2 bytes") || !strings.Contains(r.Text, "1,2") {
 		t.Errorf("a table that is not kept: %+v", r)
 	}
+	b.web.client.Time = 500 * time.Millisecond
+	if r := open(t, b, srv.URL+"/slow"); !strings.Contains(r.Text, "it was not kept: it broke off: the server took longer than 500ms") {
+		t.Errorf("a download that stalls: %+v", r)
+	}
+	b.web.client.Time = time.Minute
 	slow := openCall(srv.URL + "/slow")
 	slow.Limits.Time = time.Second
 	if r, err := b.Call(t.Context(), slow); err != nil || !r.Failed || !strings.Contains(r.Text, "time limit") {

@@ -29,6 +29,8 @@ func isPDF(d *wall.Document) bool {
 // pdfPage is the text of a PDF, page after page.
 func pdfPage(ctx context.Context, d *wall.Document, memory int64) (pagetext.Page, error) {
 	switch {
+	case d.Broke != nil:
+		return pagetext.Page{}, fmt.Errorf("the PDF broke off: %w", d.Broke)
 	case d.Cut:
 		return pagetext.Page{}, fmt.Errorf("the PDF is longer than %d MiB and can not be read", len(d.Body)>>20)
 	case !bytes.Contains(d.Body[:min(len(d.Body), 1024)], []byte("%PDF-")): // where readers look for it

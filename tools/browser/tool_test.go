@@ -150,6 +150,31 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// A server that does not go on costs a page its end, and the call no more than
+// the time to load.
+func TestSlowServer(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", map[string]string{"/page": "text/html", "/pdf": "application/pdf"}[r.URL.Path])
+		if r.URL.Path != "/silent" {
+			io.WriteString(w, "%PDF-1.7 All that matters.")
+			http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+	}))
+	defer srv.Close()
+	b := openFor(t, srv, false)
+	b.web.client.Time = 500 * time.Millisecond
+	for path, want := range map[string]string{
+		"/page":   "[Note: The rest of the page did not come: the server took longer",
+		"/pdf":    "the PDF broke off: the server took longer than 500ms",
+		"/silent": "/silent`: the server took longer than 500ms",
+	} {
+		if r := open(t, b, srv.URL+path); !strings.Contains(r.Text, want) || r.Failed == (path == "/page") {
+			t.Errorf("%s: want %q in %+v", path, want, r)
+		}
+	}
+}
+
 func call(t *testing.T, b *Browser, function, args string) tools.Result {
 	t.Helper()
 	r, err := b.Call(t.Context(), tools.Call{Tool: "browser", Function: function, Args: args, Limits: testLimits})

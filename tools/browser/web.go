@@ -54,7 +54,9 @@ type web struct {
 
 func newWeb(rule wall.Rule, o Options) *web {
 	d := &wall.Dialer{Rule: rule}
-	return &web{rule: rule, dialer: d, client: wall.NewClient(d, bodyCap), scripts: o.JavaScript, binary: o.Binary,
+	client := wall.NewClient(d, bodyCap)
+	client.Time = loadTime
+	return &web{rule: rule, dialer: d, client: client, scripts: o.JavaScript, binary: o.Binary,
 		methods: o.Methods, upload: o.MaxUpload, searcher: o.Search, loadTime: loadTime, pages: o.Pages, live: live{next: 1}, files: newFiles(o)}
 }
 
@@ -289,6 +291,7 @@ func (w *web) read(ctx context.Context, u *url.URL, source bool, jar http.Cookie
 	if !w.files.granted || source || !isFile(d) || d.Status >= 400 {
 		return p, err
 	}
+	body.Unhurried()
 	kept, failed := w.files.keep(ctx, d, fileName(d), io.MultiReader(bytes.NewReader(d.Body), body))
 	switch {
 	case failed != nil && !tellable(ctx, failed):
@@ -319,10 +322,18 @@ func pageOf(ctx context.Context, d *wall.Document, source bool, memory int64) (p
 	}
 	text := toUTF8(d)
 	if source || !isHTML(d.Type) {
-		return annotate(pagetext.FromText(text, d.URL, ""), d.Status, d.Cut, ""), nil
+		return annotate(pagetext.FromText(text, d.URL, ""), d.Status, d.Cut, missing(d)), nil
 	}
 	p := pagetext.FromHTML(text, d.URL, pagetext.Options{Base: pagetext.BaseOf(text, d.URL)})
-	return annotate(p, d.Status, d.Cut, ""), nil
+	return annotate(p, d.Status, d.Cut, missing(d)), nil
+}
+
+// missing says why the server did not send all of a document, if it did not.
+func missing(d *wall.Document) string {
+	if d.Broke == nil {
+		return ""
+	}
+	return "The rest of the page did not come: " + plain(d.Broke.Error()) + "."
 }
 
 func isHTML(mediaType string) bool {

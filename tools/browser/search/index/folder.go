@@ -128,7 +128,7 @@ func (x *Index) Document(_ context.Context, u *url.URL) (browser.Document, bool)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, at := range []string{name, path.Join(name, "index.html"), name + ".html"} {
-		if !fs.ValidPath(at) || strings.HasPrefix(path.Base(at), ".") {
+		if !fs.ValidPath(at) || hidden(at) {
 			continue
 		}
 		if d, err := x.read(at); err == nil {
@@ -137,6 +137,9 @@ func (x *Index) Document(_ context.Context, u *url.URL) (browser.Document, bool)
 	}
 	return browser.Document{}, false
 }
+
+// hidden reports whether a file, or a folder that it lies in, is a hidden one.
+func hidden(name string) bool { return strings.HasPrefix(name, ".") || strings.Contains(name, "/.") }
 
 // title is the first heading of a text, else its file's name.
 func title(name, text string) string {

@@ -63,6 +63,7 @@ func TestFolder(t *testing.T) {
 		"data.csv":          "item,price\ncandle,12\n",
 		".hidden.txt":       "lantern hidden",
 		".git/config.txt":   "lantern config",
+		"sub/.secrets/k.md": "lantern key",
 		"picture.png":       "lantern",
 		"binary.txt":        "lantern \xff\xfe",
 	})
@@ -90,15 +91,18 @@ func TestFolder(t *testing.T) {
 		}
 	}
 	for address, want := range map[string]string{
-		"https://docs.example/v1/notes.md":             "text/markdown",
-		"https://docs.example/v1/shop/lantern":         "text/html",
-		"https://docs.example/v1/paper.pdf":            "application/pdf",
-		"https://docs.example/v1/link.txt":             "",
-		"https://docs.example/v1/.hidden.txt":          "",
-		"https://docs.example/v1/../../etc/passwd.txt": "",
-		"https://docs.example/v1/%2e%2e/secret.txt":    "",
-		"http://docs.example/v1/notes.md":              "",
-		"https://docs.example/notes.md":                "",
+		"https://docs.example/v1/notes.md":                "text/markdown",
+		"https://docs.example/v1/shop/lantern":            "text/html",
+		"https://docs.example/v1/paper.pdf":               "application/pdf",
+		"https://docs.example/v1/link.txt":                "",
+		"https://docs.example/v1/.hidden.txt":             "",
+		"https://docs.example/v1/.git/config.txt":         "",
+		"https://docs.example/v1/sub/.secrets/k.md":       "",
+		"https://docs.example/v1/shop/../.git/config.txt": "",
+		"https://docs.example/v1/../../etc/passwd.txt":    "",
+		"https://docs.example/v1/%2e%2e/secret.txt":       "",
+		"http://docs.example/v1/notes.md":                 "",
+		"https://docs.example/notes.md":                   "",
 	} {
 		u, err := url.Parse(address)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"chorale/tools"
 	"chorale/tools/functions"
@@ -58,6 +59,14 @@ func newService(t *testing.T) *service {
 		case r.URL.Path == "/bytes":
 			w.Header().Set("Content-Type", "image/png")
 			w.Write([]byte{0x89, 'P', 0xff, 0})
+		case r.URL.Path == "/latin":
+			w.Header().Set("Content-Type", "text/plain; charset=iso-8859-1")
+			io.WriteString(w, "Caf\xe9")
+		case r.URL.Path == "/wide":
+			w.Header().Set("Content-Type", "application/json; charset=utf-16")
+			for _, c := range utf16.Encode([]rune("\uFEFF\"" + r.Header.Get("Authorization") + "\"")) {
+				w.Write([]byte{byte(c >> 8), byte(c)})
+			}
 		case r.URL.Path == "/header":
 			fmt.Fprintf(w, "you sent %s", r.Header.Get("Authorization"))
 		case r.URL.Path == "/missing":
@@ -146,6 +155,8 @@ functions:
   parameters: {type: object, properties: {a: {type: integer}, b: {type: string, default: c}}}
   http: {method: PUT, url: URL/all}
 - {name: header, description: Shows., http: {url: URL/header, headers: {Authorization: "Bearer {{secret.erp}}"}}}
+- {name: latin, description: Not UTF-8., http: {url: URL/latin}}
+- {name: wide, description: Nor this., http: {url: URL/wide, headers: {Authorization: "Bearer {{secret.erp}}"}}}
 - {name: away, description: Redirects., http: {url: URL/away}}
 - {name: missing, description: Fails., http: {url: URL/missing}}
 - {name: bytes, description: An image., http: {url: URL/bytes}}
@@ -172,9 +183,10 @@ functions:
 	}
 	for name, want := range map[string]string{
 		"header": "you sent Bearer [secret erp]", "away": "HTTP 302: the service redirects to URL/echo, which is not followed", "missing": "Error: HTTP 404: no such thing", "bytes": "[image/png, 4 bytes]",
+		"latin": "Café", "wide": `"Bearer [secret erp]"`,
 	} {
 		want = strings.ReplaceAll(want, "URL", s.URL)
-		if r := try(t, tool, name, in{}); !strings.Contains(r.Text, want) || r.Failed != (name == "away" || name == "missing") {
+		if r := try(t, tool, name, in{}); !strings.Contains(r.Text, want) || strings.Contains(r.Text, "\uFEFF") || r.Failed != (name == "away" || name == "missing") {
 			t.Errorf("%s: %+v, want %q", name, r, want)
 		}
 	}

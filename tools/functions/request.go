@@ -14,6 +14,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/net/html/charset"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
 	"chorale/internal/sandbox"
 	"chorale/internal/secret"
 	"chorale/internal/wall"
@@ -68,8 +72,10 @@ func (h *httpRequest) run(ctx context.Context, args arguments, l tools.Limits) (
 // read is what the model is told of an answer.
 func (h *httpRequest) read(resp *http.Response, body []byte, secrets secret.Values, args arguments, l tools.Limits) tools.Result {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	text := strings.TrimSpace(secrets.Redact(string(body)))
-	if !utf8.Valid(body) {
+	text := decoded(body, resp.Header.Get("Content-Type"))
+	if utf8.ValidString(text) {
+		text = strings.TrimSpace(secrets.Redact(text))
+	} else {
 		text = fmt.Sprintf("[%s, %d bytes]", clip(kind), len(body))
 	}
 	switch {
@@ -89,6 +95,20 @@ func (h *httpRequest) read(resp *http.Response, body []byte, secrets secret.Valu
 		return failed(fmt.Errorf("the answer is longer than %d bytes", maxBody), l)
 	}
 	return tools.Result{Text: text}
+}
+
+// decoded is a body in UTF-8, if it is said to be a text in another encoding.
+func decoded(body []byte, contentType string) string {
+	_, params, _ := mime.ParseMediaType(contentType)
+	encoding, _ := charset.Lookup(params["charset"])
+	if encoding == nil {
+		return string(body)
+	}
+	text, _, err := transform.Bytes(unicode.BOMOverride(encoding.NewDecoder()), body)
+	if err != nil {
+		return string(body)
+	}
+	return string(text)
 }
 
 // temporary are the statuses after which a request may be made again.

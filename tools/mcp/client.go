@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -26,8 +25,8 @@ type client struct {
 	ctx     context.Context // done when the client is closed
 	cancel  context.CancelFunc
 
-	mu       sync.Mutex // held while a connection is made, so that there is one
-	link     *link      // nil where there is none
+	turn     chan struct{} // holds a token while a connection is made, so that there is one
+	link     *link         // nil where there is none
 	declared []Declaration
 }
 
@@ -44,7 +43,7 @@ func newClient(s Server, version string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{server: s, version: version, secrets: values}
+	c := &client{server: s, version: version, secrets: values, turn: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -52,8 +51,10 @@ func newClient(s Server, version string) (*client, error) {
 // open connects for the first time and reads the declarations that all later
 // connections are held against.
 func (c *client) open(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.take(ctx); err != nil {
+		return err
+	}
+	defer func() { <-c.turn }()
 	l, err := c.dial(ctx)
 	if err != nil {
 		return err
@@ -91,15 +92,28 @@ func names(offered []*sdk.Tool) string {
 	return strings.Join(all, ", ")
 }
 
+// take waits for the turn, which another call may have.
+func (c *client) take(ctx context.Context) error {
+	select {
+	case c.turn <- struct{}{}:
+		if c.ctx.Err() == nil {
+			return nil
+		}
+		<-c.turn
+		return errClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // connected is the connection, made anew where the server has ended or broken
 // off. What the server now declares is held against what it declared first;
 // changed reports that of the tool it is something else.
 func (c *client) connected(ctx context.Context, tool string) (l *link, changed bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ctx.Err() != nil {
-		return nil, false, errClosed
+	if err := c.take(ctx); err != nil {
+		return nil, false, err
 	}
+	defer func() { <-c.turn }()
 	if c.link != nil {
 		select {
 		case <-c.link.lost:
@@ -140,7 +154,8 @@ func (c *client) verify(ctx context.Context) error {
 	return nil
 }
 
-// dial starts the server or reaches it, and shakes hands. The caller holds mu.
+// dial starts the server or reaches it, and shakes hands. The caller has
+// the turn.
 func (c *client) dial(ctx context.Context) (*link, error) {
 	ctx, done := c.limited(ctx)
 	defer done()
@@ -319,8 +334,8 @@ func (c *client) failed(format string, args ...any) tools.Result {
 // close ends the server in order.
 func (c *client) close() {
 	c.cancel()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{} // who has it is cancelled
+	defer func() { <-c.turn }()
 	if c.link != nil {
 		c.link.end()
 		c.link = nil

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,6 +140,49 @@ func TestRemoteMisbehaviour(t *testing.T) {
 			t.Errorf("broken %v: %+v", broken, r)
 		}
 	}
+}
+
+// A call that waits for another's connection ends at its own limit.
+func TestRemoteSideBySide(t *testing.T) {
+	var state atomic.Value
+	state.Store("steady")
+	waits := make(chan struct{}, 10)
+	o := open(t, here(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch state.Load() {
+			case "gone": // so that a connection is made anew
+				http.NotFound(w, r)
+			case "stuck":
+				io.Copy(io.Discard, r.Body) // or the end of the connection is not seen
+				waits <- struct{}{}
+				<-r.Context().Done()
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	}, "echo"))
+	state.Store("gone")
+	call(t, o, "srv_echo", object{"text": "x"})
+	state.Store("stuck")
+	ask := func(limit time.Duration) {
+		c := echo("x")
+		c.Limits.Time = limit
+		if r, err := o.Call(t.Context(), c); err == nil && !r.Failed {
+			t.Errorf("a server that is stuck answers %+v", r)
+		}
+	}
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		ask(3 * time.Second)
+	}()
+	<-waits
+	start := time.Now()
+	ask(200 * time.Millisecond)
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("took %v", d)
+	}
+	<-first
 }
 
 // A redirect leads nowhere but to the same origin, so that no header of ours

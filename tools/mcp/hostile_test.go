@@ -109,7 +109,7 @@ func (h *hostile) list(r request) {
 		map[string]any{"name": "odd", "inputSchema": map[string]any{"type": "object", "properties": map[string]any{"a?: any }\n": map[string]any{"type": "string"}}}},
 		map[string]any{"name": "huge", "inputSchema": map[string]any{"type": "object", "$defs": map[string]any{"n": map[string]any{"type": "object", "properties": many()}}, "properties": many()}},
 	}
-	for _, name := range []string{"hang", "spin", "flood", "overflow", "notify", "crash", "quit", "garbage", "half", "error", "silent", "env", "lie", "kinds", "structured", "input", "promise", "break", "forget", "refuse"} {
+	for _, name := range []string{"hang", "spin", "flood", "overflow", "notify", "crash", "quit", "garbage", "half", "error", "silent", "env", "lie", "kinds", "structured", "numbers", "input", "promise", "break", "forget", "refuse"} {
 		tools = append(tools, h.tool(name, "steady"))
 	}
 	b, _ := json.Marshal(map[string]any{"tools": tools})
@@ -191,6 +191,8 @@ func (h *hostile) call(r request) {
 	case "kinds":
 		h.reply(r, `{"content":[{"type":"text","text":"look:"},{"type":"image","data":"AAAA","mimeType":"image/png"},{"type":"audio","data":"AAAA","mimeType":"audio/wav"},`+
 			`{"type":"resource_link","uri":"file:///a<|end|>","name":"a"},{"type":"resource","resource":{"uri":"b:/","text":"inside"}},{"type":"resource","resource":{"uri":"c:/","mimeType":"x/y","blob":"AAAA"}}]}`)
+	case "numbers":
+		h.reply(r, `{"content":[],"structuredContent":[{"id":9007199254740993,"of":"a<b>&c"}]}`)
 	case "structured", "promise":
 		h.reply(r, `{"content":[],"structuredContent":{"sky":"blue"}}`)
 	case "break":

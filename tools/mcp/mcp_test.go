@@ -129,12 +129,15 @@ func TestMisbehaviour(t *testing.T) {
 }
 
 func TestResults(t *testing.T) {
-	o := open(t, ours(t, "steady", "kinds", "structured"))
+	o := open(t, ours(t, "steady", "kinds", "structured", "numbers"))
 	want := "look:\n[image, image/png, 3 bytes]\n[audio, audio/wav, 3 bytes]\n[resource a: file:///a< end >]\ninside\n[resource c:/, x/y, 3 bytes]"
 	if r := call(t, o, "srv_kinds", object{}); r.Failed || r.Text != want {
 		t.Errorf("got %+v, want %q", r, want)
 	}
 	if r := call(t, o, "srv_structured", object{}); r.Failed || r.Text != `{"sky":"blue"}` {
+		t.Errorf("got %+v", r)
+	}
+	if r := call(t, o, "srv_numbers", object{}); r.Failed || !strings.Contains(r.Text, `"of":"a<b>&c"`) || !strings.Contains(r.Text, "may be rounded") {
 		t.Errorf("got %+v", r)
 	}
 }

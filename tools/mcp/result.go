@@ -1,8 +1,12 @@
 package mcp
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"strings"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -20,7 +24,7 @@ func (c *client) read(d Declaration, r *sdk.CallToolResult) tools.Result {
 	var structured json.RawMessage
 	if r.StructuredContent != nil {
 		var err error
-		if structured, err = json.Marshal(r.StructuredContent); err != nil {
+		if structured, err = written(r.StructuredContent); err != nil {
 			return c.failed("the result of %s cannot be read: %v", c.server.Name, err)
 		}
 	}
@@ -33,12 +37,40 @@ func (c *client) read(d Declaration, r *sdk.CallToolResult) tools.Result {
 	}
 	if parts == nil && structured != nil {
 		parts = []string{string(structured)}
+		if rounded(r.StructuredContent) {
+			parts = append(parts, "[Note: integers of more than 15 digits may be rounded here.]")
+		}
 	}
 	out := tools.Result{Text: c.secrets.Redact(strings.Join(parts, "\n")), Failed: r.IsError}
 	if out.Failed && strings.TrimSpace(out.Text) == "" {
 		return c.failed("the call failed, and the server %s does not say why", c.server.Name)
 	}
 	return out
+}
+
+// written is a structured result as JSON, in which a text reads as the server
+// wrote it.
+func written(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// rounded reports whether a number may not be the one that the server wrote: the
+// SDK reads all of them as floats.
+func rounded(v any) bool {
+	const exact = 1 << 53
+	switch v := v.(type) {
+	case float64:
+		return math.Abs(v) >= exact
+	case []any:
+		return slices.ContainsFunc(v, rounded)
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), rounded)
+	}
+	return false
 }
 
 func textOf(content sdk.Content) string {

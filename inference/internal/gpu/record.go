@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"chorale/inference/internal/graph"
@@ -144,6 +145,10 @@ func (o *recorder) end() error {
 // multiplications.
 func dispatch[P any](o *recorder, k *shaders.Kernel, constants []uint32, push P, x, y int, work int64, ranges ...vk.Range) {
 	if o.err != nil {
+		return
+	}
+	if most := o.device.MaxGroups; x > int(most[0]) || y > int(most[1]) {
+		o.err = fmt.Errorf("kernel %s on %d by %d workgroups: the device runs at most %d by %d", k.Name, x, y, most[0], most[1])
 		return
 	}
 	v := variantOf(k, constants)

@@ -82,6 +82,40 @@ func compareCuts(t *testing.T, c *graph.Config, w *graph.Weights, k products, wa
 	}, want)
 }
 
+// TestManyRows has a vocabulary of more rows than a device runs workgroups, each of
+// which is a workgroup where kernels are cut as for hardware.
+func TestManyRows(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	d := description(t)
+	c, w := golden.Synth(t, synth.Model{Hidden: 32, Width: 32, Layers: 1, Experts: 2, TopK: 1, Heads: 2, KVHeads: 1, Window: 32, Vocab: 3*int(d.MaxGroups[0]) + 5, Seed: 7})
+	b, err := load(t, c, w, func(p *profile) {
+		window := p.window
+		*p = newProfile(c, false)
+		p.products, p.window = subgroupProducts(d.Features.Subgroup), window
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	oracle := ref.New(c, w, ref.Options{Threads: 1})
+	defer oracle.Close()
+	batch := graph.Batch{IDs: []uint32{5}, Rows: []int{0}}
+	var all [][]float32
+	for _, backend := range []graph.Backend{b, oracle} {
+		s := newState(t, backend)
+		defer s.Close()
+		all = append(all, forward(t, s, batch))
+	}
+	near(t, "logits", all[0], all[1], Tolerances[Subgroup])
+
+	b.device.MaxGroups[0]--
+	s := newState(t, b)
+	defer s.Close()
+	if _, err := s.Forward(t.Context(), batch); err == nil {
+		t.Error("more workgroups were recorded than the device runs")
+	}
+}
+
 // step is a batch, and what the plain Go backend wrote when it ran it.
 type step struct {
 	graph.Batch

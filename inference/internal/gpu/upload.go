@@ -5,6 +5,7 @@ package gpu
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"chorale/inference/internal/graph"
@@ -22,7 +23,7 @@ const (
 // weights stay packed. It ends early with ctx's error. What it has made by then
 // belongs to the device.
 func upload(ctx context.Context, b *Backend, o Options) (*model, error) {
-	l := &layout{form: form{b.profile.weights, b.profile.tiler()}, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
+	l := &layout{form: form{b.profile.weights, int(b.device.MaxGroups[0]), b.profile.tiler()}, model: &model{matrices: map[*weights.Tensor]*matrix{}, vectors: map[*weights.Tensor]vk.Range{}}}
 	l.weights(b.config, b.weights, o, b.profile.window)
 	if l.err != nil {
 		return nil, l.err
@@ -52,6 +53,7 @@ type layout struct {
 // form is what a kernel wants of weights.
 type form struct {
 	window int    // bytes bound at once, at most
+	groups int    // rows bound at once, at most, since each may be a workgroup
 	tiles  *tiler // nil for rows
 }
 
@@ -84,7 +86,7 @@ func stored(t *weights.Tensor, part []byte) piece {
 func (l *layout) weights(c *graph.Config, w *graph.Weights, o Options, window int) {
 	if !o.HostEmbedding {
 		products := l.form
-		l.form = form{window: window}
+		l.form = form{window: window, groups: math.MaxInt}
 		l.dense(c.Hidden, graph.Affine{W: w.Embedding})
 		l.form = products
 	}
@@ -162,7 +164,7 @@ func (l *layout) windows(m *matrix, first int, all []graph.Affine) int {
 	for _, a := range all {
 		total += a.W.Shape[0]
 	}
-	most := l.most(rowBytes(t, m.width))
+	most := min(l.most(rowBytes(t, m.width)), l.groups)
 	if l.tiles != nil && most > tall {
 		most -= most % tall
 	}

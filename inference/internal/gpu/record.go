@@ -162,6 +162,9 @@ func dispatch[P any](o *recorder, k *shaders.Kernel, constants []uint32, push P,
 		o.err = err
 		return
 	}
+	if o.rest(); o.err != nil {
+		return
+	}
 	c := o.commands()
 	c.Bind(set)
 	vk.Push(c, push)
@@ -200,8 +203,11 @@ func (o *recorder) done(regs ...graph.Reg) {
 	}
 	if o.wrote != nil {
 		o.err = o.wrote(regs...)
-		return
 	}
+}
+
+// rest begins a new segment where the last one has enough to do.
+func (o *recorder) rest() {
 	if o.work > o.profile.work {
 		if o.err = o.end(); o.err == nil {
 			o.err = o.begin()

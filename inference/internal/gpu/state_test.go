@@ -121,6 +121,38 @@ func TestSegments(t *testing.T) {
 	})
 }
 
+// TestSegmentsOfAttention cuts a pass within attention, where many keys take several
+// dispatches: the more keys there are, the more often, and for nothing else.
+func TestSegmentsOfAttention(t *testing.T) {
+	for name, cut := range map[string]func(*profile){
+		"split":  func(p *profile) { p.split = 64 },
+		"walked": func(p *profile) { p.segment = 64 },
+	} {
+		record := func(slots int) (segments int, logits []float32) {
+			b := small(t, func(p *profile) {
+				cut(p)
+				p.work, p.slots = 0, slots
+			})
+			made, err := b.NewState(1024)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer made.Close()
+			logits = forward(t, made, graph.Batch{IDs: make([]uint32, b.chunk), Rows: []int{b.chunk - 1}})
+			full := shape{parts: [graph.MaxParts]share{{made.(*state), b.chunk}}, rows: 1, told: true}
+			return len(b.pass.recorded[full].segments), logits
+		}
+		few, want := record(512)
+		many, got := record(1024)
+		if many < few+2 {
+			t.Errorf("%s: %d segments for 512 keys, %d for 1024", name, few, many)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: other logits", name)
+		}
+	}
+}
+
 // canceller is a context that is cancelled when it has been asked n times.
 type canceller struct {
 	context.Context

@@ -204,12 +204,12 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	if err := b.profile.use(&b.device.Description, o.Profile); err != nil {
 		return err
 	}
-	b.profile.window = int(min(b.device.MaxBuffer, math.MaxInt32))
+	b.profile.window = bindable(&b.device.Description)
 	if adjust != nil {
 		adjust(&b.profile)
 	}
 	if b.profile.cache == 0 {
-		b.profile.cache = int(min(b.device.MaxBuffer, math.MaxInt32))
+		b.profile.cache = bindable(&b.device.Description)
 	}
 	if b.profile.weights == 0 {
 		b.profile.weights = b.profile.window
@@ -220,6 +220,9 @@ func (b *Backend) openDevice(d Device, o Options, adjust func(*profile)) error {
 	b.chunk = b.largestChunk()
 	return b.profile.check(b.config, b.device)
 }
+
+// bindable is how many bytes a kernel can have of a buffer, which is one allocation.
+func bindable(d *vk.Description) int { return int(min(d.MaxBuffer, d.MaxAllocation, math.MaxInt32)) }
 
 // Chunk is the most tokens that a pass takes.
 func (b *Backend) Chunk() int { return b.chunk }

@@ -111,6 +111,19 @@ func with(k products, adjust func(*profile)) func(*profile) {
 	}
 }
 
+// TestBindable holds that a window of weights fits both a binding and an allocation.
+func TestBindable(t *testing.T) {
+	for want, d := range map[int]vk.Description{
+		1 << 27:       {MaxBuffer: 1 << 27, MaxAllocation: 1 << 31},
+		1 << 30:       {MaxBuffer: 1<<32 - 1, MaxAllocation: 1 << 30},
+		math.MaxInt32: {MaxBuffer: 1<<32 - 1, MaxAllocation: 1 << 40},
+	} {
+		if got := bindable(&d); got != want {
+			t.Errorf("%d bytes can be bound, want %d", got, want)
+		}
+	}
+}
+
 // rounds reports whether a profile rounds activations.
 func rounds(profile string) bool { return Tolerances[profile] > Tolerances[Base] }
 

@@ -54,6 +54,7 @@ enum structure_type {
 	TYPE_MATRIX_PROPERTIES = 1000506001,
 	TYPE_ID_PROPERTIES = 1000071004,
 	TYPE_DEBUG_MESSENGER_CREATE_INFO = 1000128004,
+	TYPE_ALLOCATION_PROPERTIES = 1000168000,
 	TYPE_DRIVER_PROPERTIES = 1000196000,
 };
 
@@ -179,6 +180,9 @@ struct matrix_properties {
 struct id_properties {
 	int32_t type; void *next; uint8_t device_uuid[16], driver_uuid[16], luid[8]; uint32_t node_mask, luid_valid;
 };
+
+// VkPhysicalDeviceMaintenance3Properties.
+struct allocation_properties { int32_t type; void *next; uint32_t max_descriptors; uint64_t max_allocation; };
 
 struct driver_properties {
 	int32_t type; void *next; int32_t id; char name[256]; char info[256]; uint8_t conformance[4];

@@ -47,6 +47,9 @@ func (d *Device) NewBuffer(size int, place Place) (*Buffer, error) {
 	}
 	b := &Buffer{Size: size}
 	doing := fmt.Sprintf("make buffer of %d bytes", size)
+	if uint64(size) > d.MaxAllocation {
+		return nil, fmt.Errorf("vulkan: %s: %w: the device allocates at most %d at once", doing, ErrOutOfMemory, d.MaxAllocation)
+	}
 	var buffer vulkan.Buffer
 	var need C.uint64_t
 	var types C.uint32_t

@@ -185,6 +185,7 @@ type Description struct {
 	API              [3]uint32
 	Memory           uint64 // of the largest device-local heap
 	Heaps            []Heap
+	MaxAllocation    uint64 // of a buffer
 	MaxBuffer        uint64 // of one binding of a storage buffer
 	MaxBuffers       int    // storage buffers of a kernel
 	MaxTexels        uint64 // of a texel buffer
@@ -264,7 +265,7 @@ func (d *Description) fill() {
 			d.Memory = max(d.Memory, uint64(h.size))
 		}
 	}
-	d.MaxBuffer, d.MaxTexels = uint64(r.max_storage_range), uint64(r.max_texels)
+	d.MaxAllocation, d.MaxBuffer, d.MaxTexels = uint64(r.max_allocation), uint64(r.max_storage_range), uint64(r.max_texels)
 	d.MaxBuffers, d.MaxPush, d.MaxShared, d.MaxInvocations = int(r.max_storage_buffers), int(r.max_push), int(r.max_shared), int(r.max_invocations)
 	for k := range d.MaxGroups {
 		d.MaxGroups[k] = uint32(r.max_groups[k])

@@ -227,12 +227,13 @@ void vk_describe(handle instance, handle physical, struct vk_description *out) {
 		if (vkEnumerateDeviceExtensionProperties(physical, NULL, &n, extensions) < 0) n = 0;
 
 	struct driver_properties driver = {.type = TYPE_DRIVER_PROPERTIES};
-	struct id_properties id = {.type = TYPE_ID_PROPERTIES};
+	struct allocation_properties allocation = {.type = TYPE_ALLOCATION_PROPERTIES};
+	struct id_properties id = {.type = TYPE_ID_PROPERTIES, .next = &allocation};
 	struct properties_2 all = {.type = TYPE_PROPERTIES_2};
 	vkGetPhysicalDeviceProperties(physical, &all.properties);
 	if (all.properties.api >= (1u << 22 | 1u << 12)) { // 1.1 brings vkGetPhysicalDeviceProperties2
 		all.next = &id;
-		if (extensions && listed(extensions, n, "VK_KHR_driver_properties")) id.next = &driver;
+		if (extensions && listed(extensions, n, "VK_KHR_driver_properties")) allocation.next = &driver;
 		vkGetPhysicalDeviceProperties2(physical, &all);
 		if (extensions) describe_features(instance, physical, extensions, n, out);
 		describe_memory(physical, extensions && listed(extensions, n, "VK_EXT_memory_budget"), out);
@@ -244,6 +245,7 @@ void vk_describe(handle instance, handle physical, struct vk_description *out) {
 	memcpy(out->driver, driver.name, sizeof out->driver);
 	memcpy(out->driver_info, driver.info, sizeof out->driver_info);
 	memcpy(out->uuid, id.device_uuid, sizeof out->uuid);
+	out->max_allocation = allocation.max_allocation;
 	out->max_storage_range = l->max_storage_buffer_range, out->max_storage_buffers = l->per_stage_storage_buffers;
 	out->max_texels = l->max_texel_buffer_elements, out->max_push = l->max_push_constants_size;
 	out->max_shared = l->max_compute_shared_memory_size;

@@ -30,6 +30,7 @@ struct vk_description {
 	int32_t kind;
 	char name[256], driver[256], driver_info[256];
 	uint8_t uuid[16];
+	uint64_t max_allocation;
 	uint32_t max_storage_range, max_storage_buffers, max_texels, max_push;
 	uint32_t max_shared, max_groups[3], max_invocations;
 	uint64_t storage_alignment;

@@ -327,6 +327,13 @@ func TestOutOfMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
+	if most := d.MaxAllocation; most < 1<<30 { // which Vulkan demands
+		t.Errorf("at most %d bytes are allocated", most)
+	}
+	if _, err := d.NewBuffer(int(d.MaxAllocation)+1, Local); !errors.Is(err, ErrOutOfMemory) {
+		t.Errorf("a byte more than is allocated at once: %v", err)
+	}
+	d.MaxAllocation = 1 << 46
 	if _, err := d.NewBuffer(1<<46, Local); !errors.Is(err, ErrOutOfMemory) {
 		t.Errorf("64 TiB: %v", err)
 	}

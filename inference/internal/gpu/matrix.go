@@ -23,7 +23,7 @@ type matrices struct {
 // subgroup. It begins where guesses end, whose tokens must be those of decoding one
 // by one.
 func tiled() *matrices {
-	return &matrices{&shaders.TiledLinear, &shaders.TiledExpertUp, &shaders.TiledExpertDown, 64, 1, 64}
+	return &matrices{&shaders.TiledLinear, &shaders.TiledExpertUp, &shaders.TiledExpertDown, tiledLanes, 1, 64}
 }
 
 // How the kernels matrix_*.comp are cut: see shaders/include/matrix.glsl. Nothing
@@ -35,6 +35,10 @@ const (
 
 	matrixOutputs = matrixSubgroups * matrixDown * fragment
 	matrixShared  = (matrixOutputs+matrixAcross*fragment)*80 + matrixSubgroups*fragment*fragment*4 // bytes
+
+	tiledLanes   = 64
+	tiledOutputs = matrixSubgroups * fragment
+	tiledShared  = (tiledOutputs+matrixAcross*fragment)*144 + matrixSubgroups*fragment*fragment*4 // bytes
 )
 
 // matricesOf returns the products on matrix units, if the device has what they are

@@ -73,7 +73,7 @@ func profilesOf(d *vk.Description) []products {
 		all = append(all, texelProducts)
 	}
 	all = append(all, subgroupProducts(f.Subgroup))
-	if d.MaxInvocations >= matrixSubgroups*64 {
+	if d.MaxInvocations >= matrixSubgroups*tiledLanes && d.MaxShared >= tiledShared {
 		all = append(all, tiledProducts(f.Subgroup))
 	}
 	if f.Float16 {

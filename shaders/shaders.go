@@ -2,9 +2,10 @@
 // (*.comp, include/), the SPIR-V that glslc makes of them, and for each kernel
 // the layout of its push constants.
 //
-// All but their variants keep to what every Vulkan 1.1 device has: 32-bit floats and
-// integers, workgroups of at most 256 invocations, at most 128 bytes of push
-// constants, storage buffers alone, any subgroup size. Each kernel's formula and
+// All but their variants keep to what every Vulkan 1.1 device has (32-bit floats and
+// integers, at most 128 bytes of push constants, storage buffers alone, any subgroup
+// size), but for two limits that are above what Vulkan grants: workgroups have up to 256
+// invocations, and a kernel has up to 11 storage buffers. Each kernel's formula and
 // layout are in the comment that its source begins with.
 //
 // The SPIR-V is committed, so that neither a build nor a user needs a shader

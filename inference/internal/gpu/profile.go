@@ -183,9 +183,11 @@ func (p *profile) check(c *graph.Config, d *vk.Device) error {
 	if most := shaders.Rope.Bindings; d.MaxBuffers < most {
 		return fmt.Errorf("device %s lets a kernel have %d storage buffers, %d are needed", d.Name, d.MaxBuffers, most)
 	}
+	if most := max(p.local, p.norm); d.MaxInvocations < most {
+		return fmt.Errorf("device %s runs workgroups of %d invocations, %d are needed", d.Name, d.MaxInvocations, most)
+	}
 	group := c.Heads / c.KVHeads
-	shared := max(p.queries*(64*4+12), 4*c.Experts)
-	if shared > d.MaxShared || max(p.local, p.norm) > d.MaxInvocations {
+	if shared := max(p.queries*(64*4+12), 4*c.Experts); shared > d.MaxShared {
 		return fmt.Errorf("device %s has too little memory per workgroup for %d query heads a KV head and %d experts", d.Name, group, c.Experts)
 	}
 	return nil

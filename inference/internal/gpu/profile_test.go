@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"chorale/inference/internal/drivers"
+	"chorale/inference/internal/graph"
 	"chorale/inference/internal/vk"
 	"chorale/shaders"
 )
@@ -133,6 +134,27 @@ func TestProfilesOf(t *testing.T) {
 		}
 		if !slices.Equal(got, x.want) {
 			t.Errorf("a device that lacks %s is offered %v, want %v", what, got, x.want)
+		}
+	}
+}
+
+// TestCheck holds that a device is told what it lacks.
+func TestCheck(t *testing.T) {
+	c := &graph.Config{Heads: 64, KVHeads: 8, Experts: 32}
+	p := newProfile(c, false)
+	enough := vk.Description{MaxBuffers: 11, MaxInvocations: 256, MaxShared: 16 << 10}
+	if err := p.check(c, &vk.Device{Description: enough}); err != nil {
+		t.Error(err)
+	}
+	for want, lack := range map[string]func(*vk.Description){
+		"11 are needed":     func(d *vk.Description) { d.MaxBuffers = 10 },
+		"256 are needed":    func(d *vk.Description) { d.MaxInvocations = 255 },
+		"too little memory": func(d *vk.Description) { d.MaxShared = 1 << 10 },
+	} {
+		d := enough
+		lack(&d)
+		if err := p.check(c, &vk.Device{Description: d}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want it to say %q", err, want)
 		}
 	}
 }

@@ -19,6 +19,8 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 //go:generate go test -count=1 -run TestSPIRV -update .
@@ -54,6 +56,13 @@ var Variants = map[string]struct {
 
 	"cooperative": {[]string{"-DCOOPERATIVE"}, []uint32{9, 61, 5345, 6022}},
 	"emulated":    {nil, []uint32{9, 61}},
+}
+
+// Subgroups reports whether a kernel takes its workgroups to be whole subgroups.
+func (k *Kernel) Subgroups() bool {
+	_, variant, _ := strings.Cut(k.Name, ".")
+	const subgroups = 61 // the capability
+	return slices.Contains(Variants[variant].Capabilities, subgroups)
 }
 
 // All lists the kernels.

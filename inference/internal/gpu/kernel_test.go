@@ -65,11 +65,11 @@ func run[P any](b *bench, k *shaders.Kernel, constants []int, push P, x, y int, 
 			b.Fatal(err)
 		}
 	}
-	spec := vk.KernelSpec{Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Texels: shaders.Texels[k], Push: k.Push}
+	var words []uint32
 	for _, c := range constants {
-		spec.Constants = append(spec.Constants, uint32(c))
+		words = append(words, uint32(c))
 	}
-	kernel, err := b.d.NewKernel(spec)
+	kernel, err := b.d.NewKernel(spec(k, words))
 	must(err)
 	defer kernel.Close()
 	var ranges []vk.Range

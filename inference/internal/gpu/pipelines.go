@@ -27,6 +27,12 @@ func variantOf(k *shaders.Kernel, constants []uint32) variant {
 	return v
 }
 
+// spec says how a kernel is built.
+func spec(k *shaders.Kernel, constants []uint32) vk.KernelSpec {
+	return vk.KernelSpec{Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings, Texels: shaders.Texels[k], Push: k.Push,
+		Constants: constants, Whole: k.Subgroups()}
+}
+
 // made returns a kernel of this device, nil where it is not compiled yet.
 func (b *Backend) made(v variant) *vk.Kernel {
 	b.mu.Lock()
@@ -43,9 +49,7 @@ func (b *Backend) compile(all map[variant]bool) error {
 		free <- true
 		work.Go(func() {
 			defer func() { <-free }()
-			k := v.kernel
-			made, err := b.device.NewKernel(vk.KernelSpec{Name: k.Name, SPIRV: k.SPIRV, Bindings: k.Bindings,
-				Texels: shaders.Texels[k], Push: k.Push, Constants: v.constants[:v.count]})
+			made, err := b.device.NewKernel(spec(v.kernel, v.constants[:v.count]))
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if err != nil {

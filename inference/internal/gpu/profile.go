@@ -66,7 +66,7 @@ const (
 // profilesOf lists what a device has the features for, the base first.
 func profilesOf(d *vk.Description) []products {
 	all, f := []products{base}, d.Features
-	if !f.SubgroupArithmetic || f.Subgroup < 1 || f.Subgroup > d.MaxInvocations {
+	if !f.SubgroupWhole || !f.SubgroupArithmetic || f.Subgroup < 1 || f.Subgroup > d.MaxInvocations {
 		return all
 	}
 	if d.Kind == vk.Software && f.Subgroup == texelLanes && f.SubgroupShuffle && 16*d.MaxTexels >= d.MaxBuffer {

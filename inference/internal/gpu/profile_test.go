@@ -115,16 +115,17 @@ func with(k products, adjust func(*profile)) func(*profile) {
 // TestProfilesOf holds that a device is offered the profiles that it has all for.
 func TestProfilesOf(t *testing.T) {
 	rich := vk.Description{Kind: vk.Discrete, MaxBuffer: 1 << 30, MaxShared: 48 << 10, MaxInvocations: 1024, Features: vk.Features{
-		Subgroup: 32, SubgroupArithmetic: true, Float16: true, DotAccelerated: true, Matrices: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}}
+		Subgroup: 32, SubgroupWhole: true, SubgroupArithmetic: true, Float16: true, DotAccelerated: true, Matrices: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}}
 	for what, x := range map[string]struct {
 		lacks func(*vk.Description)
 		want  []string
 	}{
-		"nothing":        {func(*vk.Description) {}, []string{Base, Subgroup, Tiled, Half, Dot, Matrix}},
-		"sums":           {func(d *vk.Description) { d.Features.SubgroupArithmetic = false }, []string{Base}},
-		"large groups":   {func(d *vk.Description) { d.MaxInvocations = 128 }, []string{Base, Subgroup, Half, Dot, Matrix}},
-		"shared memory":  {func(d *vk.Description) { d.MaxShared = 16 << 10 }, []string{Base, Subgroup, Half, Dot}},
-		"numbers in f16": {func(d *vk.Description) { d.Features.Float16 = false }, []string{Base, Subgroup, Tiled, Dot}},
+		"nothing":         {func(*vk.Description) {}, []string{Base, Subgroup, Tiled, Half, Dot, Matrix}},
+		"sums":            {func(d *vk.Description) { d.Features.SubgroupArithmetic = false }, []string{Base}},
+		"whole subgroups": {func(d *vk.Description) { d.Features.SubgroupWhole = false }, []string{Base}},
+		"large groups":    {func(d *vk.Description) { d.MaxInvocations = 128 }, []string{Base, Subgroup, Half, Dot, Matrix}},
+		"shared memory":   {func(d *vk.Description) { d.MaxShared = 16 << 10 }, []string{Base, Subgroup, Half, Dot}},
+		"numbers in f16":  {func(d *vk.Description) { d.Features.Float16 = false }, []string{Base, Subgroup, Tiled, Dot}},
 	} {
 		d := rich
 		x.lacks(&d)

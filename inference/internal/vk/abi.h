@@ -47,6 +47,9 @@ enum structure_type {
 	TYPE_SUBGROUP_PROPERTIES = 1000094000,
 	TYPE_FLOAT16_FEATURES = 1000082000,
 	TYPE_MEMORY_MODEL_FEATURES = 1000211000,
+	TYPE_SUBGROUP_SIZE_PROPERTIES = 1000225000,
+	TYPE_REQUIRED_SUBGROUP_SIZE = 1000225001,
+	TYPE_SUBGROUP_SIZE_FEATURES = 1000225002,
 	TYPE_MEMORY_BUDGET = 1000237000,
 	TYPE_DOT_FEATURES = 1000280000,
 	TYPE_DOT_PROPERTIES = 1000280001,
@@ -70,6 +73,7 @@ enum {
 	FORMAT_QUAD = 107, // R32G32B32A32_UINT
 	SUBGROUP_ARITHMETIC = 4,
 	SUBGROUP_SHUFFLE = 16,
+	REQUIRE_FULL_SUBGROUPS = 2,
 };
 
 struct application_info {
@@ -161,11 +165,13 @@ struct properties_2 { int32_t type; void *next; struct device_properties propert
 struct features_2 { int32_t type; void *next; struct device_features features; };
 
 struct subgroup_properties { int32_t type; void *next; uint32_t size, stages, operations, quad; };
+struct subgroup_size_properties { int32_t type; void *next; uint32_t min, max, max_of_workgroup, stages; };
 
 // Features that are chained to features_2. What the driver does not know stays
 // as it was: zero.
 struct float16_features { int32_t type; void *next; uint32_t float16, int8; };
 struct memory_model_features { int32_t type; void *next; uint32_t model, device_scope, chains; };
+struct subgroup_size_features { int32_t type; void *next; uint32_t control, full; };
 struct dot_features { int32_t type; void *next; uint32_t dot; };
 struct matrix_features { int32_t type; void *next; uint32_t matrix, robust; };
 
@@ -217,6 +223,7 @@ struct shader_stage {
 	int32_t type; const void *next; uint32_t flags; int32_t stage; handle module; const char *entry;
 	const struct specialization *constants;
 };
+struct required_subgroup_size { int32_t type; void *next; uint32_t size; };
 struct pipeline_cache_create_info { int32_t type; const void *next; uint32_t flags; size_t size; const void *data; };
 struct compute_pipeline_create_info {
 	int32_t type; const void *next; uint32_t flags; struct shader_stage stage; handle layout; handle base; int32_t base_index;

@@ -211,6 +211,7 @@ type Heap struct {
 // Features are what kernels may use beyond Vulkan 1.1. They are all turned on.
 type Features struct {
 	Subgroup           int  // invocations per subgroup
+	SubgroupWhole      bool // kernels may ask for workgroups that are whole subgroups
 	SubgroupArithmetic bool // sums over a subgroup
 	SubgroupShuffle    bool // what another invocation of it has
 	Float16            bool // arithmetic in f16
@@ -271,8 +272,8 @@ func (d *Description) fill() {
 		d.MaxGroups[k] = uint32(r.max_groups[k])
 	}
 	d.StorageAlignment = int(r.storage_alignment)
-	d.Features = Features{Subgroup: int(r.subgroup_size), SubgroupArithmetic: r.subgroup_arithmetic != 0, SubgroupShuffle: r.subgroup_shuffle != 0,
-		Float16: r.float16 != 0, Dot: r.dot != 0, DotAccelerated: r.dot_accelerated != 0}
+	d.Features = Features{Subgroup: int(r.subgroup_size), SubgroupWhole: r.subgroup_whole != 0,
+		SubgroupArithmetic: r.subgroup_arithmetic != 0, SubgroupShuffle: r.subgroup_shuffle != 0, Float16: r.float16 != 0, Dot: r.dot != 0, DotAccelerated: r.dot_accelerated != 0}
 	for _, m := range r.matrix[:r.matrices] {
 		d.Features.Matrices = append(d.Features.Matrices, MatrixShape{int(m.m), int(m.n), int(m.k)})
 	}

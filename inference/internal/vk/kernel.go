@@ -21,6 +21,7 @@ type KernelSpec struct {
 	Texels    uint32   // those, a bit each, that are texel buffers of four words
 	Push      int      // bytes of push constants
 	Constants []uint32 // specialisation constants 0 and up; floats as their bits
+	Whole     bool     // workgroups are whole subgroups, where Features.SubgroupWhole
 }
 
 // Kernel is a compiled compute pipeline with entry point main.
@@ -73,9 +74,13 @@ func (k *Kernel) build(d *Device, s KernelSpec) error {
 	if len(s.Constants) > 0 {
 		constants = (*C.uint32_t)(unsafe.Pointer(&s.Constants[0]))
 	}
+	var whole C.int
+	if s.Whole {
+		whole = 1
+	}
 	var pipeline vulkan.Pipeline
-	err = check("compile", C.vk_create_pipeline(raw(d.device), d.cache, raw(layout), (*C.uint32_t)(unsafe.Pointer(&code[0])),
-		C.size_t(len(s.SPIRV)), constants, C.uint32_t(len(s.Constants)), out(&pipeline)))
+	err = check("compile", C.vk_create_pipeline(raw(d.device), &d.raw, d.cache, raw(layout), (*C.uint32_t)(unsafe.Pointer(&code[0])),
+		C.size_t(len(s.SPIRV)), constants, C.uint32_t(len(s.Constants)), whole, out(&pipeline)))
 	k.pipeline = pipeline
 	return err
 }

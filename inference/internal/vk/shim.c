@@ -165,7 +165,8 @@ static void describe_memory(handle physical, int budgeted, struct vk_description
 // The extensions that vk_create_device turns on where their features are there.
 // Matrices need the memory model that their kernels are compiled for.
 static const char *const FLOAT16 = "VK_KHR_shader_float16_int8", *const DOT = "VK_KHR_shader_integer_dot_product",
-	*const MEMORY_MODEL = "VK_KHR_vulkan_memory_model", *const MATRIX = "VK_KHR_cooperative_matrix";
+	*const MEMORY_MODEL = "VK_KHR_vulkan_memory_model", *const MATRIX = "VK_KHR_cooperative_matrix",
+	*const SUBGROUP_SIZE = "VK_EXT_subgroup_size_control";
 
 // describe_matrices lists the shapes that multiply f16 and add up in f32.
 static void describe_matrices(handle instance, handle physical, struct vk_description *out) {
@@ -185,15 +186,18 @@ static void describe_matrices(handle instance, handle physical, struct vk_descri
 
 static void describe_features(handle instance, handle physical, struct extension_properties *extensions, uint32_t n, struct vk_description *out) {
 	struct subgroup_properties subgroup = {.type = TYPE_SUBGROUP_PROPERTIES};
+	struct subgroup_size_properties size = {.type = TYPE_SUBGROUP_SIZE_PROPERTIES};
 	struct dot_properties dot = {.type = TYPE_DOT_PROPERTIES};
+	struct subgroup_size_features sized = {.type = TYPE_SUBGROUP_SIZE_FEATURES};
 	struct float16_features half = {.type = TYPE_FLOAT16_FEATURES};
 	struct dot_features dots = {.type = TYPE_DOT_FEATURES};
 	struct memory_model_features model = {.type = TYPE_MEMORY_MODEL_FEATURES};
 	struct matrix_features matrix = {.type = TYPE_MATRIX_FEATURES};
 	struct properties_2 properties = {.type = TYPE_PROPERTIES_2, .next = &subgroup};
 	struct features_2 features = {.type = TYPE_FEATURES_2};
+	if (listed(extensions, n, SUBGROUP_SIZE)) sized.next = features.next, features.next = &sized, subgroup.next = &size;
 	if (listed(extensions, n, FLOAT16)) half.next = features.next, features.next = &half;
-	if (listed(extensions, n, DOT)) dots.next = features.next, features.next = &dots, subgroup.next = &dot;
+	if (listed(extensions, n, DOT)) dots.next = features.next, features.next = &dots, dot.next = subgroup.next, subgroup.next = &dot;
 	if (listed(extensions, n, MEMORY_MODEL) && listed(extensions, n, MATRIX))
 		model.next = features.next, matrix.next = &model, features.next = &matrix;
 	vkGetPhysicalDeviceProperties2(physical, &properties);
@@ -202,6 +206,8 @@ static void describe_features(handle instance, handle physical, struct extension
 	uint32_t operations = subgroup.stages & STAGE_COMPUTE ? subgroup.operations : 0;
 	out->subgroup_arithmetic = operations & SUBGROUP_ARITHMETIC;
 	out->subgroup_shuffle = operations & SUBGROUP_SHUFFLE;
+	out->subgroup_required = sized.control && size.stages & STAGE_COMPUTE && size.min <= subgroup.size && subgroup.size <= size.max;
+	out->subgroup_whole = sized.full && (out->subgroup_required || size.min == size.max);
 	out->float16 = half.float16;
 	out->dot = dots.dot, out->dot_accelerated = dots.dot && dot.packed_signed;
 	if (half.float16 && model.model && matrix.matrix) describe_matrices(instance, physical, out);
@@ -262,14 +268,17 @@ result vk_create_device(handle physical, const struct vk_description *d, handle 
 	const float priority = 1;
 	const struct device_queue_create_info queue = {
 		.type = TYPE_DEVICE_QUEUE_CREATE_INFO, .family = (uint32_t)d->family, .count = 1, .priorities = &priority};
+	struct subgroup_size_features sized = {
+		.type = TYPE_SUBGROUP_SIZE_FEATURES, .control = d->subgroup_required, .full = 1};
 	struct float16_features half = {.type = TYPE_FLOAT16_FEATURES, .float16 = 1};
 	struct dot_features dot = {.type = TYPE_DOT_FEATURES, .dot = 1};
 	struct memory_model_features model = {.type = TYPE_MEMORY_MODEL_FEATURES, .model = 1};
 	struct matrix_features matrix = {.type = TYPE_MATRIX_FEATURES, .next = &model, .matrix = 1};
 	struct features_2 features = {.type = TYPE_FEATURES_2, .features = {.robust_buffer_access = 1}};
-	const char *extensions[5];
+	const char *extensions[6];
 	uint32_t n = 0;
 	if (d->portability_subset) extensions[n++] = "VK_KHR_portability_subset";
+	if (d->subgroup_whole) extensions[n++] = SUBGROUP_SIZE, sized.next = features.next, features.next = &sized;
 	if (d->float16) extensions[n++] = FLOAT16, half.next = features.next, features.next = &half;
 	if (d->dot) extensions[n++] = DOT, dot.next = features.next, features.next = &dot;
 	if (d->matrices) {
@@ -332,8 +341,8 @@ result vk_pipeline_cache_data(handle device, handle cache, size_t *size, void *d
 
 void vk_destroy_pipeline_cache(handle device, handle cache) { vkDestroyPipelineCache(device, cache, NULL); }
 
-result vk_create_pipeline(handle device, handle cache, handle layout, const uint32_t *code, size_t bytes,
-	const uint32_t *constants, uint32_t n, handle *pipeline) {
+result vk_create_pipeline(handle device, const struct vk_description *d, handle cache, handle layout, const uint32_t *code, size_t bytes,
+	const uint32_t *constants, uint32_t n, int whole, handle *pipeline) {
 	struct specialization_entry entries[MAX_CONSTANTS];
 	if (n > MAX_CONSTANTS) return ERROR_INITIALIZATION_FAILED;
 	for (uint32_t i = 0; i < n; i++) entries[i] = (struct specialization_entry){.id = i, .offset = 4 * i, .size = 4};
@@ -342,6 +351,11 @@ result vk_create_pipeline(handle device, handle cache, handle layout, const uint
 	struct compute_pipeline_create_info create = {
 		.type = TYPE_COMPUTE_PIPELINE_CREATE_INFO, .layout = layout, .base_index = -1,
 		.stage = {.type = TYPE_SHADER_STAGE_CREATE_INFO, .stage = STAGE_COMPUTE, .entry = "main", .constants = &special}};
+	const struct required_subgroup_size size = {.type = TYPE_REQUIRED_SUBGROUP_SIZE, .size = d->subgroup_size};
+	if (whole && d->subgroup_whole) {
+		create.stage.flags = REQUIRE_FULL_SUBGROUPS;
+		if (d->subgroup_required) create.stage.next = &size;
+	}
 	result r = vkCreateShaderModule(device, &module, NULL, &create.stage.module);
 	if (r) return r;
 	r = vkCreateComputePipelines(device, cache, 1, &create, NULL, pipeline);

@@ -44,6 +44,7 @@ struct vk_description {
 
 	// What kernels beyond the base may use. vk_create_device turns all of it on.
 	uint32_t subgroup_size, subgroup_arithmetic, subgroup_shuffle;
+	uint32_t subgroup_whole, subgroup_required; // pipelines may ask for workgroups of whole subgroups, and for their size
 	uint32_t float16;
 	uint32_t dot, dot_accelerated; // of four signed bytes packed in a word
 	uint32_t matrices;             // shapes of f16 x f16 + f32 over a subgroup
@@ -70,9 +71,10 @@ void vk_destroy_pipeline_cache(handle device, handle cache);
 
 // vk_create_pipeline compiles SPIR-V with entry point main, or takes the result
 // from the cache, which may be 0; specialisation
-// constant i has the value constants[i].
-result vk_create_pipeline(handle device, handle cache, handle layout, const uint32_t *code, size_t bytes,
-	const uint32_t *constants, uint32_t n, handle *pipeline);
+// constant i has the value constants[i]. With whole set, its workgroups are whole
+// subgroups of the size in d, where d has subgroup_whole.
+result vk_create_pipeline(handle device, const struct vk_description *d, handle cache, handle layout, const uint32_t *code, size_t bytes,
+	const uint32_t *constants, uint32_t n, int whole, handle *pipeline);
 
 // vk_create_set makes a descriptor set in a pool of its own and points binding
 // i at bytes offsets[i] to offsets[i]+sizes[i] of buffers[i]. views, pool and set

@@ -136,7 +136,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("odd description: %+v", d.Description)
 		}
 		f := d.Features
-		if d.Kind == Software && (!f.SubgroupArithmetic || f.Subgroup < 1 || len(d.Heaps) == 0 || d.Heaps[0].Size == 0) {
+		if d.Kind == Software && (!f.SubgroupWhole || !f.SubgroupArithmetic || f.Subgroup < 1 || len(d.Heaps) == 0 || d.Heaps[0].Size == 0) {
 			t.Errorf("odd features: %+v, heaps %+v", f, d.Heaps)
 		}
 		t.Logf("%s: driver %s (%#x), %+v, heaps %+v", d.Name, d.Driver, d.DriverVersion, f, d.Heaps)
@@ -429,6 +429,40 @@ func TestMessages(t *testing.T) {
 	}
 	if m := strings.Join(i.Messages(), "\n"); !strings.Contains(m, "VUID-vkCmdCopyBuffer") {
 		t.Errorf("the layer said: %q", m)
+	}
+}
+
+// TestWhole asks for workgroups of whole subgroups. The layer knows those that cannot be
+// such, which shows that it was asked.
+func TestWhole(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	i, err := Open(Options{Validate: true})
+	if err != nil {
+		drivers.Missing(t, err.Error())
+	}
+	defer i.Close()
+	all, err := i.Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := i.Open(all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	size := uint32(d.Features.Subgroup)
+	for _, x := range []struct {
+		local       uint32
+		whole, said bool
+	}{{4 * size, true, false}, {size + 1, false, false}, {size + 1, true, true}} {
+		spec := double(t, x.local)
+		spec.Whole = x.whole
+		if _, err := d.NewKernel(spec); err != nil && !x.said {
+			t.Error(err)
+		}
+		if m := strings.Join(i.Messages(), "\n"); strings.Contains(m, "SubgroupSize") != x.said {
+			t.Errorf("workgroups of %d, whole: %v: the layer said %q", x.local, x.whole, m)
+		}
 	}
 }
 

@@ -13,8 +13,11 @@ import (
 	"chorale/inference/internal/ref"
 )
 
-// device is what computes, in words.
-type device struct{ kind, name string }
+// device is what computes, in words, and what lies where then.
+type device struct {
+	kind, name string
+	memory     *MemoryPlan
+}
 
 // openDevice loads the model on the device that o names. The model's
 // description follows the device where another one takes over.
@@ -39,15 +42,32 @@ func (m *Model) openDevice(ctx context.Context, w *graph.Weights, o Options) err
 
 // openCPU puts the model on the CPU, if it fits.
 func (m *Model) openCPU(ctx context.Context, w *graph.Weights, o Options) (err error) {
-	if m.info.Memory, err = m.plan(w, nil, o); err != nil {
-		return err
-	}
 	m.backend, err = m.newCPU(ctx, w, o)
 	return err
 }
 
-// newCPU makes the CPU's backend and describes the model as running on it.
+// takeOver puts the model on the CPU where a GPU has failed. Caches whose type is left
+// open were in f16 there, and may be so here where f32 does not fit.
+func (m *Model) takeOver(ctx context.Context, w *graph.Weights, o Options) (graph.Backend, error) {
+	b, err := m.newCPU(ctx, w, o)
+	var short *DoesNotFit
+	if errors.As(err, &short) && o.KV == "" {
+		o.KV = gpu.DefaultKV.String()
+		b, err = m.newCPU(ctx, w, o)
+	}
+	if errors.As(err, &short) {
+		return nil, fmt.Errorf("the CPU cannot take over: %w", short)
+	}
+	return b, err
+}
+
+// newCPU makes the CPU's backend, if the model fits, and describes the model as running
+// on it.
 func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.Backend, error) {
+	p, err := m.plan(w, nil, o)
+	if err != nil {
+		return nil, err
+	}
 	if err := w.Load(ctx); err != nil {
 		return nil, err
 	}
@@ -62,7 +82,7 @@ func (m *Model) newCPU(ctx context.Context, w *graph.Weights, o Options) (graph.
 	if o.Kernels == gpu.Dot && !ref.HasBytes() {
 		o.Notice("This processor has no products of bytes (AVX512-VNNI), or this build does not use them: kernels multiply numbers.")
 	}
-	m.device.Store(&device{kind: "ref", name: cpuName(n, o.bytesOnCPU())})
+	m.device.Store(&device{"ref", cpuName(n, o.bytesOnCPU()), p})
 	return ref.New(m.config, w, ref.Options{Threads: n, KV: kv, Watch: o.Watch, Bytes: o.bytesOnCPU()}), nil
 }
 
@@ -101,13 +121,12 @@ func (m *Model) openVulkan(ctx context.Context, name string, w *graph.Weights, o
 	if n := p.Layers - p.DeviceLayers; n > 0 {
 		o.Notice(fmt.Sprintf("The experts of %d of %d layers are computed on the CPU: %s has no room for them.", n, p.Layers, d.Name))
 	}
-	m.info.Memory = p
 	b, err := durable.Open(ctx, durable.Options{
 		Open: func(ctx context.Context) (graph.Backend, error) {
-			m.device.Store(&device{kind: "vulkan", name: d.String()})
+			m.device.Store(&device{"vulkan", d.String(), p})
 			return m.openPlanned(ctx, d, w, p, o, inject)
 		},
-		Fallback: func(ctx context.Context) (graph.Backend, error) { return m.newCPU(ctx, w, o) },
+		Fallback: func(ctx context.Context) (graph.Backend, error) { return m.takeOver(ctx, w, o) },
 		Failed:   failed,
 		Changed: func(cause error, fallback bool) {
 			what := "It was set up anew, and the run goes on."

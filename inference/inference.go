@@ -278,7 +278,7 @@ func (s *stopIDs) UnmarshalJSON(b []byte) error {
 func (m *Model) Info() Info {
 	info := m.info
 	if d := m.device.Load(); d != nil {
-		info.Backend, info.Device = d.kind, d.name
+		info.Backend, info.Device, info.Memory = d.kind, d.name, d.memory
 	}
 	return info
 }

@@ -74,6 +74,9 @@ func pick(name string) (gpu.Device, error) {
 	return choose(all, name)
 }
 
+// hostMemory is replaced in tests.
+var hostMemory = availableMemory
+
 // plan lays the model out for a GPU, or for the CPU where d is nil.
 func (m *Model) plan(w *graph.Weights, d *gpu.Device, o Options) (*MemoryPlan, error) {
 	kv, err := graph.ParseKVType(o.KV)
@@ -82,7 +85,7 @@ func (m *Model) plan(w *graph.Weights, d *gpu.Device, o Options) (*MemoryPlan, e
 	}
 	r := plan.Request{
 		Config: m.config, Weights: plan.Measure(w), Context: m.info.Context, KV: kv, Sessions: max(o.Sessions, 1),
-		Host: plan.Host{Limit: availableMemory() / 10 * 9, KV: graph.KVF32, Program: program,
+		Host: plan.Host{Limit: hostMemory() / 10 * 9, KV: graph.KVF32, Program: program,
 			Work: ref.WorkBytes(m.config, o.bytesOnCPU()), Help: ref.AloneBytes(m.config, o.bytesOnCPU()) + gpu.CrossingBytes(m.config)},
 	}
 	if q, store, err := quantise.Q8(w); err == nil && store != nil { // addresses alone, nothing is converted

@@ -1,11 +1,13 @@
 package inference
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"chorale/inference/internal/drivers"
@@ -107,6 +109,50 @@ func recovers(t *testing.T, spec string, want [3][]uint32) {
 	}
 	if len(notices) == 0 || len(notices) > 2 || !strings.Contains(notices[0], "The GPU failed") {
 		t.Errorf("notices: %q", notices)
+	}
+}
+
+// TestFallbackFits has the GPU fail for good when the host has so much memory left. The
+// CPU takes over where the model fits, with caches in f16 where their type was left open.
+func TestFallbackFits(t *testing.T) {
+	drivers.Lavapipe.Use(t)
+	var memory atomic.Int64
+	available := hostMemory
+	hostMemory = memory.Load
+	defer func() { hostMemory = available }()
+	needs := func(kv string) int64 {
+		p, err := Plan(t.Context(), tinyA+"hf", Options{Device: "cpu", KV: kv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.HostBytes*10/9 + 100
+	}
+	f32, f16 := needs("f32"), needs("f16")
+	for _, x := range []struct {
+		kv   string
+		left int64
+		want string // of the caches; empty: it does not fit
+	}{{"", f32, "f32"}, {"", f16, "f16"}, {"f16", f16, "f16"}, {"f32", f16, ""}, {"", f16 / 2, ""}} {
+		memory.Store(1e12)
+		m := openModel(t, tinyA+"hf", Options{Device: "software", KV: x.kv, Rehearse: "submit:lost:1+"})
+		if p := m.Info().Memory; p.Device == "" {
+			t.Errorf("on the GPU the plan is %+v", p)
+		}
+		memory.Store(x.left)
+		var failed error
+		for _, err := range newSession(t, m, Sampling{}).Generate(t.Context(), prompt(20, 1), nil, nil) {
+			failed = err
+			break
+		}
+		var short *DoesNotFit
+		switch i := m.Info(); {
+		case x.want == "":
+			if !errors.As(failed, &short) || !errors.Is(failed, gpu.ErrDeviceLost) || i.Backend != "vulkan" {
+				t.Errorf("%q with %d bytes left: %v, on %s", x.kv, x.left, failed, i.Device)
+			}
+		case failed != nil || i.Backend != "ref" || i.Memory.Device != "" || i.Memory.KV != x.want:
+			t.Errorf("%q with %d bytes left: %v, on %s with %+v", x.kv, x.left, failed, i.Device, i.Memory)
+		}
 	}
 }
 

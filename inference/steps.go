@@ -16,7 +16,7 @@ type Step = graph.Step
 // Steps returns what a pass over some tokens of one session does, operation by
 // operation, where rows of them have their logits computed. It computes nothing.
 func (m *Model) Steps(tokens, pos, rows int) ([]Step, error) {
-	kv, err := graph.ParseKVType(m.info.Memory.KV)
+	kv, err := graph.ParseKVType(m.Info().Memory.KV)
 	if err != nil {
 		return nil, err
 	}

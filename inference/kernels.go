@@ -239,12 +239,12 @@ func fastest(times map[string]float64) string {
 	return best
 }
 
-// path is where a device's proof is kept: one file for a device, a driver and a
-// set of shaders.
+// path is where a device's proof is kept: one file for a device, a driver, a set of
+// shaders and a self-test.
 func (p *prover) path(d gpu.Device) (string, error) { return deviceFile(p.dir, d, ".json") }
 
-// deviceFile is where something is kept of a device under one driver and one set of
-// shaders, in a folder or among the user's caches.
+// deviceFile is where something is kept of a device under one driver, one set of
+// shaders and one self-test, in a folder or among the user's caches.
 func deviceFile(dir string, d gpu.Device, kind string) (string, error) {
 	if dir == "" {
 		user, err := os.UserCacheDir()
@@ -253,7 +253,7 @@ func deviceFile(dir string, d gpu.Device, kind string) (string, error) {
 		}
 		dir = filepath.Join(user, "chorale", "devices")
 	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s", d.UUID, d.Driver, d.Version, shaders.Digest()))
+	key := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s\n%v", d.UUID, d.Driver, d.Version, shaders.Digest(), rounds))
 	return filepath.Join(dir, hex.EncodeToString(key[:16])+kind), nil
 }
 

@@ -13,7 +13,9 @@ import (
 	"chorale/inference/internal/gpu"
 	"chorale/inference/internal/graph"
 	"chorale/inference/internal/kernel"
+	"chorale/inference/internal/quantise"
 	"chorale/inference/internal/ref"
+	"chorale/inference/internal/sample"
 	"chorale/inference/internal/weights"
 	"chorale/inference/synth"
 )
@@ -45,9 +47,9 @@ type DeviceReport struct {
 	NotRun []string     `json:"not_run"` // profiles that the device lacks the features for
 }
 
-// TestDevice runs every operation of a small model in every kernel profile of the
+// TestDevice runs every operation of small models in every kernel profile of the
 // device that the options name, one token at a time and many, and compares all that
-// is written with plain Go on the CPU. What it finds of a GPU is remembered for models
+// is written, and what tokens are chosen, with plain Go on the CPU. What it finds of a GPU is remembered for models
 // that are opened on it. It takes seconds. The error says that the device is not
 // there, or broke.
 func TestDevice(ctx context.Context, o Options) (*DeviceReport, error) {
@@ -110,8 +112,8 @@ func testCPU(ctx context.Context) (*DeviceReport, error) {
 			if bytes {
 				name = profile
 			}
-			rows, err := test(ctx, name, gpu.Tolerances[profile], nil, func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
-				return ref.New(c, w, ref.Options{Kernels: k, Bytes: bytes}), nil
+			rows, err := test(ctx, name, gpu.Tolerances[profile], nil, func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
+				return ref.New(c, w, ref.Options{Kernels: k, Bytes: bytes, KV: kv}), nil
 			})
 			if err != nil {
 				return nil, err
@@ -129,8 +131,44 @@ func (r *DeviceReport) add(rows []DeviceTest) bool {
 	return passed
 }
 
-// testModel has something of everything, and sizes that no workgroup divides.
-var testModel = synth.Model{Hidden: 288, Width: 96, Layers: 1, Experts: 5, TopK: 4, Heads: 8, KVHeads: 1, Window: 7, Vocab: 320, Seed: 2}
+// testModel has experts to choose among, several KV heads, and sizes that no workgroup
+// divides.
+var testModel = synth.Model{Hidden: 288, Width: 96, Layers: 1, Experts: 5, TopK: 4, Heads: 8, KVHeads: 4, Window: 7, Vocab: 320, Seed: 2}
+
+// round is a model, and how it is run.
+type round struct {
+	name   string // behind those of operations
+	model  synth.Model
+	kv     graph.KVType
+	q8     bool    // dense matrices in Q8_0
+	slack  float64 // how far registers may be off beside what the profile may, relative
+	passes []span
+}
+
+// span is a pass over n tokens from a position on.
+type span struct{ pos, n int }
+
+// rounds are what each profile goes through: a layer with a window, and experts; and
+// attention to all positions, more than a workgroup takes, with what may be chosen to be
+// small. Drivers round to f16 in either direction, which could bring another expert
+// first: there is one there.
+var rounds = []round{
+	{"", testModel, graph.KVF32, false, 0, []span{{0, 1}, {1, 3}, {4, 70}, {74, 1}}},
+	{"; f16, Q8_0", synth.Model{Hidden: 288, Width: 96, Layers: 2, Experts: 1, TopK: 1, Heads: 8, KVHeads: 1, Window: 7, Vocab: 320, Seed: 3},
+		graph.KVF16, true, 4e-3, []span{{0, 1}, {1, 3}, {4, 260}, {264, 1}}},
+}
+
+// testContext has room for the passes of rounds.
+const testContext = 320
+
+// batch returns the tokens of a pass.
+func (s span) batch() graph.Batch {
+	b := graph.Batch{Pos: s.pos, Rows: []int{s.n - 1}}
+	for i := range s.n {
+		b.IDs = append(b.IDs, uint32((s.pos+i)*37%320))
+	}
+	return b
+}
 
 // generated makes a synthetic model for tests of a device. The store is to be
 // closed.
@@ -151,90 +189,182 @@ func generated(model synth.Model) (*graph.Config, *graph.Weights, *weights.Store
 }
 
 func testProfile(ctx context.Context, d gpu.Device, profile string, tell func(string, int, int)) ([]DeviceTest, error) {
-	o := gpu.Options{Profile: profile, KV: graph.KVF32}
+	o := gpu.Options{Profile: profile}
 	if profile != gpu.Base { // which there is no way around
 		o.Patience = time.Minute
 	}
-	return test(ctx, profile, gpu.Tolerances[profile], tell, func(c *graph.Config, w *graph.Weights) (graph.Backend, error) {
+	return test(ctx, profile, gpu.Tolerances[profile], tell, func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
+		o.KV = kv
 		return gpu.Open(ctx, d, c, w, o)
 	})
 }
 
-// test compares a backend, which it opens, with plain Go. It says on its way how many
-// operations are compared, of how many.
-func test(ctx context.Context, profile string, tolerance float64, tell func(profile string, done, total int), open func(*graph.Config, *graph.Weights) (graph.Backend, error)) ([]DeviceTest, error) {
-	c, w, store, err := generated(testModel)
-	if err != nil {
-		return nil, err
-	}
-	defer store.Close()
-	if err := w.Load(ctx); err != nil {
-		return nil, err
-	}
-	b, err := open(c, w)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	oracle := ref.New(c, w, ref.Options{Threads: 1, Kernels: kernel.Scalar})
-	defer oracle.Close()
-	worst := map[graph.Reg]float64{}
-	err = compareBackends(ctx, b, oracle, worst, func(done, total int) {
-		if tell != nil {
+// opener makes the backend that is tested.
+type opener = func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error)
+
+// test compares a backend with plain Go in each round. It says on its way how many
+// operations are compared, of how many; the last that it tells is that all are, also
+// where an error ends it.
+func test(ctx context.Context, profile string, tolerance float64, tell func(profile string, done, total int), open opener) ([]DeviceTest, error) {
+	done, total := 0, 0
+	compared := func(n int) {
+		if done = min(done+n, total); tell != nil {
 			tell(profile, done, total)
 		}
-	})
-	if err != nil {
-		return nil, err
 	}
+	var all []*answers
+	for _, t := range rounds {
+		a, err := t.answers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer a.close()
+		all = append(all, a)
+		for _, p := range a.wrote {
+			total += len(p)
+		}
+	}
+	compared(0)
+	defer func() { compared(total) }()
 	var rows []DeviceTest
-	for r := range graph.Reg(graph.NumRegs) {
-		rows = append(rows, DeviceTest{profile, written[r], worst[r], tolerance, worst[r] <= tolerance})
+	for _, a := range all {
+		worst, missed, err := a.compare(ctx, open, compared)
+		if err != nil {
+			return nil, err
+		}
+		most := tolerance + a.slack
+		for r := range graph.Reg(graph.NumRegs) {
+			if r == graph.Router && a.config.Experts == 1 {
+				continue // one number, perhaps close to zero, that decides nothing
+			}
+			rows = append(rows, DeviceTest{profile, written[r] + a.name, worst[r], most, worst[r] <= most})
+		}
+		rows = append(rows, DeviceTest{profile, "choice of tokens" + a.name, missed, 0, missed == 0})
 	}
 	return rows, nil
 }
 
-// compareBackends notes the worst difference of each register. The last that it tells
-// is that all is done, also where an error ends it.
-func compareBackends(ctx context.Context, b, oracle graph.Backend, worst map[graph.Reg]float64, tell func(done, total int)) error {
-	got, err := b.NewState(128)
-	if err != nil {
-		return err
+// answers are a round's model, and what plain Go writes in its passes, operation by
+// operation.
+type answers struct {
+	*round
+	config  *graph.Config
+	weights *graph.Weights
+	stores  []*weights.Store
+	wrote   [][][]float32
+}
+
+func (a *answers) close() {
+	for _, s := range a.stores {
+		s.Close()
 	}
-	defer got.Close()
-	want, err := oracle.NewState(128)
-	if err != nil {
-		return err
-	}
-	defer want.Close()
-	passes := []struct{ pos, n int }{{0, 1}, {1, 3}, {4, 70}, {74, 1}}
-	done, total := 0, 0
-	defer func() { tell(total, total) }()
-	for _, x := range passes {
-		batch := graph.Batch{Pos: x.pos, Rows: []int{x.n - 1}}
-		for i := range x.n {
-			batch.IDs = append(batch.IDs, uint32((x.pos+i)*37%320))
-		}
-		var wrote [][]float32
-		err := want.Trace(ctx, batch, func(_ graph.Reg, v []float32) { wrote = append(wrote, slices.Clone(v)) })
+}
+
+func (t *round) answers(ctx context.Context) (_ *answers, err error) {
+	a := &answers{round: t}
+	defer func() {
 		if err != nil {
-			return err
+			a.close()
 		}
-		total = len(passes) * len(wrote) // each has the same operations
-		i := 0
-		tell(done, total)
-		err = got.Trace(ctx, batch, func(r graph.Reg, v []float32) {
-			worst[r] = math.Max(worst[r], difference(v, wrote[i]))
-			i++
-			if done++; done < total {
-				tell(done, total)
-			}
+	}()
+	c, w, store, err := generated(t.model)
+	if err != nil {
+		return nil, err
+	}
+	a.config, a.weights, a.stores = c, w, append(a.stores, store)
+	if t.q8 {
+		if a.weights, store, err = quantise.Q8(w); err != nil {
+			return nil, err
+		}
+		a.stores = append(a.stores, store)
+	}
+	if err := a.weights.Load(ctx); err != nil {
+		return nil, err
+	}
+	oracle := ref.New(c, a.weights, ref.Options{Kernels: kernel.Scalar, KV: t.kv})
+	defer oracle.Close()
+	s, err := oracle.NewState(testContext)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	for _, p := range t.passes {
+		var wrote [][]float32
+		err := s.Trace(ctx, p.batch(), func(_ graph.Reg, v []float32) { wrote = append(wrote, slices.Clone(v)) })
+		if err != nil {
+			return nil, err
+		}
+		a.wrote = append(a.wrote, wrote)
+	}
+	return a, nil
+}
+
+// compare returns the worst difference of each register, and which part of the tokens
+// that the backend chooses is not what it should be. It tells of each operation.
+func (a *answers) compare(ctx context.Context, open opener, compared func(n int)) (worst [graph.NumRegs]float64, missed float64, err error) {
+	b, err := open(a.config, a.weights, a.kv)
+	if err != nil {
+		return worst, 0, err
+	}
+	defer b.Close()
+	s, err := b.NewState(testContext)
+	if err != nil {
+		return worst, 0, err
+	}
+	defer s.Close()
+	for i, p := range a.passes {
+		n := 0
+		err := s.Trace(ctx, p.batch(), func(r graph.Reg, v []float32) {
+			worst[r] = math.Max(worst[r], difference(v, a.wrote[i][n]))
+			n++
+			compared(1)
 		})
 		if err != nil {
-			return err
+			return worst, 0, err
 		}
 	}
-	return nil
+	missed, err = missedTokens(ctx, b, a.config.Vocab)
+	return worst, missed, err
+}
+
+// samplings are the ways to choose: the likeliest token, one of all, and one of the
+// likely ones.
+var samplings = []sample.Params{{}, {Temperature: 1, Seed: 1}, {Temperature: 1, TopK: 40, TopP: 0.9, Seed: 2}}
+
+// missedTokens has a backend choose tokens in each way, and returns which part of them
+// is not what the CPU chooses of the backend's own logits.
+func missedTokens(ctx context.Context, b graph.Backend, vocab int) (float64, error) {
+	batch := span{0, 4 * len(samplings)}.batch()
+	batch.Rows = nil
+	var draws []sample.Draw
+	for i := range batch.IDs {
+		s, err := sample.New(samplings[i%len(samplings)], vocab)
+		if err != nil {
+			return 0, err
+		}
+		batch.Rows, draws = append(batch.Rows, i), append(draws, s.Draw(uint64(i), nil))
+	}
+	told := graph.Part{Batch: batch, Logits: make([]float32, len(draws)*vocab)}
+	drawn := graph.Part{Batch: batch, Draws: draws, Tokens: make([]uint32, len(draws))}
+	for _, p := range []*graph.Part{&told, &drawn} {
+		s, err := b.NewState(testContext)
+		if err != nil {
+			return 0, err
+		}
+		defer s.Close()
+		p.State = s
+		if err := b.Forward(ctx, []graph.Part{*p}); err != nil {
+			return 0, err
+		}
+	}
+	var chooser sample.Chooser
+	missed := 0
+	for i := range draws {
+		if id, err := chooser.Choose(&draws[i], told.Logits[i*vocab:][:vocab]); err != nil || id != drawn.Tokens[i] {
+			missed++
+		}
+	}
+	return float64(missed) / float64(len(draws)), nil
 }
 
 // difference is the root of the mean square of the difference to what is wanted,

@@ -127,7 +127,7 @@ func showDeviceTest(std streams, r *inference.DeviceReport, asJSON bool) error {
 		fmt.Fprintln(std.out, r.Device)
 		for _, t := range r.Tests {
 			word := map[bool]string{true: "pass", false: "FAIL"}[t.Passed]
-			fmt.Fprintf(std.out, "%s  %-9s %-42s %.1e of %.0e\n", word, t.Profile, t.Operation, t.Error, t.Tolerance)
+			fmt.Fprintf(std.out, "%s  %-9s %-48s %.1e of %.0e\n", word, t.Profile, t.Operation, t.Error, t.Tolerance)
 		}
 		if len(r.Tests) == 0 {
 			fmt.Fprintln(std.out, "nothing to compare: this build computes in plain Go here")

@@ -42,7 +42,7 @@ func TestShowDeviceTest(t *testing.T) {
 			Device: "A Card", Passed: passed, Slow: []string{"texel"}, NotRun: []string{"dot"},
 			Tests: []inference.DeviceTest{{Profile: "base", Operation: "router", Error: 1e-3, Tolerance: 1e-4, Passed: passed}},
 		}, false)
-		want := "A Card\n" + map[bool]string{true: "pass", false: "FAIL"}[passed] + `  base      router                                     1.0e-03 of 1e-04
+		want := "A Card\n" + map[bool]string{true: "pass", false: "FAIL"}[passed] + `  base      router                                           1.0e-03 of 1e-04
 slow  texel     set aside: it did not finish in time with this driver
 ----  dot       not run: the device lacks its features, or only emulates them
 `

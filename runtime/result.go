@@ -65,6 +65,11 @@ type Result struct {
 	Artifacts []ArtifactFile   `json:"artifacts,omitempty"`
 }
 
+// breaks has the result say that something of ours broke.
+func (r *Result) breaks(err error) {
+	r.Status, r.ExitCode, r.Reason = agent.ToolBroke, ExitTool, err.Error()
+}
+
 // CheckResult is one graded check.
 type CheckResult struct {
 	Check  string `json:"check"` // the question in words

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,49 +55,39 @@ type Session struct {
 // Run carries out the job and leaves a run directory behind. The Result says
 // how it ended, whatever happened; the error is what broke, if something did.
 func (s *Session) Run(ctx context.Context) (Result, error) {
-	started := s.Now()
-	dir, err := newFolder(s.Runs, s.Job.Task.Name, started)
+	dir, err := newFolder(s.Runs, s.Job.Task.Name, s.Now())
 	if err != nil {
 		return Result{Status: UsageError, ExitCode: ExitUsage, Reason: err.Error(), Task: s.Job.Task.Name}, err
 	}
-	res, err := s.carryOut(ctx, dir)
-	res.Task, res.Run, res.Dir = s.Job.Task.Name, dir.id, dir.path
-	if res.Status == agent.Done {
-		s.conclude(&res, dir)
-	}
-	res.Artifacts, _ = list(dir.artifacts()) // what cannot be read is not listed
-	res.ExitCode = ExitCode(res.Status)
-	res.Seconds = math.Round(s.Now().Sub(started).Seconds()*1000) / 1000
-	if e := dir.writeResult(res); e != nil && err == nil {
-		res.Status, res.ExitCode, res.Reason, err = agent.ToolBroke, ExitTool, e.Error(), e
-	}
-	return res, err
-}
-
-// carryOut runs the agent with its tools open and its trace on.
-func (s *Session) carryOut(ctx context.Context, dir folder) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w, err := s.open(dir, cancel)
 	if err != nil {
-		return broke("run directory", err)
+		return s.broke(dir, fmt.Errorf("run directory: %w", err))
 	}
 	if err := s.form(w.agent); err != nil {
-		return broke("constrain the model", errors.Join(err, w.trace.close(), w.audit.close()))
+		return s.broke(dir, fmt.Errorf("constrain the model: %w", errors.Join(err, w.trace.close(), w.audit.close())))
 	}
 	w.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name, Run: dir.id, Model: s.Job.Task.Model.Ref})
-	o, err := w.agent.Run(ctx, s.conversation())
-	return w.end(o, err)
+	res, err := w.stop(w.agent.Run(ctx, s.conversation()))
+	if res.Status == agent.Done {
+		s.conclude(&res, dir)
+	}
+	return w.end(res, err)
 }
 
-func broke(what string, err error) (Result, error) {
-	err = fmt.Errorf("%s: %w", what, err)
-	return Result{Status: agent.ToolBroke, Reason: err.Error()}, err
+// broke ends a run that could not begin.
+func (s *Session) broke(dir folder, err error) (Result, error) {
+	var res Result
+	res.breaks(err)
+	dir.describe(&res, s.Now())
+	return dir.keep(res, err)
 }
 
 // works are what a run goes on: the agent, its tools, and the records of both.
 type works struct {
 	session *Session
+	dir     folder
 	agent   *agent.Agent
 	box     *toolbox
 	trace   *journal
@@ -124,7 +113,7 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 	s.spotlight = newSpotlight(s.Job.Task.Spotlight)
 	log := &tracer{recorder: recorder{now: s.Now, encoding: s.Encoding}, journal: trace, watch: s.Watch, notices: s.Notices, work: s.Work, stop: stop}
 	box := newToolbox(s.Grants, Place{Scratch: dir.artifacts(), Encoding: s.Encoding})
-	return &works{session: s, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
+	return &works{session: s, dir: dir, box: box, trace: trace, log: log, audit: audit, agent: &agent.Agent{
 		Name:  dir.id,
 		Model: s.Model, Encoding: s.Encoding, Dialect: s.Dialect,
 		Tools: box, Declared: box.declared(), Effect: box.effect,
@@ -139,22 +128,24 @@ func (s *Session) open(dir folder, stop context.CancelCauseFunc) (*works, error)
 	}}, nil
 }
 
-// end closes the tools and the records.
-func (w *works) end(o agent.Outcome, err error) (Result, error) {
+// stop closes the tools, and says how the agent ended.
+func (w *works) stop(o agent.Outcome, err error) (Result, error) {
 	cited := w.box.citations(o.Final)
 	if e := w.box.close(); e != nil && err == nil {
 		o.Status, o.Reason, err = agent.ToolBroke, e.Error(), e
 	}
-	res := Result{Status: o.Status, ExitCode: ExitCode(o.Status), Reason: o.Reason, Final: o.Final, Citations: cited, Used: o.Used}
-	if f := w.session.Job.form; f != nil && o.Status == agent.Done {
-		res.Value, _ = f.read(o.Final) // the agent took it for that
-	}
+	return Result{Status: o.Status, Reason: o.Reason, Final: o.Final, Citations: cited, Used: o.Used, Audit: w.audit.last}, err
+}
+
+// end closes the records. What the trace says at its end is what result.json says.
+func (w *works) end(res Result, err error) (Result, error) {
+	w.dir.describe(&res, w.session.Now())
 	w.log.write(Record{Kind: KindFinished, Result: &res})
 	if e := errors.Join(w.trace.close(), w.audit.close()); e != nil {
-		return broke("write trace.jsonl and audit.jsonl", e)
+		err = fmt.Errorf("write trace.jsonl and audit.jsonl: %w", e)
+		res.breaks(err)
 	}
-	res.Audit = w.audit.last
-	return res, err
+	return w.dir.keep(res, err)
 }
 
 // form gives the agent the form of what the model may say: the grammar of the
@@ -233,6 +224,9 @@ func (s *Session) developer(functions []harmony.Function) harmony.Message {
 // conclude grades an answer and writes it where the task wants it.
 func (s *Session) conclude(res *Result, dir folder) {
 	t := &s.Job.Task
+	if f := s.Job.form; f != nil {
+		res.Value, _ = f.read(res.Final) // the agent took it for that
+	}
 	if t.Output.File != "" {
 		if err := s.Job.writeFile(t.Output.File, res.Final); err != nil {
 			res.Status, res.Reason = CheckFailed, "write the answer: "+err.Error()

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,6 +25,8 @@ import (
 type folder struct {
 	id   string
 	path string
+	task string
+	made time.Time
 }
 
 // newFolder makes an empty run directory under runs. Its name sorts by time.
@@ -38,7 +41,7 @@ func newFolder(runs, task string, now time.Time) (folder, error) {
 	if err := os.MkdirAll(filepath.Join(path, "artifacts"), 0o700); err != nil {
 		return folder{}, fmt.Errorf("make run directory: %w", err)
 	}
-	return folder{id: id, path: path}, nil
+	return folder{id: id, path: path, task: task, made: now}, nil
 }
 
 func (f folder) artifacts() string       { return filepath.Join(f.path, "artifacts") }
@@ -61,6 +64,22 @@ func (f folder) writeLock(l Lock) error {
 		return fmt.Errorf("write task.lock.yaml: %w", err)
 	}
 	return writeFile(f.file("task.lock.yaml"), b)
+}
+
+// describe says of a result which run it ends, what that left and how long it took.
+func (f folder) describe(res *Result, now time.Time) {
+	res.Task, res.Run, res.Dir, res.ExitCode = f.task, f.id, f.path, ExitCode(res.Status)
+	res.Artifacts, _ = list(f.artifacts()) // what cannot be read is not listed
+	res.Seconds = math.Round(now.Sub(f.made).Seconds()*1000) / 1000
+}
+
+// keep writes the result of a run that ended with err.
+func (f folder) keep(res Result, err error) (Result, error) {
+	if e := f.writeResult(res); e != nil && err == nil {
+		res.breaks(e)
+		err = e
+	}
+	return res, err
 }
 
 func (f folder) writeResult(r Result) error {

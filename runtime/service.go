@@ -2,9 +2,7 @@ package runtime
 
 import (
 	"context"
-	"math"
 	"sync"
-	"time"
 
 	"chorale/agent"
 	"chorale/harmony"
@@ -14,11 +12,8 @@ import (
 // Service is a run whose calls another program makes: the same grants, policy,
 // budget of calls, run directory, trace and audit, without a model of ours.
 type Service struct {
-	session *Session
-	dir     folder
 	works   *works
 	guest   *agent.Guest
-	started time.Time
 	stopped context.Context // done when a record cannot be written
 	stop    context.CancelCauseFunc
 	once    sync.Once
@@ -29,16 +24,16 @@ type Service struct {
 // Serve makes the run directory of a service. The session's Model, Dialect and
 // Vocabulary are not used. The caller must Close.
 func (s *Session) Serve() (*Service, error) {
-	v := &Service{session: s, started: s.Now()}
-	var err error
-	if v.dir, err = newFolder(s.Runs, s.Job.Task.Name, v.started); err != nil {
+	dir, err := newFolder(s.Runs, s.Job.Task.Name, s.Now())
+	if err != nil {
 		return nil, err
 	}
+	v := &Service{}
 	v.stopped, v.stop = context.WithCancelCause(context.Background())
-	if v.works, err = s.open(v.dir, v.stop); err != nil {
+	if v.works, err = s.open(dir, v.stop); err != nil {
 		return nil, err
 	}
-	v.works.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name, Run: v.dir.id})
+	v.works.log.write(Record{Kind: KindStarted, Task: s.Job.Task.Name, Run: dir.id})
 	v.guest = v.works.agent.Guest(s.conversation())
 	return v, nil
 }
@@ -59,19 +54,16 @@ func (v *Service) Do(ctx context.Context, recipient, args string) (tools.Result,
 	return v.guest.Serve(ctx, recipient, args)
 }
 
-// Close ends the tools and writes the result. No call may be under way.
-func (v *Service) Close() (Result, error) {
+// Close ends the tools and writes the result: that the service was interrupted, if
+// ctx was cancelled. No call may be under way.
+func (v *Service) Close(ctx context.Context) (Result, error) {
 	v.once.Do(func() {
-		res, err := v.works.end(v.guest.Close(), nil)
-		v.stop(nil)
-		res.Task, res.Run, res.Dir = v.session.Job.Task.Name, v.dir.id, v.dir.path
-		res.Artifacts, _ = list(v.dir.artifacts()) // what cannot be read is not listed
-		res.ExitCode = ExitCode(res.Status)
-		res.Seconds = math.Round(v.session.Now().Sub(v.started).Seconds()*1000) / 1000
-		if e := v.dir.writeResult(res); err == nil {
-			err = e
+		o, err := v.guest.Close(), context.Cause(ctx)
+		if err != nil {
+			o.Status, o.Reason = agent.Interrupted, "interrupted"
 		}
-		v.result, v.err = res, err
+		v.result, v.err = v.works.end(v.works.stop(o, err))
+		v.stop(nil)
 	})
 	return v.result, v.err
 }

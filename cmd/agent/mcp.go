@@ -94,11 +94,11 @@ func serveMCP(cmd *cobra.Command, std streams, args []string) error {
 		return &exitError{code: runtime.ExitTool, err: err}
 	}
 	err = offer(ctx, service, std)
-	res, e := service.Close()
-	if err = errors.Join(err, e); err != nil && ctx.Err() == nil {
+	res, e := service.Close(ctx)
+	std.log.Info("the run's folder is " + shortPath(res.Dir))
+	if err = errors.Join(err, e); err != nil {
 		return &exitError{code: runtime.ExitTool, err: err}
 	}
-	std.log.Info("the run's folder is " + shortPath(res.Dir))
 	return nil
 }
 
@@ -131,8 +131,8 @@ func offer(ctx context.Context, service *runtime.Service, std streams) error {
 		server.AddTool(o.tool, o.handler(service))
 	}
 	err := server.Run(ctx, &sdk.IOTransport{Reader: io.NopCloser(std.in), Writer: writeCloser{std.out}})
-	if errors.Is(err, io.EOF) || ctx.Err() != nil {
-		return nil // the client has gone, or we were told to
+	if errors.Is(err, io.EOF) {
+		return nil // the client has gone
 	}
 	return err
 }

@@ -212,7 +212,7 @@ func (f *harmonyFlags) command(std streams, run func(*harmony.Encoding, []byte, 
 			}
 		}
 		name := "standard input"
-		read := func() ([]byte, error) { return io.ReadAll(std.in) }
+		read := func() ([]byte, error) { return readAll(cmd.Context(), std.in) }
 		if len(args) > 0 && args[0] != "-" {
 			name = args[0]
 			read = func() ([]byte, error) { return os.ReadFile(name) }

@@ -191,11 +191,8 @@ func newModelVerify(std streams) *cobra.Command {
 				return err
 			}
 			wrong, err := verify(cmd, std, m)
-			if err != nil && cmd.Context().Err() == nil {
-				return &exitError{code: runtime.ExitModel, err: err}
-			}
 			if err != nil {
-				return err
+				return &exitError{code: runtime.ExitModel, err: err}
 			}
 			if asJSON {
 				err = printJSON(std, struct {
@@ -272,7 +269,12 @@ func newModelRemove(std streams) *cobra.Command {
 			case yes:
 			case !std.answers:
 				return fmt.Errorf("delete %s? Nobody can be asked here; say --yes", summary(m))
-			case !confirmed(std, "delete "+summary(m)+"?"):
+			default:
+				if yes, err = confirmed(cmd.Context(), std, "delete "+summary(m)+"?"); err != nil {
+					return err
+				}
+			}
+			if !yes {
 				return &exitError{code: 1}
 			}
 			if err := models.Remove(m); err != nil {
@@ -288,23 +290,6 @@ func newModelRemove(std streams) *cobra.Command {
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return cmd
-}
-
-// confirmed asks until there is an answer. The end of input is a no.
-func confirmed(std streams, question string) bool {
-	for {
-		fmt.Fprint(std.out, show(question)+" [y] yes  [n] no: ")
-		line, err := readLine(std.in)
-		switch strings.ToLower(strings.TrimSpace(line)) {
-		case "y", "yes":
-			return true
-		case "n", "no":
-			return false
-		}
-		if err != nil {
-			return false
-		}
-	}
 }
 
 func openStore(cmd *cobra.Command) (*store.Store, error) {

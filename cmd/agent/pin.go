@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +52,7 @@ func pin(cmd *cobra.Command, std streams, path string, yes bool) error {
 		return &exitError{code: runtime.ExitTool, err: err}
 	}
 	defer running.Close()
-	left, err := accept(std, job, pins, running.Unaccepted(pins), yes)
+	left, err := accept(cmd.Context(), std, job, pins, running.Unaccepted(pins), yes)
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,16 @@ func pin(cmd *cobra.Command, std streams, path string, yes bool) error {
 
 // accept shows declarations, and pins those that the person at the terminal
 // accepts, or all. It returns how many are left.
-func accept(std streams, job *runtime.Job, pins mcp.Pins, open []mcp.Declaration, all bool) (left int, err error) {
+func accept(ctx context.Context, std streams, job *runtime.Job, pins mcp.Pins, open []mcp.Declaration, all bool) (left int, err error) {
 	for _, d := range open {
 		declaration(std, d, pins.State(d))
-		if all || std.answers && asked(std) {
+		yes := all
+		if !all && std.answers {
+			if yes, err = confirmed(ctx, std, "accept it?"); err != nil {
+				return 0, err
+			}
+		}
+		if yes {
 			pins.Accept(d)
 		} else {
 			left++
@@ -84,40 +90,6 @@ func accept(std streams, job *runtime.Job, pins mcp.Pins, open []mcp.Declaration
 func declaration(std streams, d mcp.Declaration, state mcp.State) {
 	fmt.Fprintf(std.out, "%s of server %s, for the model functions.%s (%s)\n", show(d.Tool), d.Server, d.Function, state)
 	fmt.Fprintf(std.out, "  %s\n  parameters %s\n", show(d.Description), show(string(json.RawMessage(d.Parameters))))
-}
-
-// asked asks until there is an answer. The end of input is a no.
-func asked(std streams) bool {
-	for {
-		fmt.Fprint(std.out, "accept it? [y] yes  [n] no: ")
-		line, err := readLine(std.in)
-		if err != nil {
-			fmt.Fprintln(std.out)
-			return false
-		}
-		switch said, err := parseReply(line); {
-		case err == nil && said == once:
-			return true
-		case err == nil && said == no:
-			return false
-		}
-	}
-}
-
-// readLine reads a line and no more: what follows is for whoever asks next.
-func readLine(in io.Reader) (string, error) {
-	var line []byte
-	for b := make([]byte, 1); ; {
-		n, err := in.Read(b)
-		switch {
-		case n > 0 && b[0] == '\n':
-			return string(line), nil
-		case n > 0:
-			line = append(line, b[0])
-		case err != nil:
-			return "", err
-		}
-	}
 }
 
 // writePins replaces the file at once.

@@ -91,7 +91,7 @@ func connectServers(ctx context.Context, std streams, job *runtime.Job, gate *po
 		return servers{}, err
 	}
 	if open := running.Unaccepted(pins); ask && len(open) > 0 {
-		if _, err := accept(std, job, pins, open, false); err != nil {
+		if _, err := accept(ctx, std, job, pins, open, false); err != nil {
 			return servers{}, errors.Join(err, running.Close())
 		}
 	}

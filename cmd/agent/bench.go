@@ -105,7 +105,7 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	result, err := speed.Run(cmd.Context(), place.path, f.o)
 	f.o.Progress("")
 	if err != nil {
-		return benchError(cmd, err)
+		return benchError(err)
 	}
 	if strings.HasPrefix(ref, inference.Synthetic) {
 		result.Model = ref
@@ -174,11 +174,9 @@ func (f *benchFlags) reference(cmd *cobra.Command, model string) (string, error)
 }
 
 // benchError gives an error its exit code.
-func benchError(cmd *cobra.Command, err error) error {
+func benchError(err error) error {
 	wrong, small := (*inference.ChoiceError)(nil), (*inference.DoesNotFit)(nil)
 	switch {
-	case cmd.Context().Err() != nil:
-		return &exitError{code: runtime.ExitInterrupted, err: err}
 	case errors.As(err, &wrong), errors.As(err, &small):
 		return &exitError{code: runtime.ExitUsage, err: err}
 	}

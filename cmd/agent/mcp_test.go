@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -140,6 +141,35 @@ limits: {toolCalls: 6}
 	}
 	if used, _ := result["used"].(map[string]any); result["status"] != "done" || used["toolCalls"] != 6.0 {
 		t.Errorf("the result is %v", result)
+	}
+}
+
+// TestMCPInterrupted: a server that is told to end says that it was interrupted.
+func TestMCPInterrupted(t *testing.T) {
+	path, runs := mcpTask(t, "tools: {functions: [{ref: weather/functions.yaml}]}\n")
+	in, never, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer never.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	trace := filepath.Join(runs, "*", "trace.jsonl")
+	go func() {
+		defer cancel()
+		for found := []string(nil); len(found) == 0 && t.Context().Err() == nil; time.Sleep(5 * time.Millisecond) {
+			found, _ = filepath.Glob(trace) // errs only on a bad pattern
+		}
+	}()
+	var log bytes.Buffer
+	if code := execute(ctx, []string{"mcp", "--run-dir", runs, path}, streams{in: in, out: io.Discard, err: &log, log: newLogger(&log)}); code != 130 {
+		t.Errorf("exit code %d\n%s", code, log.String())
+	}
+	results, err := filepath.Glob(filepath.Join(runs, "*", "result.json"))
+	if err != nil || len(results) != 1 {
+		t.Fatalf("results: %v, %v", results, err)
+	}
+	if b, err := os.ReadFile(results[0]); err != nil || !bytes.Contains(b, []byte(`"status": "interrupted"`)) || !bytes.Contains(b, []byte(`"exit_code": 130`)) {
+		t.Errorf("result.json: %s, %v", b, err)
 	}
 }
 

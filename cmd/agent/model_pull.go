@@ -94,7 +94,7 @@ func (f *pullFlags) run(cmd *cobra.Command, std streams, name string) error {
 		err = e
 	}
 	if code != 0 && f.json {
-		return &exitError{code: code}
+		return &exitError{code: code, told: true}
 	}
 	if code != 0 {
 		return &exitError{code: code, err: err}

@@ -44,6 +44,7 @@ func standardStreams() streams {
 type exitError struct {
 	code int
 	err  error
+	told bool // the code stands in what was printed or kept: an interruption since changes nothing
 }
 
 func (e *exitError) Error() string {
@@ -57,27 +58,30 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // execute runs the command line and returns the exit code.
 func execute(ctx context.Context, args []string, std streams) int {
+	out := &output{to: std.out}
+	if !std.terminal { // which is asked for its colours, and takes everything
+		std.out = out
+	}
 	root := newRoot(std)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	var exit *exitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		if exit.err != nil {
-			std.log.Error(exit.err)
-		}
-		return exit.code
-	case ctx.Err() != nil:
-		std.log.Error(err)
-		return runtime.ExitInterrupted
-	case streamed(args):
-		_ = (&stream{out: std.out}).finish(runtime.Result{Status: runtime.UsageError, ExitCode: runtime.ExitUsage, Reason: err.Error()})
-		return runtime.ExitUsage
+	err := out.settle(root.ExecuteContext(ctx))
+	if err == nil {
+		return runtime.ExitDone
 	}
-	std.log.Error(err)
-	return runtime.ExitUsage
+	exit := &exitError{code: runtime.ExitUsage, err: err}
+	refused := !errors.As(err, &exit)
+	code := exit.code
+	switch {
+	case ctx.Err() != nil && !exit.told:
+		code = runtime.ExitInterrupted
+	case refused && streamed(args):
+		_ = (&stream{out: std.out}).finish(runtime.Result{Status: runtime.UsageError, ExitCode: code, Reason: err.Error()})
+		return code
+	}
+	if exit.err != nil {
+		std.log.Error(exit.err)
+	}
+	return code
 }
 
 // streamed reports whether a command line that cobra refused asked for a stream

@@ -93,16 +93,14 @@ func (f *runFlags) run(cmd *cobra.Command, std streams, path string) error {
 		res = runtime.Result{Status: runtime.UsageError, Reason: err.Error()}
 	}
 	res.ExitCode = runtime.ExitCode(res.Status)
-	if e := out.finish(res); e != nil && res.ExitCode == 0 {
-		return &exitError{code: runtime.ExitTool, err: fmt.Errorf("print the answer: %w", e)}
-	}
+	err = out.finish(res)
 	switch {
 	case res.ExitCode == 0:
-		return nil
+		return err
 	case f.json:
-		return &exitError{code: res.ExitCode}
+		return &exitError{code: res.ExitCode, told: true}
 	}
-	return &exitError{code: res.ExitCode, err: errors.New(res.Reason)}
+	return &exitError{code: res.ExitCode, err: errors.New(res.Reason), told: true}
 }
 
 // carryOut reads everything, wires it, and runs. With an error comes a result

@@ -76,11 +76,10 @@ func (f *setupFlags) run(cmd *cobra.Command, std streams, part string) error {
 			break
 		}
 	}
-	err = errors.Join(errs...)
-	if err != nil && cmd.Context().Err() == nil {
+	if err := errors.Join(errs...); err != nil {
 		return &exitError{code: runtime.ExitTool, err: err}
 	}
-	return err
+	return nil
 }
 
 func preparePython(cmd *cobra.Command, std streams, opts python.PrepareOptions) error {

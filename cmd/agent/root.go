@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/charmbracelet/log"
 	"github.com/spf13/cobra"
@@ -109,7 +110,37 @@ tools and the policies run in one process, and nothing leaves the machine.
 		newRun(std), newApprove(std), newPolicy(std), newTask(std), newEval(std), newSetup(std),
 		newMCP(std), newHarmony(std), newModel(std), newDevice(std), newBench(std), newConfig(std), newVersion(std),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown has commands that only hold others refuse what is none of these:
+// cobra does so for the root alone, and shows help elsewhere as if all were well.
+func refuseUnknown(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		refuseUnknown(cmd)
+		switch {
+		case cmd.Name() == "help":
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				_, rest, err := cmd.Root().Find(args)
+				if err == nil && len(rest) > 0 {
+					err = fmt.Errorf("there is no command %q to help with", strings.Join(args, " "))
+				}
+				return err
+			}
+		case cmd.HasSubCommands() && !cmd.Runnable():
+			cmd.Args = cobra.ArbitraryArgs
+			cmd.DisableFlagsInUseLine = true
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return cmd.Help()
+				}
+				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+			}
+		}
+	}
 }
 
 // one takes exactly one argument, which the error calls by its name.

@@ -10,6 +10,20 @@ import (
 	"testing"
 )
 
+// TestUnknownCommand: what no command is called is a mistake, at any depth.
+func TestUnknownCommand(t *testing.T) {
+	for line, want := range map[string]string{
+		"modle": "unknown command", "model lss": "unknown command", "config gett x": "unknown command", "policy bogus": "unknown command",
+		"completion foo": "unknown command", "help nope": "unknown command", "help model lss": "there is no command", "model": "", "help model ls": "",
+	} {
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), strings.Fields(line), streams{out: &out, err: &errs, log: newLogger(&errs)})
+		if wrong := want != ""; (code == 2) != wrong || !strings.Contains(errs.String(), want) || wrong == strings.Contains(out.String(), "Usage:") {
+			t.Errorf("%s: %d, %s%s", line, code, out.String(), errs.String())
+		}
+	}
+}
+
 // TestInterrupted: an interruption has its own exit code, whatever it made fail,
 // and reading standard input does not keep it back.
 func TestInterrupted(t *testing.T) {

@@ -141,6 +141,51 @@ func TestRunDirectory(t *testing.T) {
 	}
 }
 
+// TestLock: what a task said can be read from its lock as it was, whatever it looks
+// like, and is easy to read where it is plain.
+func TestLock(t *testing.T) {
+	dir, err := newFolder(t.TempDir(), "t", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{
+		"one\ntwo\n", "one\n\n  two\n\n", "Sum:\n\ttwo\n", "  indented first\nsecond\n", "\tx\ny", "\n", "\n\nx", "x\n ", "x\n \n", "a \nb",
+		"a\r\nb", "a\rb", "a\x00b", "\x1b[0ma\nb", "a\u0085b", "a\u2028b\nc", "\ufeffx\ny", "é\u00a0x\ny", "\"a\" b", "'a'\nb", "# x\ny", "- x\n- y",
+		"---\nx\n...\n", "? a", "a: b", ".inf", ".nan", "null", "yes", "1e3", "{a}", "[a]\nb", "&a *b !c", "%x\ny", "", " ", "😀\nx", `\n`,
+	}
+	for _, text := range texts {
+		value := Scalar(text)
+		lock := Lock{Task: Task{Prompt: text, Developer: Developer{Text: text}, Inputs: map[string]Input{"a": {Default: &value}}, Checks: []Check{{Equals: text}, {Contains: text}}}}
+		if err := dir.writeLock(lock); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(dir.file("task.lock.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read struct {
+			Task struct {
+				Prompt    string
+				Developer struct{ Text string }
+				Inputs    map[string]struct{ Default string }
+				Checks    []struct{ Equals, Contains string }
+			}
+		}
+		if err := yaml.Unmarshal(b, &read); err != nil {
+			t.Errorf("%q: %v\n%s", text, err, b)
+			continue
+		}
+		for _, got := range []string{read.Task.Prompt, read.Task.Developer.Text, read.Task.Inputs["a"].Default, read.Task.Checks[0].Equals, read.Task.Checks[1].Contains} {
+			if got != text {
+				t.Errorf("%q was read as %q\n%s", text, got, b)
+			}
+		}
+		if text == texts[0] && !strings.Contains(string(b), "prompt: |\n    one\n    two\n") {
+			t.Errorf("lines are not below each other:\n%s", b)
+		}
+	}
+}
+
 // TestEveryEndLeavesAResult: also where something broke.
 func TestEveryEndLeavesAResult(t *testing.T) {
 	for name, tc := range map[string]struct {

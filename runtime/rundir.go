@@ -8,9 +8,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 
 	"chorale/internal/atomicfile"
 )
@@ -59,11 +63,32 @@ type Lock struct {
 }
 
 func (f folder) writeLock(l Lock) error {
-	b, err := yaml.MarshalWithOptions(l, yaml.UseLiteralStyleIfMultiline(true))
+	node, err := yaml.ValueToNode(l)
 	if err != nil {
 		return fmt.Errorf("write task.lock.yaml: %w", err)
 	}
-	return writeFile(f.file("task.lock.yaml"), b)
+	ast.Walk(quoter{}, node)
+	return writeFile(f.file("task.lock.yaml"), []byte(node.String()+"\n"))
+}
+
+// quoter puts texts into quotes that the library would write bare, or as lines below
+// each other, and that would then be read as others.
+type quoter struct{}
+
+// Visit implements ast.Visitor.
+func (q quoter) Visit(n ast.Node) ast.Visitor {
+	if s, ok := n.(*ast.StringNode); ok && !meansItself(s.Value) {
+		s.Token = token.DoubleQuote(s.Value, s.Value, s.Token.Position)
+	}
+	return q
+}
+
+// meansItself reports whether a text is read as it stands, or in the quotes that it
+// has already.
+func meansItself(s string) bool {
+	odd := func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
+	lines := strings.TrimRight(s, "\n")
+	return strings.TrimSpace(lines) == lines && lines != "" && !strings.ContainsAny(lines[:1], "?.") && !strings.ContainsFunc(s, odd)
 }
 
 // describe says of a result which run it ends, what that left and how long it took.

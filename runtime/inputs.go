@@ -9,7 +9,12 @@ import (
 	"strings"
 )
 
-var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}`)
+const inputName = `[A-Za-z_][A-Za-z0-9_-]*`
+
+var (
+	inputPattern = regexp.MustCompile(`^` + inputName + `$`)
+	placeholder  = regexp.MustCompile(`\{\{\s*(` + inputName + `)\s*\}\}`)
+)
 
 // Set gives the inputs their values and puts them into the prompt. Every
 // declared input must end up with a value, and every value must be declared. A

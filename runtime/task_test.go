@@ -55,6 +55,8 @@ func TestMistakes(t *testing.T) {
 		"empty check":        {head + "prompt: hi\nchecks: [{file: a}]\n", "exactly one of"},
 		"two checks in one":  {head + "prompt: hi\nchecks: [{contains: a, equals: b}]\n", "exactly one of"},
 		"check pattern":      {head + "prompt: hi\nchecks: [{matches: '('}]\n", "missing closing"},
+		"python runtime":     {head + "prompt: hi\ntools: {python: {runtime: foo}}\n", `task.yaml:5:27: tools.python.runtime: "foo" is not one of auto, full, basic`},
+		"input name":         {head + "prompt: hi\ninputs: {a b: {default: x}}\n", `inputs: "a b" is no name`},
 		"input type":         {head + "prompt: hi\ninputs: {n: {type: int}}\n", "not one of string, integer"},
 		"input default":      {head + "prompt: hi\ninputs: {n: {type: integer, default: x}}\n", "not of type integer"},
 		"placeholder":        {head + "prompt: 'hi {{m}}'\ninputs: {n: {default: x}}\n", "{{m}} is not among the inputs"},

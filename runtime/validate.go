@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -55,6 +56,11 @@ func (t *Task) Check() error {
 	for _, p := range t.Manifests {
 		if err := localPath(cmp.Or(p, ".")); err != nil {
 			return strictyaml.At("manifests", err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Inputs)) {
+		if !inputPattern.MatchString(name) {
+			return strictyaml.At("inputs", fmt.Errorf("%q is no name that {{…}} in a prompt can have: letters, digits, _ and -, no digit or - first", name))
 		}
 	}
 	if unknown := t.unknownPlaceholders(); len(unknown) > 0 {
@@ -196,6 +202,14 @@ func (s *SearchSpec) Check() error {
 		return strictyaml.At("maxPages", errors.New("bounds what is crawled, and no sites are given"))
 	}
 	return atPath("folder", s.Folder)
+}
+
+// Check refuses interpreters that do not exist.
+func (p *PythonSpec) Check() error {
+	if err := oneOf(p.Runtime, "auto", "full", "basic"); err != nil {
+		return strictyaml.At("runtime", err)
+	}
+	return nil
 }
 
 // Check refuses a grant from outside the task's folder.

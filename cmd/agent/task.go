@@ -29,7 +29,8 @@ func newTaskValidate(std streams) *cobra.Command {
 	var set []string
 	cmd := &cobra.Command{
 		Use: "validate FILE...", Short: "Check task files without running them", Args: cobra.MinimumNArgs(1),
-		Long: `Check task files with all that they refer to: prompts, functions, policies.
+		Long: `Check task files with all that they refer to: prompts, functions, policies,
+manifests.
 Mistakes are named with file, line and column. What of a function's schema the
 model cannot be held to while it writes is listed; it is checked when the function
 is called. Tools of MCP servers are known once these run, so they are not among it.`,
@@ -71,6 +72,9 @@ func validate(path string, values map[string]string) (notices []string, err erro
 	}
 	gate, err := loadPolicies(job, nil)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := loadManifests(job); err != nil {
 		return nil, err
 	}
 	granted, err := grants(job, gate, nil)

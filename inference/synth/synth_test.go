@@ -151,6 +151,26 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestOutput: what a layout does not have is refused, and nothing is written.
+func TestOutput(t *testing.T) {
+	m := Presets["tiny-a"]
+	for say, o := range map[string]Output{
+		"want hf, openai or gguf":         {Format: "pt"},
+		"must not be negative":            {Shard: -1},
+		"several files, not openai":       {Format: OpenAI, Shard: 1e6},
+		"several files, not gguf":         {Format: GGUF, Shard: 1e6},
+		"only gguf has dense matrices in": {Q8: true},
+	} {
+		dir := t.TempDir()
+		if err := m.Write(t.Context(), filepath.Join(dir, "model"), o); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%+v: %v, want an error with %q", o, err, say)
+		}
+		if left := list(t, dir); len(left) > 0 {
+			t.Errorf("%+v: %v was written", o, left)
+		}
+	}
+}
+
 // TestAtomic cancels writing at a step, and writes over what is there: nothing
 // is left of it, and nothing is lost.
 func TestAtomic(t *testing.T) {

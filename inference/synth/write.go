@@ -39,10 +39,29 @@ type Output struct {
 	Progress func(done, total int64)
 }
 
+// check refuses what a layout does not have.
+func (o Output) check() error {
+	hf := o.Format == HF || o.Format == ""
+	switch {
+	case !hf && o.Format != OpenAI && o.Format != GGUF:
+		return fmt.Errorf("format %q is unknown, want hf, openai or gguf", o.Format)
+	case o.Shard < 0:
+		return errors.New("the size of shards must not be negative")
+	case o.Shard > 0 && !hf:
+		return fmt.Errorf("only hf is written in several files, not %s", o.Format)
+	case o.Q8 && o.Format != GGUF:
+		return errors.New("only gguf has dense matrices in 8 bits")
+	}
+	return nil
+}
+
 // Write writes the checkpoint: a directory of that name, or a file for GGUF. It
 // appears whole or not at all, and replaces nothing.
 func (m *Model) Write(ctx context.Context, path string, o Output) (err error) {
 	if err := m.Check(); err != nil {
+		return fmt.Errorf("write synthetic model: %w", err)
+	}
+	if err := o.check(); err != nil {
 		return fmt.Errorf("write synthetic model: %w", err)
 	}
 	if _, err := os.Stat(path); err == nil {
@@ -66,8 +85,6 @@ func (m *Model) Write(ctx context.Context, path string, o Output) (err error) {
 	case GGUF:
 		made = filepath.Join(w.dir, ggufName)
 		err = m.writeGGUF(w, o.Q8)
-	default:
-		err = fmt.Errorf("format %q is unknown, want hf, openai or gguf", o.Format)
 	}
 	if err == nil {
 		err = os.Rename(made, path)

@@ -58,7 +58,10 @@ func (f *setupFlags) run(cmd *cobra.Command, std streams, part string) error {
 	}
 	f.python.Index = cfg.PythonIndex
 	if f.python.Runtime, err = python.ParseRuntime(f.runtime); err != nil {
-		return &exitError{code: runtime.ExitUsage, err: err}
+		return err
+	}
+	if err := f.python.CheckWheel(); err != nil {
+		return fmt.Errorf("--python-wheel: %w", err) // known before anything is fetched or made
 	}
 	var errs []error
 	for _, p := range []struct {

@@ -86,6 +86,14 @@ func (o PrepareOptions) images() []image {
 	return all[:1] // which will say what is wrong with the file
 }
 
+// CheckWheel reports what is wrong with the wheel file, where there is one.
+func (o PrepareOptions) CheckWheel() error {
+	if o.Wheel == "" {
+		return nil
+	}
+	return wheel.Check(o.Wheel, o.images()[0].wheel)
+}
+
 // Prepare fetches the interpreter's wheel, checks it against its pinned hash,
 // rewrites the module so that it can be interrupted, and compiles it, all once
 // for a machine. It returns at once where that is done. It may be interrupted

@@ -47,10 +47,7 @@ type Source struct {
 // is used where it lies.
 func Fetch(ctx context.Context, w Wheel, dir string, s Source) (string, error) {
 	if s.File != "" {
-		if err := verify(s.File, w); err != nil {
-			return "", fmt.Errorf("wheel %s: %w", s.File, err)
-		}
-		return s.File, nil
+		return s.File, Check(s.File, w)
 	}
 	path := filepath.Join(dir, w.File)
 	if verify(path, w) == nil {
@@ -96,6 +93,14 @@ func (s Source) withDefaults() Source {
 func Is(file string, w Wheel) bool {
 	info, err := os.Stat(file)
 	return err == nil && info.Size() == w.Size
+}
+
+// Check reports what is wrong with a file that is said to be the wheel.
+func Check(file string, w Wheel) error {
+	if err := verify(file, w); err != nil {
+		return fmt.Errorf("wheel %s: %w", file, err)
+	}
+	return nil
 }
 
 // errWrong means that bytes are not those of the pinned wheel.

@@ -69,16 +69,14 @@ func deviceDetails(d inference.DeviceInfo) string {
 	line("driver", d.Driver)
 	line("profiles", strings.Join(d.Profiles, " "))
 	for _, h := range d.Heaps {
-		text := fmt.Sprintf("%.1f GiB of the %s's", gib(h.Size), map[bool]string{true: "device", false: "host"}[h.Local])
+		text := fmt.Sprintf("%s of the %s's", inference.GB(int64(h.Size)), map[bool]string{true: "device", false: "host"}[h.Local])
 		if h.Budget > 0 {
-			text += fmt.Sprintf(", %.1f free", gib(h.Budget))
+			text += fmt.Sprintf(", %s free", inference.GB(int64(h.Budget)))
 		}
 		line("memory", text)
 	}
 	return b.String()
 }
-
-func gib(bytes uint64) float64 { return float64(bytes) / (1 << 30) }
 
 const deviceTestHelp = `Run every operation of a small model on a GPU, in every kernel profile that it has
 the features for, and compare what is written with plain Go on the CPU. The others are

@@ -21,8 +21,8 @@ vulkan:0  A Card           Maker   discrete  not tested yet
     uuid      00ff
     driver    Driver 1.2
     profiles  base half
-    memory    8.0 GiB of the device's, 7.0 free
-    memory    1.0 GiB of the host's
+    memory    8.59 GB of the device's, 7.52 GB free
+    memory    1.07 GB of the host's
 vulkan:1  Soft             -       software  base
     uuid      00fe
     driver    

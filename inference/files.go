@@ -34,7 +34,7 @@ func locate(ref string) (files, error) {
 	if spec, ok := strings.CutPrefix(ref, Synthetic); ok {
 		m, err := synth.Parse(spec)
 		if err != nil {
-			return files{}, err
+			return files{}, &ChoiceError{err}
 		}
 		return files{synth: &m}, nil
 	}
@@ -113,7 +113,11 @@ func (f files) weights() (*weights.Store, error) {
 	case f.memory != nil:
 		return weights.OpenFiles(Pocket, f.memory)
 	}
-	return weights.Open(f.path)
+	s, err := weights.Open(f.path)
+	if wrong := (*weights.PathError)(nil); errors.As(err, &wrong) {
+		err = &ChoiceError{err}
+	}
+	return s, err
 }
 
 // config reads the configuration: of the GGUF file, or of config.json.

@@ -16,7 +16,6 @@ import (
 	"chorale/inference"
 	"chorale/inference/speed"
 	"chorale/inference/synth"
-	"chorale/runtime"
 )
 
 const benchHelp = `Measure how fast a model runs, and what it takes:
@@ -94,7 +93,7 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	}
 	place, err := findModel(cmd.Context(), ref, cfg.Models)
 	if err != nil {
-		return err
+		return modelError(err)
 	}
 	defer place.Close()
 	o := &f.o.Model
@@ -105,7 +104,7 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	result, err := speed.Run(cmd.Context(), place.path, f.o)
 	f.o.Progress("")
 	if err != nil {
-		return benchError(err)
+		return modelError(err)
 	}
 	if strings.HasPrefix(ref, inference.Synthetic) {
 		result.Model = ref
@@ -171,16 +170,6 @@ func (f *benchFlags) reference(cmd *cobra.Command, model string) (string, error)
 	}
 	_, err := synth.Parse(ref)
 	return inference.Synthetic + ref, err
-}
-
-// benchError gives an error its exit code.
-func benchError(err error) error {
-	wrong, small := (*inference.ChoiceError)(nil), (*inference.DoesNotFit)(nil)
-	switch {
-	case errors.As(err, &wrong), errors.As(err, &small):
-		return &exitError{code: runtime.ExitUsage, err: err}
-	}
-	return &exitError{code: runtime.ExitModel, err: err}
 }
 
 // benchProgress says what is measured: in a line that is gone in the end where a

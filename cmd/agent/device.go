@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"chorale/inference"
-	"chorale/runtime"
 )
 
 func newDevice(std streams) *cobra.Command {
@@ -103,11 +102,7 @@ func newDeviceTest(std streams) *cobra.Command {
 				Device: name, Notice: func(text string) { std.log.Warn(text) }, Testing: testProgress(std),
 			})
 			if err != nil {
-				code := runtime.ExitModel
-				if wrong := (*inference.ChoiceError)(nil); errors.As(err, &wrong) {
-					code = runtime.ExitUsage
-				}
-				return &exitError{code: code, err: fmt.Errorf("test device: %w", err)}
+				return modelError(fmt.Errorf("test device: %w", err))
 			}
 			return showDeviceTest(std, report, asJSON)
 		},

@@ -71,14 +71,14 @@ func (f *evalFlags) run(cmd *cobra.Command, std streams, path string) error {
 	}
 	e, err := openEngine(cmd.Context(), runtime.ModelSpec{Ref: cfg.Model, Device: cfg.Device}, cfg, func(string) {}, f.opening(std))
 	if err != nil {
-		return &exitError{code: runtime.ExitModel, err: err}
+		return modelError(err)
 	}
 	defer e.Close()
 	report := report{Engine: e.String(), File: path}
 	tick := f.progress(std, len(episodes))
 	if f.mode != "stack" {
 		if report.Replay, err = measure(episodes, tick("replay"), func(ep *episode) (bool, error) { return e.replay(cmd.Context(), ep) }); err != nil {
-			return err
+			return modelError(err)
 		}
 	}
 	if f.mode != "replay" {
@@ -89,7 +89,7 @@ func (f *evalFlags) run(cmd *cobra.Command, std streams, path string) error {
 		defer s.Close()
 		fit := slices.DeleteFunc(slices.Clone(episodes), func(ep episode) bool { return !playable(&ep) })
 		if report.Stack, err = measure(fit, tick("stack"), func(ep *episode) (bool, error) { return s.play(cmd.Context(), ep) }); err != nil {
-			return err
+			return &exitError{code: runtime.ExitTool, err: err}
 		}
 	}
 	if f.json {

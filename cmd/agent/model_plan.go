@@ -62,14 +62,14 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 	}
 	place, err := findModel(cmd.Context(), cfg.Model, cfg.Models)
 	if err != nil {
-		return err
+		return modelError(err)
 	}
 	defer place.Close()
 	p, err := inference.Plan(cmd.Context(), place.path, inference.Options{
 		Device: cfg.Device, Context: f.context, Sessions: f.sessions, KV: cfg.KV, Memory: cfg.Memory, Dense: cfg.Dense,
 	})
 	if err != nil {
-		return err
+		return modelError(err)
 	}
 	if f.json {
 		enc := json.NewEncoder(std.out)

@@ -110,12 +110,12 @@ func newModelInfo(std streams) *cobra.Command {
 			}
 			place, err := findModel(cmd.Context(), args[0], cfg.Models)
 			if err != nil {
-				return err
+				return modelError(err)
 			}
 			defer place.Close()
 			d, err := inference.Describe(place.path)
 			if err != nil {
-				return &exitError{code: runtime.ExitCode(modelStatus(err)), err: err}
+				return modelError(err)
 			}
 			if place.name != "" {
 				d.Name = place.name

@@ -184,6 +184,11 @@ func modelStatus(err error) agent.Status {
 	return agent.ModelBroke
 }
 
+// modelError gives the error of a model or a device its exit code.
+func modelError(err error) error {
+	return &exitError{code: runtime.ExitCode(modelStatus(err)), err: err}
+}
+
 // broken is the result of a run that could not begin.
 func broken(ctx context.Context, job *runtime.Job, status agent.Status, err error) runtime.Result {
 	if ctx.Err() != nil {

@@ -18,6 +18,12 @@ const indexName = "model.safetensors.index.json"
 // split is how the parts of a GGUF model are called.
 var split = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
 
+// PathError is the error of a path that names no model, or several.
+type PathError struct{ text string }
+
+// Error implements error.
+func (e *PathError) Error() string { return e.text }
+
 // find returns the tensor files that a path means, all in one directory, and
 // their index where there is one. A directory means those that its index names,
 // else its *.safetensors (OpenAI's own layout may be several files without an
@@ -29,7 +35,7 @@ func find(path string) (dir string, files []string, x index, err error) {
 	case err != nil:
 		return "", nil, nil, err
 	case !st.IsDir() && !strings.HasSuffix(path, ".gguf"):
-		return "", nil, nil, errors.New("this is no GGUF file; give a *.gguf, or the directory of a checkpoint")
+		return "", nil, nil, &PathError{"this is no GGUF file; give a *.gguf, or the directory of a checkpoint"}
 	case !st.IsDir():
 		dir, file := filepath.Split(path)
 		return dir, parts(file), nil, nil
@@ -67,9 +73,9 @@ func listFiles(dir string) ([]string, error) {
 	case len(models) == 1:
 		return parts(models[0]), nil
 	case models != nil:
-		return nil, fmt.Errorf("%d models are here: %s; give the path of one", len(models), strings.Join(models, ", "))
+		return nil, &PathError{fmt.Sprintf("%d models are here: %s; give the path of one", len(models), strings.Join(models, ", "))}
 	}
-	return nil, errors.New("no *.safetensors and no *.gguf here; is this the directory of a checkpoint?")
+	return nil, &PathError{"no *.safetensors and no *.gguf here; is this the directory of a checkpoint?"}
 }
 
 // ModelName returns what a GGUF file's name says of the model, without its

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -243,18 +242,4 @@ func (s *Session) conclude(res *Result, dir folder) {
 			res.Status, res.Reason = CheckFailed, fmt.Sprintf("check failed: %s: %s", c.Check, c.Reason)
 		}
 	}
-}
-
-// writeFile writes a file of the task; links out of its folder are refused.
-func (j *Job) writeFile(name, text string) error {
-	root, err := os.OpenRoot(j.root)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	name = filepath.FromSlash(name)
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	return root.WriteFile(name, []byte(text+"\n"), 0o644)
 }

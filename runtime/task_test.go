@@ -129,6 +129,40 @@ func TestLinksStayInside(t *testing.T) {
 	}
 }
 
+// TestCheckOutput: nothing is made or changed by asking, and no file of the task is a
+// place for the answer.
+func TestCheckOutput(t *testing.T) {
+	for file, want := range map[string]string{
+		"": "", "new": "", "a/b/new": "", "p.md": "p.md is a file of the task", "task.yaml": "task.yaml is a file of the task",
+		"p.md/x": "not a directory", "folder": "is a folder", "folder/x": "",
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "task.yaml")
+		src := head + "promptFile: p.md\n"
+		if file != "" {
+			src += "output: {file: " + file + "}\n"
+		}
+		for name, text := range map[string]string{path: src, filepath.Join(dir, "p.md"): "Hi"} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		job, err := Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := job.CheckOutput(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", file, err, want)
+		}
+		if left, err := os.ReadDir(dir); len(left) != 3 || err != nil {
+			t.Errorf("%s: there are %v, %v", file, left, err)
+		}
+	}
+}
+
 // TestDefaultsAreFinite: no limit of a task is ever missing.
 func TestDefaultsAreFinite(t *testing.T) {
 	job, err := Parse("task.yaml", []byte(head+"prompt: hi\ntools: {python: {}, browser: {allow: [a.example]}}\n"))

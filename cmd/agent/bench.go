@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,6 +16,7 @@ import (
 	"chorale/inference"
 	"chorale/inference/speed"
 	"chorale/inference/synth"
+	"chorale/internal/atomicfile"
 )
 
 const benchHelp = `Measure how fast a model runs, and what it takes:
@@ -109,15 +110,12 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	if strings.HasPrefix(ref, inference.Synthetic) {
 		result.Model = ref
 	}
-	if err := f.draw(result); err != nil {
-		return err
-	}
 	if f.json {
-		enc := json.NewEncoder(std.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(result)
+		err = printJSON(std, result)
+	} else {
+		err = writeBench(std.out, result)
 	}
-	return writeBench(std.out, result)
+	return errors.Join(err, f.draw(result))
 }
 
 // check refuses numbers that mean nothing.
@@ -133,6 +131,9 @@ func (f *benchFlags) check(cmd *cobra.Command) error {
 			}
 		}
 	}
+	if err := f.checkPictures(); err != nil {
+		return err
+	}
 	f.o.Profile = f.profile != ""
 	if f.plot != "" {
 		if !cmd.Flags().Changed("prefill") {
@@ -144,6 +145,28 @@ func (f *benchFlags) check(cmd *cobra.Command) error {
 	}
 	if f.o.Decode < 0 || f.o.Turn < 0 || f.o.Reps < 1 {
 		return errors.New("--decode and --turn must not be negative, --reps at least 1")
+	}
+	return nil
+}
+
+// checkPictures says before the measurement that what it shows could not be drawn.
+func (f *benchFlags) checkPictures() error {
+	if f.profile != "" {
+		if err := atomicfile.Check(f.profile); err != nil {
+			return fmt.Errorf("--profile: %w", err)
+		}
+	}
+	if f.plot == "" {
+		return nil
+	}
+	err := os.MkdirAll(f.plot, 0o755)
+	for _, name := range []string{decodePicture, prefillPicture} {
+		if err == nil {
+			err = atomicfile.Check(filepath.Join(f.plot, name))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("--plot: %w", err)
 	}
 	return nil
 }

@@ -8,13 +8,16 @@ import (
 	"chorale/internal/chart"
 )
 
+// The pictures of a measurement.
+const (
+	decodePicture  = "decode.svg"
+	prefillPicture = "prefill.svg"
+)
+
 // plotBench draws what a token costs by the length of the conversation, and a
 // prompt by its own, beside what the model's shape lets one expect.
 func plotBench(dir string, r *speed.Result) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for name, c := range map[string]chart.Chart{"decode.svg": decodeChart(r), "prefill.svg": prefillChart(r)} {
+	for name, c := range map[string]chart.Chart{decodePicture: decodeChart(r), prefillPicture: prefillChart(r)} {
 		if err := os.WriteFile(filepath.Join(dir, name), c.SVG(), 0o644); err != nil {
 			return err
 		}

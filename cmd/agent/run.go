@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -133,6 +132,9 @@ func (f *runFlags) carryOut(cmd *cobra.Command, std streams, path string, out pr
 	if err != nil {
 		return runtime.Result{}, err
 	}
+	if err := f.checkOutput(job); err != nil {
+		return runtime.Result{}, err
+	}
 	var told notices
 	say := func(text string) {
 		out.notice(text)
@@ -228,9 +230,6 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 	if f.flags.Changed("seed") {
 		t.Model.Seed = &f.seed
 	}
-	if _, err := os.Stat(filepath.Dir(f.output)); err != nil {
-		return nil, fmt.Errorf("--output: %w", err) // known before the work, not after it
-	}
 	if f.maxTurns < 0 || f.timeout < 0 {
 		return nil, errors.New("--max-turns and --timeout must be positive")
 	}
@@ -245,6 +244,20 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 		t.Model.Temperature = &one
 	}
 	return job, nil
+}
+
+// checkOutput says before the work, not after it, that its answer could not be kept.
+func (f *runFlags) checkOutput(job *runtime.Job) error {
+	if err := job.CheckOutput(); err != nil {
+		return err
+	}
+	if f.output == "" {
+		return nil
+	}
+	if err := job.CheckCopy(f.output); err != nil {
+		return fmt.Errorf("--output: %w", err)
+	}
+	return nil
 }
 
 // prepare sets up what the task needs and the machine does not have yet.

@@ -4,9 +4,38 @@ package atomicfile
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// Check reports why a file cannot be written at path, for who would rather know it
+// before the work than after it. It changes nothing.
+func Check(path string) error {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f, err := os.CreateTemp(filepath.Dir(path), ".check-*")
+		if reason := (*fs.PathError)(nil); errors.As(err, &reason) {
+			return &fs.PathError{Op: "write", Path: path, Err: reason.Err}
+		}
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Close(), os.Remove(f.Name()))
+	case err != nil:
+		return err
+	case st.IsDir():
+		return &fs.PathError{Op: "write", Path: path, Err: errors.New("is a folder")}
+	case !st.Mode().IsRegular():
+		return nil // at the other end of a pipe even opening it is seen
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
 
 // Write replaces the file at path, or makes it, with mode. Its folder must be
 // there. A temporary file is written beside it first, and left behind only by a

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -20,6 +21,22 @@ func TestWrite(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o640 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+
+	// What can be written is left as it is, and so is what is not there.
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "second" {
+		t.Errorf("looking at a file left %q, %v", got, err)
+	}
+	if err := Check(filepath.Join(dir, "new")); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{dir, filepath.Join(dir, "missing", "x")} {
+		if err := Check(bad); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s can be written: %v", bad, err)
+		}
 	}
 
 	// What cannot be replaced stays, and nothing is left beside it.

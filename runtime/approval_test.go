@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -41,6 +42,9 @@ func TestDesk(t *testing.T) {
 		}
 		if err := Answer(dir, pending[0], answer == "yes"); err != nil {
 			t.Fatal(err)
+		}
+		if err := Answer(dir, pending[0], answer != "yes"); !errors.Is(err, ErrAnswered) {
+			t.Errorf("the opposite of %s was taken too: %v", answer, err)
 		}
 		if got := <-done; got != want {
 			t.Errorf("%s became %v", answer, got)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,8 +17,8 @@ import (
 )
 
 // A run that waits for approvals lays each question into approvals/ of its
-// folder, as CALL.json, and takes the answer from CALL.yes or CALL.no beside it.
-// No answer in time is a no.
+// folder, as CALL.json, and takes the answer, yes or no in a line, from CALL.answer
+// beside it, which is made once and not changed. No answer in time is a no.
 
 // Question is a call that waits for a person, as the file says it.
 type Question struct {
@@ -64,6 +65,17 @@ func (s *Session) approver(dir folder) agent.Approver {
 	return s.Approver
 }
 
+// The answer to a question: the end of its file's name, and what it holds. What is
+// not a whole line is still being written.
+const (
+	answered = ".answer"
+	yesLine  = "yes\n"
+	noLine   = "no\n"
+)
+
+// ErrAnswered means that somebody else has answered a question.
+var ErrAnswered = errors.New("already answered")
+
 const deskPoll = 200 * time.Millisecond
 
 // Approve implements agent.Approver.
@@ -84,10 +96,8 @@ func (d desk) Approve(ctx context.Context, q agent.Question) (bool, error) {
 	tick := time.NewTicker(deskPoll)
 	defer tick.Stop()
 	for time.Now().Before(expires) {
-		for _, answer := range []string{".no", ".yes"} {
-			if _, err := os.Lstat(name + answer); err == nil {
-				return answer == ".yes", nil
-			}
+		if b, err := os.ReadFile(name + answered); err == nil && bytes.HasSuffix(b, []byte("\n")) {
+			return string(b) == yesLine, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -126,16 +136,25 @@ func Pending(runDir string) ([]Question, error) {
 	return out, err
 }
 
-// Answer answers a question that Pending gave.
+// Answer answers a question that Pending gave. Of two answers the first counts, and
+// the second is ErrAnswered.
 func Answer(runDir string, q Question, yes bool) error {
 	if q.Call == "" || filepath.Base(q.Call) != q.Call {
 		return fmt.Errorf("%q names no question", q.Call)
 	}
-	ending := ".no"
+	line := noLine
 	if yes {
-		ending = ".yes"
+		line = yesLine
 	}
-	return writeFile(filepath.Join(runDir, "approvals", q.Call+ending), nil)
+	f, err := os.OpenFile(filepath.Join(runDir, "approvals", q.Call+answered), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: %w", q.Call, ErrAnswered)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line)
+	return errors.Join(err, f.Close())
 }
 
 // takenWithin is how long a run that lives may need to see its answer.

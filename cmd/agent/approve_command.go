@@ -17,7 +17,12 @@ import (
 
 const approveHelp = `Answer what a run that was started with --approve wait asks. Without --yes or --no
 the questions are shown, with the origin of each value. A run waits as a process:
-one that has ended cannot be answered any more, and must be started anew.`
+one that has ended cannot be answered any more, and must be started anew.
+
+Exit codes:
+  0  the run has taken the answer, or its questions were shown
+  1  it has not: it asks nothing, has ended, or was answered already
+  2  there is no such run or question`
 
 func newApprove(std streams) *cobra.Command {
 	var yes, no bool
@@ -45,7 +50,11 @@ func newApprove(std streams) *cobra.Command {
 			} else if len(pending) > 1 {
 				return fmt.Errorf("the run asks about %d calls; name one of them", len(pending))
 			}
-			if err := runtime.Answer(dir, q, yes); err != nil {
+			err = runtime.Answer(dir, q, yes)
+			if errors.Is(err, runtime.ErrAnswered) {
+				return &exitError{code: runtime.ExitNoAnswer, err: err}
+			}
+			if err != nil {
 				return err
 			}
 			if !runtime.Taken(cmd.Context(), dir, q) {

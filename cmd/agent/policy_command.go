@@ -154,6 +154,9 @@ func newPolicyAudit(std streams) *cobra.Command {
 // findRun is the folder of a run that is given by its id or its folder.
 func findRun(cmd *cobra.Command, run string) (string, error) {
 	if st, err := os.Stat(run); err == nil && st.IsDir() {
+		if _, err := os.Stat(filepath.Join(run, "task.lock.yaml")); err != nil {
+			return "", fmt.Errorf("%s is no run's folder: it holds no task.lock.yaml", run)
+		}
 		return run, nil
 	}
 	cfg, _, err := configs.Load(".", cmd.Flags())

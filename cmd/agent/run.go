@@ -233,6 +233,9 @@ func (f *runFlags) read(path string, cfg configs.Config, sources *configs.Source
 	if f.maxTurns < 0 || f.timeout < 0 {
 		return nil, errors.New("--max-turns and --timeout must be positive")
 	}
+	if f.approveTimeout <= 0 {
+		return nil, errors.New("--approve-timeout must be positive: nobody could answer in no time")
+	}
 	if f.maxTurns > 0 {
 		t.Limits.Turns = f.maxTurns
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/log"
@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"chorale/configs"
+	"chorale/inference/store"
 	"chorale/runtime"
 )
 
@@ -75,8 +76,7 @@ func execute(ctx context.Context, args []string, std streams) int {
 	switch {
 	case ctx.Err() != nil && !exit.told:
 		code = runtime.ExitInterrupted
-	case refused && streamed(args):
-		_ = (&stream{out: std.out}).finish(runtime.Result{Status: runtime.UsageError, ExitCode: code, Reason: err.Error()})
+	case refused && endStream(args, std, err):
 		return code
 	}
 	if exit.err != nil {
@@ -85,10 +85,35 @@ func execute(ctx context.Context, args []string, std streams) int {
 	return code
 }
 
-// streamed reports whether a command line that cobra refused asked for a stream
-// of events. Its reader was promised a last line.
-func streamed(args []string) bool {
-	return len(args) > 0 && args[0] == "run" && (slices.Contains(args, "--json") || slices.Contains(args, "--json=true"))
+// endStream writes the last line that the reader of a stream of events was promised,
+// of a command line that was refused. It reports whether one was asked for.
+func endStream(args []string, std streams, err error) bool {
+	switch {
+	case !asksForJSON(args):
+		return false
+	case args[0] == "run":
+		_ = (&stream{out: std.out}).finish(runtime.Result{Status: runtime.UsageError, ExitCode: runtime.ExitUsage, Reason: err.Error()})
+		return true
+	case len(args) > 1 && args[0] == "model" && args[1] == "pull":
+		_ = newPullView(std, true).finish(store.Model{}, runtime.ExitUsage, err)
+		return true
+	}
+	return false
+}
+
+// asksForJSON reads what it can of a command line that cobra does not take.
+func asksForJSON(args []string) (asks bool) {
+	for _, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if value, ok := strings.CutPrefix(arg, "--json="); ok {
+			asks, _ = strconv.ParseBool(value)
+		} else if arg == "--json" {
+			asks = true
+		}
+	}
+	return asks
 }
 
 func newRoot(std streams) *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -19,6 +20,29 @@ func TestUnknownCommand(t *testing.T) {
 		var out, errs bytes.Buffer
 		code := execute(t.Context(), strings.Fields(line), streams{out: &out, err: &errs, log: newLogger(&errs)})
 		if wrong := want != ""; (code == 2) != wrong || !strings.Contains(errs.String(), want) || wrong == strings.Contains(out.String(), "Usage:") {
+			t.Errorf("%s: %d, %s%s", line, code, out.String(), errs.String())
+		}
+	}
+}
+
+// TestLastLine: a stream that was asked for ends as it should, also where nothing
+// could begin.
+func TestLastLine(t *testing.T) {
+	t.Setenv("AGENT_MODELS_HUB", "")
+	for line, want := range map[string]string{
+		"run --json": "run.finished", "run --json=1 x.yaml": "run.finished", "run --no-such-flag --json=true": "run.finished",
+		"model pull --json": "pull.finished", "model pull --json x/y/z": "pull.finished", "model pull --json=t a/b --no-such-flag": "pull.finished",
+		"model pull gpt-oss-20b --json": "pull.finished",
+		"run --json=false x.yaml":       "", "run -- --json": "", "model --json": "", "--json": "",
+	} {
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), strings.Fields(line), streams{out: &out, err: &errs, log: newLogger(&errs)})
+		var last struct {
+			Type string `json:"type"`
+			Code int    `json:"exit_code"`
+		}
+		_ = json.Unmarshal(out.Bytes(), &last) // the type says it
+		if code != 2 || last.Type != want || (want != "") != (last.Code == 2) {
 			t.Errorf("%s: %d, %s%s", line, code, out.String(), errs.String())
 		}
 	}

@@ -100,6 +100,8 @@ func (r *run) spent() string {
 		return fmt.Sprintf("the budget of turns (%d) is spent", b.Turns)
 	case u.Tokens >= b.Tokens:
 		return fmt.Sprintf("the budget of tokens (%d) is spent", b.Tokens)
+	case len(r.history) >= b.Context && u.Tokens == 0:
+		return fmt.Sprintf("the prompt has %d tokens, and the context (contextTokens) %d", len(r.history), b.Context)
 	case len(r.history) >= b.Context:
 		return fmt.Sprintf("the context of %d tokens is full", b.Context)
 	}

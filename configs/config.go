@@ -243,6 +243,9 @@ func Load(dir string, flags *pflag.FlagSet) (Config, *Sources, error) {
 			Brave: s.merged.GetString("search.brave"), Exa: s.merged.GetString("search.exa"), Tavily: s.merged.GetString("search.tavily"), You: s.merged.GetString("search.you"),
 		},
 	}
+	if c.Runs == "" {
+		return Config{}, nil, s.wrong("runs", errors.New("must name the folder that runs are kept in"))
+	}
 	if err := c.Models.Check(); err != nil {
 		return Config{}, nil, fmt.Errorf("models: %w", err)
 	}
@@ -389,6 +392,9 @@ func readLayer(paths ...string) (*layer, error) {
 
 func parseLayer(path string, src []byte) (*layer, error) {
 	l := &layer{path: path, values: viper.New()}
+	if empty(src) {
+		return l, nil
+	}
 	if err := strictyaml.Decode(path, src, &l.keys); err != nil {
 		return nil, err
 	}
@@ -397,6 +403,16 @@ func parseLayer(path string, src []byte) (*layer, error) {
 		return nil, fmt.Errorf("read configuration %s: %w", path, err)
 	}
 	return l, nil
+}
+
+// empty reports whether a file holds nothing, or comments alone.
+func empty(src []byte) bool {
+	for line := range strings.Lines(string(src)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
 
 // Known reports whether key is one of Keys.

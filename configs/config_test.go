@@ -77,6 +77,7 @@ func TestRefusals(t *testing.T) {
 	for name, tc := range map[string]struct{ file, want string }{
 		"unknown key":                {"devise: gpu\n", `did you mean "device"?`},
 		"wrong type":                 {"model: 7\n", "must be a string"},
+		"nowhere":                    {"runs: ''\n", "must name the folder that runs are kept in"},
 		"wrong word":                 {"approve: maybe\n", "neither ask nor deny"},
 		"a hub that a project chose": {"models: {hub: 'https://hub.example'}\n", "a project cannot say where models and tokens go"},
 	} {
@@ -97,6 +98,17 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("got error %v, want one that names AGENT_APPROVE", err)
 		}
 	})
+}
+
+// TestCommentsAlone: a file whose keys are all commented out has none.
+func TestCommentsAlone(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	t.Setenv("HOME", home)
+	write(t, filepath.Join(dir, ".agent.yaml"), "# model: gpt-oss-20b\n\n  # device: cpu\n")
+	if c, _, err := Load(dir, nil); err != nil || c.Model != "pocket" {
+		t.Errorf("%+v, %v", c, err)
+	}
 }
 
 // TestDefaultsNameEveryKey: default.yaml is the documentation of the keys.

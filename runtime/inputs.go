@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 const inputName = `[A-Za-z_][A-Za-z0-9_-]*`
@@ -67,6 +68,9 @@ func substitute(text string, values map[string]string) string {
 }
 
 func (in Input) check(value string) error {
+	if !utf8.ValidString(value) {
+		return fmt.Errorf("%q is not UTF-8 text", value)
+	}
 	var err error
 	switch in.Type {
 	case "", "string":

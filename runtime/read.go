@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 
 	"chorale/internal/strictyaml"
 )
@@ -71,6 +72,9 @@ func (j *Job) load(name string, text *string) error {
 	src, err := j.ReadFile(name)
 	if err != nil {
 		return err
+	}
+	if !utf8.Valid(src) {
+		return fmt.Errorf("%s is not UTF-8 text", name)
 	}
 	*text = string(src)
 	return nil

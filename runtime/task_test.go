@@ -107,6 +107,26 @@ inputs:
 	}
 }
 
+// TestTextIsUTF8: of a file and of an input too, as of the task itself.
+func TestTextIsUTF8(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "task.yaml")
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "p.md"), []byte("Gr\xfc\xdfe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, src := range []string{"promptFile: p.md\n", "prompt: Hi\ndeveloper: {file: p.md}\n"} {
+		if _, err := Parse(path, []byte(head+src)); err == nil || !strings.Contains(err.Error(), "p.md is not UTF-8 text") {
+			t.Errorf("%s: %v", src, err)
+		}
+	}
+	job, err := Parse(path, []byte(head+"prompt: '{{a}}'\ninputs: {a: {}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := job.Set(map[string]string{"a": "Gr\xfc"}); err == nil || !strings.Contains(err.Error(), `input a: "Gr\xfc" is not UTF-8 text`) {
+		t.Errorf("an input: %v", err)
+	}
+}
+
 // TestLinksStayInside: a link in the task's folder is no way out of it.
 func TestLinksStayInside(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")

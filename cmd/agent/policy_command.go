@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -41,39 +40,27 @@ func newPolicyCheck(std streams) *cobra.Command {
 	}
 }
 
-var (
-	layerLine    = regexp.MustCompile(`(?m)^layer:\s*["']?(system|developer|user)\b`)
-	manifestLine = regexp.MustCompile(`(?m)^kind:\s*["']?Manifest\b`)
-)
-
 // checkPolicyFile reads a file as what it says it is.
 func checkPolicyFile(path string) (what string, err error) {
 	src, err := strictyaml.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
-	if manifestLine.Match(src) {
+	var keys map[string]any
+	if err := strictyaml.Decode(path, src, &keys); err != nil {
+		return "", err
+	}
+	if keys["kind"] == "Manifest" {
 		_, err := provenance.Parse(path, src)
 		return "a manifest", err
 	}
-	from, err := declaredLayer(src)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
+	word, _ := keys["layer"].(string)
+	from, ok := harmony.ParseRole(word)
+	if !ok {
+		from = harmony.User // the parser says what is wrong
 	}
 	_, err = policies.Parse(path, src, from)
 	return "a " + from.String() + " policy", err
-}
-
-func declaredLayer(src []byte) (harmony.Role, error) {
-	m := layerLine.FindSubmatch(src)
-	if m == nil {
-		return harmony.User, nil // the parser says what is missing
-	}
-	role, ok := harmony.ParseRole(string(m[1]))
-	if !ok {
-		return 0, fmt.Errorf("no layer %s", m[1])
-	}
-	return role, nil
 }
 
 func newPolicyTest(std streams) *cobra.Command {

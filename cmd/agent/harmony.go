@@ -136,6 +136,9 @@ func newHarmonyRender(std streams, f *harmonyFlags) *cobra.Command {
 					text, _ := e.Decode(tokens)
 					return writeLine(w, text)
 				}
+				if tokens == nil {
+					tokens = []harmony.Token{} // an array all the same
+				}
 				return writeLine(w, tokens)
 			})
 		}),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,7 +58,11 @@ func newApprove(std streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !runtime.Taken(cmd.Context(), dir, q) {
+			taken := runtime.Taken(cmd.Context(), dir, q)
+			if err := context.Cause(cmd.Context()); err != nil && !taken {
+				return err
+			}
+			if !taken {
 				return &exitError{code: runtime.ExitNoAnswer, err: errors.New("the run does not take the answer; it was ended from outside. A run cannot be taken up again: start it anew")}
 			}
 			return nil

@@ -36,7 +36,7 @@ Exit codes:
   3    stopped by policy: the model kept trying what is denied
   4    stopped because an approval was needed and nobody gave it
   5    a budget is spent: turns, tool calls, tokens, context or time
-  6    a tool or its sandbox broke
+  6    a tool or its sandbox broke, or the answer could not be printed
   7    the model or its device broke
   130  interrupted`
 

@@ -21,8 +21,9 @@ import (
 
 // shelf is a hub with a small model, and a program that is told of it.
 type shelf struct {
-	hub *hubtest.Server
-	env []string
+	hub    *hubtest.Server
+	models string // the folder that they are pulled to
+	env    []string
 }
 
 // newShelf offers the tiny checkpoint under the name of the real one.
@@ -37,14 +38,14 @@ func newShelf(t *testing.T) *shelf {
 		}
 		files = append(files, hubtest.File{Path: name, Data: b, Large: name == "model.safetensors"})
 	}
-	s := &shelf{hub: hubtest.New(t, "openai/gpt-oss-20b", files...)}
 	dir := t.TempDir()
+	s := &shelf{hub: hubtest.New(t, "openai/gpt-oss-20b", files...), models: filepath.Join(dir, "models")}
 	certificate := filepath.Join(dir, "hub.pem")
 	if err := os.WriteFile(certificate, s.hub.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.env = append(os.Environ(), asAgent+"=1", "SSL_CERT_FILE="+certificate, "HOME="+dir, "XDG_CONFIG_HOME="+dir, "AGENT_DEVICE=cpu",
-		"AGENT_MODELS_HUB="+s.hub.URL, "AGENT_MODELS_DIR="+filepath.Join(dir, "models"), "MY_TOKEN=hub-token-123", "AGENT_MODELS_TOKEN_ENV=MY_TOKEN")
+		"AGENT_MODELS_HUB="+s.hub.URL, "AGENT_MODELS_DIR="+s.models, "MY_TOKEN=hub-token-123", "AGENT_MODELS_TOKEN_ENV=MY_TOKEN")
 	return s
 }
 
@@ -181,6 +182,14 @@ func TestPullKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-stuck
+			small := filepath.Join(s.models, "openai", "gpt-oss-20b", hubtest.Commit, "tokenizer.json")
+			for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+				if _, err := os.Stat(small); err == nil {
+					break
+				} else if time.Now().After(end) {
+					t.Fatal(err)
+				}
+			}
 			if err := cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}

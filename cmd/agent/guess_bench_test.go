@@ -77,7 +77,7 @@ func fork(c agent.Constraint) agent.Constraint { return c.(inference.Forker).For
 func transcribe(b *testing.B, e *engine, name string, replaced ...string) []utterance {
 	b.Helper()
 	std := streams{out: io.Discard, err: io.Discard, log: log.New(io.Discard)}
-	f := &runFlags{flags: (&cobra.Command{}).Flags()}
+	f := &runFlags{flags: (&cobra.Command{}).Flags(), approveTimeout: time.Minute}
 	var job *runtime.Job
 	var gate agent.Gate
 	var granted []runtime.Grant

@@ -114,8 +114,13 @@ type Body struct {
 	io.Closer
 }
 
-// Unhurried gives the server its time anew whenever something has come.
-func (b Body) Unhurried() { b.wait.anew = true }
+// Unhurried gives the server its time anew, now and whenever something has come.
+func (b Body) Unhurried() {
+	b.wait.anew = true
+	if b.wait.late.Stop() {
+		b.wait.late.Reset(b.wait.limit)
+	}
+}
 
 // Close implements io.Closer.
 func (b Body) Close() error {

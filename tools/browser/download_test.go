@@ -58,6 +58,14 @@ func depot(other string) *httptest.Server {
 			io.WriteString(w, "x")
 			http.NewResponseController(w).Flush()
 			<-r.Context().Done()
+		case "/drip":
+			w.Header().Set("Content-Type", r.URL.Query().Get("type"))
+			w.Header().Set("Content-Disposition", "attachment; filename=drip")
+			for range 10 {
+				io.WriteString(w, "%PDF-")
+				http.NewResponseController(w).Flush()
+				time.Sleep(200 * time.Millisecond)
+			}
 		case "/short":
 			w.Header().Set("Content-Length", "20")
 			send("application/zip", "attachment; filename=short.zip", "ten bytes.")
@@ -131,6 +139,20 @@ func openDepot(t *testing.T, srv *httptest.Server, o Options) (*Browser, string)
 	}
 	t.Cleanup(func() { b.Close() })
 	return b, o.Dir
+}
+
+// TestSlowDownloads keeps what takes longer to come than a page may, as long as it goes on,
+// whatever it is.
+func TestSlowDownloads(t *testing.T) {
+	srv := depot("")
+	defer srv.Close()
+	for _, kind := range []string{"application/zip", "text/csv", "application/pdf"} {
+		b, dir := openDepot(t, srv, Options{Downloads: 100})
+		b.web.client.Time = time.Second
+		r := open(t, b, srv.URL+"/drip?type="+kind)
+		r.Failed = false // this PDF cannot be read
+		kept(t, dir, r, "drip", strings.Repeat("%PDF-", 10))
+	}
 }
 
 // TestDownloads opens what a server sends to be saved.

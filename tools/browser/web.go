@@ -276,6 +276,9 @@ func (w *web) read(ctx context.Context, u *url.URL, source bool, jar http.Cookie
 	d, body, err := w.client.Open(ctx, u, jar)
 	if err == nil {
 		defer body.Close()
+		if w.files.granted && !source && isFile(d) {
+			body.Unhurried()
+		}
 		switch {
 		case isPDF(d) && !source:
 			err = d.Read(body, loadCap) // half of one can not be read
@@ -291,7 +294,6 @@ func (w *web) read(ctx context.Context, u *url.URL, source bool, jar http.Cookie
 	if !w.files.granted || source || !isFile(d) || d.Status >= 400 {
 		return p, err
 	}
-	body.Unhurried()
 	kept, failed := w.files.keep(ctx, d, fileName(d), io.MultiReader(bytes.NewReader(d.Body), body))
 	switch {
 	case failed != nil && !tellable(ctx, failed):

@@ -57,7 +57,7 @@ func newService(t *testing.T) *service {
 			w.Header().Set("Retry-After", "3600")
 			http.Error(w, "the quota is used up", http.StatusTooManyRequests)
 		case r.URL.Path == "/bytes":
-			w.Header().Set("Content-Type", "image/png")
+			w.Header().Set("Content-Type", "image/png; charset=ISO-8859-1") // as some say of everything
 			w.Write([]byte{0x89, 'P', 0xff, 0})
 		case r.URL.Path == "/latin":
 			w.Header().Set("Content-Type", "text/plain; charset=iso-8859-1")

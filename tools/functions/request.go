@@ -84,7 +84,7 @@ func (h *httpRequest) read(resp *http.Response, body []byte, secrets secret.Valu
 			args.after(retryAfter(resp))
 		}
 		if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
-			text = secrets.Redact("the service redirects to " + clip(to.Redacted()) + ", which is not followed")
+			text = "the service redirects to " + clip(secrets.Redact(to.Redacted())) + ", which is not followed"
 		}
 		reason := fmt.Sprintf("HTTP %d", resp.StatusCode)
 		if text != "" {
@@ -97,18 +97,20 @@ func (h *httpRequest) read(resp *http.Response, body []byte, secrets secret.Valu
 	return tools.Result{Text: text}
 }
 
-// decoded is a body in UTF-8, if it is said to be a text in another encoding.
+// decoded is a body in UTF-8, if it is said to be a text in another encoding. Services
+// name one of pictures, too.
 func decoded(body []byte, contentType string) string {
-	_, params, _ := mime.ParseMediaType(contentType)
-	encoding, _ := charset.Lookup(params["charset"])
-	if encoding == nil {
+	kind, params, _ := mime.ParseMediaType(contentType)
+	text := strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "json") || strings.HasSuffix(kind, "xml")
+	encoding, name := charset.Lookup(params["charset"])
+	if !text || encoding == nil || name == "utf-8" {
 		return string(body)
 	}
-	text, _, err := transform.Bytes(unicode.BOMOverride(encoding.NewDecoder()), body)
+	out, _, err := transform.Bytes(unicode.BOMOverride(encoding.NewDecoder()), body)
 	if err != nil {
 		return string(body)
 	}
-	return string(text)
+	return string(out)
 }
 
 // temporary are the statuses after which a request may be made again.

@@ -2,6 +2,7 @@ package ref
 
 import (
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,5 +38,37 @@ func TestPool(t *testing.T) {
 			time.Sleep(5 * patience)
 		}
 		p.close()
+	}
+}
+
+// TestPoolWakes has as many threads as there are wait for each other in a loop, which
+// comes about when they go to sleep: all are woken that are wanted.
+func TestPoolWakes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	later := func() { time.Sleep(patience + time.Duration(r.IntN(60)-30)*time.Microsecond) }
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 100 {
+			threads := 2 + r.IntN(6)
+			p := newPool(threads)
+			var s scratch
+			for range 10 {
+				later()
+				n := 2 + r.IntN(threads-1)
+				var all sync.WaitGroup
+				all.Add(n)
+				if err := p.run(&s, n, 1, func(*scratch, int, int) { all.Done(); all.Wait() }); err != nil {
+					t.Error(err)
+				}
+			}
+			later()
+			p.close()
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Minute):
+		t.Fatal("threads sleep on")
 	}
 }

@@ -51,10 +51,14 @@ heavy: ## the numeric goldens, the replay of held-out episodes and PDFs, at full
 	$(GO) test -buildvcs=false -timeout 15m -run 'Heavy|Golden|Replay|Eval|Guesses' ./inference/... ./cmd/agent/...
 	$(GO) test -buildvcs=false -timeout 15m -run PDF ./tools/browser/...
 
-# The emulator does not tell where memory is missing, and nothing of speed.
+# The emulator does not tell where a mapped file is missing, and nothing of speed.
+ifneq ($(shell $(GO) env GOHOSTARCH),arm64)
+EMULATED = GOOS=linux
+EMULATOR = -exec qemu-aarch64-static
+endif
 arm64: ## the kernels of arm64 and the goldens by them, on other processors under an emulator
-	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet -buildvcs=false ./inference/internal/kernel
-	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -buildvcs=false -exec '$(if $(filter arm64,$(shell $(GO) env GOHOSTARCH)),,qemu-aarch64-static)' \
+	$(EMULATED) GOARCH=arm64 CGO_ENABLED=0 $(GO) vet -buildvcs=false ./inference/internal/kernel
+	$(EMULATED) GOARCH=arm64 CGO_ENABLED=0 $(GO) test -buildvcs=false $(EMULATOR) \
 	-skip 'Fault|Gate|Heavy|Golden(Models|Kernels|HalfCache|Bytes)' ./inference/internal/kernel ./inference/internal/ref
 
 real-shapes: ## gpt-oss-20b's and 120b's layers whole on Vulkan and on the CPU; takes 5 GB of memory

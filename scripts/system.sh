@@ -49,7 +49,10 @@ if [ "$goal" = test ]; then
 	have chromium || need chromium
 	have node || need nodejs
 	have npm || need npm
-	[ "$(uname -m)" = aarch64 ] || have qemu-aarch64-static || need qemu-user-static
+	case $(uname -m) in
+	aarch64 | arm64) ;;
+	*) have qemu-aarch64-static || need qemu-user-static ;;
+	esac
 fi
 
 [ -n "$missing" ] || exit 0

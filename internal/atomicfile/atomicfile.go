@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Check reports why a file cannot be written at path, for who would rather know it
-// before the work than after it. It changes nothing.
+// Check reports why os.WriteFile could not write at path, for who would rather know it
+// before the work than after it; Write needs its folder instead. It changes nothing.
 func Check(path string) error {
 	st, err := os.Stat(path)
 	switch {

@@ -20,8 +20,6 @@ const (
 // lanes are the sums of a group, before their lanes are added.
 type lanes [groupRows][groupIns][16]float32
 
-const laneRow = 4 * 16 * groupIns // bytes of a row's
-
 // widen returns an unpacker of a format with blocks of so many bytes.
 func widen(block int, f func(dst *float32, step int, rows, scales *byte, blocks int)) unpacker {
 	return func(dst []float32, step, n int, data, scales []byte) {
@@ -104,7 +102,7 @@ func (k *Set) unpackGroup(panel []float32, m *Matrix, row, rows, at int) {
 func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, apart int, x *[groupIns]*float32, blocks int)) func(s *Scratch, data, scales []byte, x Rows) {
 	return func(s *Scratch, data, scales []byte, x Rows) {
 		n, row, line := x.Width/Block, len(data)/TileRows, len(scales)/TileRows
-		if line == 0 { // Q8_0 widens its scales to here
+		if line == 0 { // Q8_0 may widen its scales to here
 			if need := 40 * (n + 3); len(s.scales) < need {
 				s.scales = make([]byte, need)
 			}

@@ -37,6 +37,8 @@ func vectorSets() []*Set {
 	return sets
 }
 
+const laneRow = 4 * 16 * groupIns // bytes of a row's lanes
+
 // scaled has the 16 elements of E2M1 times every scale.
 var scaled = func() (t [256][16]float32) {
 	for s := range t {

@@ -45,7 +45,7 @@ type Options struct {
 }
 
 // Kernels names the instructions that the inner loops are made of on this
-// machine: AVX-512, AVX2 or scalar.
+// machine: AVX-512, AVX2, NEON or scalar.
 func Kernels() string { return kernel.Best().Name }
 
 // HasBytes reports whether this machine multiplies bytes faster than numbers.

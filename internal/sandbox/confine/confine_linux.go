@@ -230,9 +230,9 @@ func noSockets(families ...uint32) []unix.SockFilter {
 	return append(filter, unix.SockFilter{Code: give, K: denied}, unix.SockFilter{Code: give, K: allowed})
 }
 
-// ownProcessOnly refuses to set limits, processors and priorities of another
-// than the calling thread, which Landlock and namespaces leave to all processes
-// of a user.
+// ownProcessOnly refuses to set limits, processors and priorities, which Landlock and
+// namespaces leave to all processes of a user, but of the calling thread, as number 0: a
+// filter does not know what numbers a program has.
 func ownProcessOnly() []unix.SockFilter {
 	const process, ioProcess, self = 0, 1, 0 // PRIO_PROCESS, IOPRIO_WHO_PROCESS
 	var filter []unix.SockFilter

@@ -294,7 +294,11 @@ func (c *compiler) stringTerms(v *value, cs []clause) ([]*Term, error) {
 		}
 		t, err := bounded(d, a.min, a.max)
 		if err != nil {
-			return nil, unsupported(v, "maxLength", "%v", err)
+			keyword := "maxLength"
+			if a.max < 0 {
+				keyword = "minLength"
+			}
+			return nil, unsupported(v, keyword, "%v", err)
 		}
 		if t != nil {
 			terms = append(terms, t)

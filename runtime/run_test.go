@@ -151,7 +151,7 @@ func TestLock(t *testing.T) {
 	texts := []string{
 		"one\ntwo\n", "one\n\n  two\n\n", "Sum:\n\ttwo\n", "  indented first\nsecond\n", "\tx\ny", "\n", "\n\nx", "x\n ", "x\n \n", "a \nb",
 		"a\r\nb", "a\rb", "a\x00b", "\x1b[0ma\nb", "a\u0085b", "a\u2028b\nc", "\ufeffx\ny", "é\u00a0x\ny", "\"a\" b", "'a'\nb", "# x\ny", "- x\n- y",
-		"---\nx\n...\n", "? a", "a: b", ".inf", ".nan", "null", "yes", "1e3", "{a}", "[a]\nb", "&a *b !c", "%x\ny", "", " ", "😀\nx", `\n`,
+		"---\nx\n...\n", "? a", "a: b", ".inf", ".nan", "null", "yes", "1e3", "{a}", "[a]\nb", "&a *b !c", "%x\ny", "", " ", "😀\nx", `\n`, "a\tb", "0x1\té",
 	}
 	for _, text := range texts {
 		value := Scalar(text)

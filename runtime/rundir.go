@@ -86,7 +86,8 @@ func (q quoter) Visit(n ast.Node) ast.Visitor {
 // meansItself reports whether a text is read as it stands, or in the quotes that it
 // has already.
 func meansItself(s string) bool {
-	odd := func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
+	block := strings.Contains(s, "\n") // in which a tab is itself
+	odd := func(r rune) bool { return r != '\n' && !(block && r == '\t') && !unicode.IsPrint(r) }
 	lines := strings.TrimRight(s, "\n")
 	return strings.TrimSpace(lines) == lines && lines != "" && !strings.ContainsAny(lines[:1], "?.") && !strings.ContainsFunc(s, odd)
 }

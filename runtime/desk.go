@@ -154,7 +154,10 @@ func Answer(runDir string, q Question, yes bool) error {
 		return err
 	}
 	_, err = f.WriteString(line)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name())) // so that it can be tried again
+	}
+	return nil
 }
 
 // takenWithin is how long a run that lives may need to see its answer.

@@ -17,6 +17,7 @@ import (
 	"chorale/inference/speed"
 	"chorale/inference/synth"
 	"chorale/internal/atomicfile"
+	"chorale/runtime"
 )
 
 const benchHelp = `Measure how fast a model runs, and what it takes:
@@ -115,7 +116,10 @@ func (f *benchFlags) run(cmd *cobra.Command, std streams) error {
 	} else {
 		err = writeBench(std.out, result)
 	}
-	return errors.Join(err, f.draw(result))
+	if e := f.draw(result); e != nil {
+		return &exitError{code: runtime.ExitTool, err: e}
+	}
+	return err
 }
 
 // check refuses numbers that mean nothing.

@@ -96,7 +96,10 @@ func serveMCP(cmd *cobra.Command, std streams, args []string) error {
 	err = offer(ctx, service, std)
 	res, e := service.Close(ctx)
 	std.log.Info("the run's folder is " + shortPath(res.Dir))
-	if err = errors.Join(err, e); err != nil {
+	if err == nil || ctx.Err() != nil { // an interruption is both
+		err = e
+	}
+	if err != nil {
 		return &exitError{code: runtime.ExitTool, err: err}
 	}
 	return nil

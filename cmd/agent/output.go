@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"syscall"
 
 	"chorale/runtime"
 )
@@ -38,7 +37,7 @@ func (o *output) settle(err error) error {
 	switch {
 	case !lost:
 		return err
-	case errors.Is(o.err, syscall.EPIPE):
+	case gone(o.err):
 		return nil
 	}
 	return &exitError{code: runtime.ExitTool, err: fmt.Errorf("write the output: %w", o.err)}

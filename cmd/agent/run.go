@@ -94,8 +94,10 @@ func (f *runFlags) run(cmd *cobra.Command, std streams, path string) error {
 	res.ExitCode = runtime.ExitCode(res.Status)
 	err = out.finish(res)
 	switch {
+	case res.ExitCode == 0 && err != nil:
+		return &exitError{code: runtime.ExitTool, err: fmt.Errorf("print the answer: %w", err), told: true}
 	case res.ExitCode == 0:
-		return err
+		return nil
 	case f.json:
 		return &exitError{code: res.ExitCode, told: true}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,8 +89,12 @@ func (f *evalFlags) run(cmd *cobra.Command, std streams, path string) error {
 		}
 		defer s.Close()
 		fit := slices.DeleteFunc(slices.Clone(episodes), func(ep episode) bool { return !playable(&ep) })
-		if report.Stack, err = measure(fit, tick("stack"), func(ep *episode) (bool, error) { return s.play(cmd.Context(), ep) }); err != nil {
-			return &exitError{code: runtime.ExitTool, err: err}
+		report.Stack, err = measure(fit, tick("stack"), func(ep *episode) (bool, error) { return s.play(cmd.Context(), ep) })
+		if exit := (*exitError)(nil); err != nil && !errors.As(err, &exit) {
+			err = &exitError{code: runtime.ExitTool, err: err}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if f.json {

@@ -67,12 +67,12 @@ func (s *stack) play(ctx context.Context, ep *episode) (bool, error) {
 	}
 	session, err := s.engine.session(job.Task.Model)
 	if err != nil {
-		return false, err
+		return false, modelError(err)
 	}
 	defer session.Close()
 	vocabulary, err := s.engine.vocabulary(job.Task.Model)
 	if err != nil {
-		return false, err
+		return false, modelError(err)
 	}
 	run := &runtime.Session{
 		Job: job, Encoding: s.engine.encoding, Dialect: s.engine.dialect, Model: session, Context: s.engine.model.Info().Context,
@@ -81,7 +81,10 @@ func (s *stack) play(ctx context.Context, ep *episode) (bool, error) {
 	}
 	res, err := run.Run(ctx)
 	if res.Status == agent.NoAnswer || res.Status == runtime.CheckFailed || res.Status == agent.Exhausted {
-		err = nil // the model's failure, not ours
+		return false, nil // the model's failure, not ours
+	}
+	if err != nil {
+		err = &exitError{code: runtime.ExitCode(res.Status), err: err}
 	}
 	return res.Status == agent.Done, err
 }

@@ -11,8 +11,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +56,12 @@ func TestHeavyScripts(t *testing.T) {
 			env.Setenv("AGENT_DEVICE", "cpu")
 			env.Setenv("NO_COLOR", "1")
 			return os.CopyFS(filepath.Join(env.WorkDir, "examples"), os.DirFS("../../examples"))
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "hup" {
+				return false, fmt.Errorf("there is no condition %s", name)
+			}
+			return !signal.Ignored(syscall.SIGHUP), nil // which a program cannot take back for its children
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"finished": finished,

@@ -80,7 +80,7 @@ func softmax8(scores []float32) (top, sum float32) {
 	var tops [8]float32
 	m.Store(&tops)
 	archsimd.ClearAVXUpperBits()
-	top, sum = softmaxRest(scores[n:], tops[:])
+	top, sum = softmaxRest(scores[n:], tops[:]...)
 	var v [4]float32
 	weigh8(p, 4*n, math.Float32bits(top), &v)
 	return top, sum + v[0]

@@ -82,7 +82,7 @@ func softmaxNEON(scores []float32) (top, sum float32) {
 	const least = -math.MaxFloat32
 	tops := [4]float32{least, least, least, least}
 	topNEON(&scores[0], n, &tops)
-	top, sum = softmaxRest(scores[n:], tops[:])
+	top, sum = softmaxRest(scores[n:], tops[:]...)
 	var most float32
 	weighNEON(&scores[0], n, &most, top)
 	return top, sum + most

@@ -113,7 +113,16 @@ func axpyScalar(dst, v []float32, p float32) {
 }
 
 func softmaxScalar(scores []float32) (top, sum float32) {
-	top = -math.MaxFloat32
+	return softmaxRest(scores, -math.MaxFloat32)
+}
+
+// softmaxRest finds the top of scores, and of tops, those of vectors, and turns the scores into
+// weights.
+func softmaxRest(scores []float32, tops ...float32) (top, sum float32) {
+	top = tops[0]
+	for _, v := range tops[1:] {
+		top = max(top, v)
+	}
 	for _, v := range scores {
 		top = max(top, v)
 	}

@@ -151,23 +151,6 @@ func vectorMix[T float32 | uint16](size int, most, least mixer[T]) func(int, []f
 	}
 }
 
-// softmaxRest finds the top of all scores and turns those that fill no vector into
-// weights.
-func softmaxRest(scores []float32, tops []float32) (top, sum float32) {
-	top = tops[0]
-	for _, v := range tops[1:] {
-		top = max(top, v)
-	}
-	for _, v := range scores {
-		top = max(top, v)
-	}
-	for i, v := range scores {
-		scores[i] = Exp(v - top)
-		sum += scores[i]
-	}
-	return top, sum
-}
-
 // expTerms are the constants of the exponential, each in every lane: limits, ln2
 // in two parts, and the polynomial for e^r on [-ln2/2, ln2/2] from the seventh
 // power down to the second and one (Cephes' expf).

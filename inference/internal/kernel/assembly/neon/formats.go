@@ -79,9 +79,7 @@ func q8(row, _ int) {
 	op("MOVHU.P 2(R%d), R26", row)
 	op("VDUP R26, V%d.H8", constant)
 	fcvtl(constant, constant)
-	for i := range 2 {
-		op("FMOVQ.P 16(R%d), F%d", row, temporary+i)
-	}
+	take(row, temporary, 2)
 	uzp1("B16", temporary+2, temporary, temporary+1)
 	uzp2("B16", temporary+3, temporary, temporary+1)
 	for i, v := range []int{even, odd} {
@@ -142,7 +140,7 @@ func scale() {
 // nibbles loads 16 bytes to two registers: their lower and their upper halves.
 func nibbles(row int) (low, high int) {
 	low, high = temporary, temporary+1
-	op("FMOVQ.P 16(R%d), F%d", row, low)
+	take(row, low, 1)
 	op("VUSHR $4, V%d.B16, V%d.B16", low, high)
 	op("VAND V%d.B16, V%d.B16, V%d.B16", nibble, low, low)
 	return low, high

@@ -394,15 +394,14 @@ func TestCloseWhileRunning(t *testing.T) {
 	}
 }
 
-// TestMessages makes a mistake that the validation layer must report, so that
-// silence elsewhere means something.
-func TestMessages(t *testing.T) {
+// watched opens lavapipe under the validation layer.
+func watched(t *testing.T) (*Instance, *Device) {
 	drivers.Lavapipe.Use(t)
 	i, err := Open(Options{Validate: true})
 	if err != nil {
 		drivers.Missing(t, err.Error())
 	}
-	defer i.Close()
+	t.Cleanup(i.Close)
 	all, err := i.Devices()
 	if err != nil {
 		t.Fatal(err)
@@ -411,7 +410,14 @@ func TestMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	t.Cleanup(d.Close)
+	return i, d
+}
+
+// TestMessages makes a mistake that the validation layer must report, so that
+// silence elsewhere means something.
+func TestMessages(t *testing.T) {
+	i, d := watched(t)
 	c, err := d.NewCommands()
 	if err != nil {
 		t.Fatal(err)
@@ -435,21 +441,7 @@ func TestMessages(t *testing.T) {
 // TestWhole asks for workgroups of whole subgroups. The layer knows those that cannot be
 // such, which shows that it was asked.
 func TestWhole(t *testing.T) {
-	drivers.Lavapipe.Use(t)
-	i, err := Open(Options{Validate: true})
-	if err != nil {
-		drivers.Missing(t, err.Error())
-	}
-	defer i.Close()
-	all, err := i.Devices()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := i.Open(all[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	i, d := watched(t)
 	size := uint32(d.Features.Subgroup)
 	for _, x := range []struct {
 		local       uint32

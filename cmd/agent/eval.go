@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -98,9 +97,7 @@ func (f *evalFlags) run(cmd *cobra.Command, std streams, path string) error {
 		}
 	}
 	if f.json {
-		enc := json.NewEncoder(std.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return printJSON(std, report)
 	}
 	return report.print(std.out)
 }

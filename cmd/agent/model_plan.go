@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -72,9 +71,7 @@ func (f *planFlags) run(cmd *cobra.Command, std streams) error {
 		return modelError(err)
 	}
 	if f.json {
-		enc := json.NewEncoder(std.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(p)
+		return printJSON(std, p)
 	}
 	where := p.Device
 	if where == "" {

@@ -99,7 +99,7 @@ func TestRounds(t *testing.T) {
 		}, []string{"attention; f16, Q8_0"}},
 		"caches in f16": {func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {
 			wrong := *kernel.Scalar
-			wrong.MixHalves = func(int, []float32, int, []float32, int, int, []uint16, []uint16, int) {}
+			wrong.MixHalves = func(int, []float32, int, []float32, int, int, []uint16, []uint16) {}
 			return ref.New(c, w, ref.Options{Kernels: &wrong, KV: kv}), nil
 		}, []string{"attention; f16, Q8_0"}},
 		"matrices in Q8_0": {func(c *graph.Config, w *graph.Weights, kv graph.KVType) (graph.Backend, error) {

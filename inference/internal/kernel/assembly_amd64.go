@@ -32,49 +32,47 @@ func unpackQ8Bytes(panel *byte, data *byte, row int, blocks int)
 // Distances are in bytes.
 //
 //go:noescape
-func mix16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
+func mix16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
 
 // mixHalves16 is Set.Mix for 8 rows and 32 of a panel's columns, n rows in each panel.
 // Distances are in bytes.
 //
 //go:noescape
-func mixHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
+func mixHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
 
 // mixFour16 is Set.Mix for 4 rows and 32 of a panel's columns, n rows in each panel.
 // Distances are in bytes.
 //
 //go:noescape
-func mixFour16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
+func mixFour16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
 
 // mixFourHalves16 is Set.Mix for 4 rows and 32 of a panel's columns, n rows in each panel.
 // Distances are in bytes.
 //
 //go:noescape
-func mixFourHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
-
-// mix8 is Set.Mix for 8 rows and 8 of a panel's columns, n rows in each panel.
-// Distances are in bytes.
-//
-//go:noescape
-func mix8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
-
-// mixHalves8 is Set.Mix for 8 rows and 8 of a panel's columns, n rows in each panel.
-// Distances are in bytes.
-//
-//go:noescape
-func mixHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
+func mixFourHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
 
 // mixFour8 is Set.Mix for 4 rows and 16 of a panel's columns, n rows in each panel.
 // Distances are in bytes.
 //
 //go:noescape
-func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
+func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
 
 // mixFourHalves8 is Set.Mix for 4 rows and 16 of a panel's columns, n rows in each panel.
 // Distances are in bytes.
 //
 //go:noescape
-func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
+func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
+
+// softmaxRows16 is Set.Softmax in vectors of 16 numbers, for n a multiple of 32. The distance is in bytes.
+//
+//go:noescape
+func softmaxRows16(rows int, scores *float32, step int, n int, tops *float32, sums *float32, keeps *float32)
+
+// softmaxRows8 is Set.Softmax in vectors of 8 numbers, for n a multiple of 16. The distance is in bytes.
+//
+//go:noescape
+func softmaxRows8(rows int, scores *float32, step int, n int, tops *float32, sums *float32, keeps *float32)
 
 // multiply16x1 sets 16 lanes of sums to the products of a panel's rows with 1 input rows, from
 // a place in bytes on, or adds them.

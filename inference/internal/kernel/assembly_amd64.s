@@ -670,22 +670,20 @@ DATA upper<>+8(SB)/4, $0x80808080
 DATA upper<>+12(SB)/4, $0x80808080
 GLOBL upper<>(SB), RODATA|NOPTR, $16
 
-// func mix16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
+// func mix16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mix16(SB), NOSPLIT, $0-72
+TEXT ·mix16(SB), NOSPLIT, $0-64
 	MOVQ sums+0(FP), AX
 	MOVQ step+8(FP), CX
 	MOVQ weights+16(FP), DX
 	MOVQ apart+24(FP), BX
 	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
+	MOVQ n+48(FP), DI
 	LEAQ (CX)(CX*2), R8
 	LEAQ (AX)(CX*4), R9
 	LEAQ (BX)(BX*2), R10
 	LEAQ (DX)(BX*4), R11
 	MOVQ next+40(FP), R12
-	MOVQ run+48(FP), R13
-	LEAQ (R13)(R13*2), R14
 
 panel:
 	VMOVUPS (AX), Z0
@@ -708,8 +706,8 @@ panel:
 	JL      rest
 
 rows:
-	PREFETCHT2   (R12)
-	PREFETCHT2   (R12)(R13*1)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
 	VBROADCASTSS (DX), Z18
@@ -736,8 +734,8 @@ rows:
 	VBROADCASTSS (R11)(R10*1), Z21
 	VFMADD231PS  Z21, Z16, Z14
 	VFMADD231PS  Z21, Z17, Z15
-	PREFETCHT2   (R12)(R13*2)
-	PREFETCHT2   (R12)(R14*1)
+	PREFETCHT0   128(R12)
+	PREFETCHT0   192(R12)
 	VMOVUPS      128(SI), Z16
 	VMOVUPS      192(SI), Z17
 	VBROADCASTSS 4(DX), Z18
@@ -764,7 +762,7 @@ rows:
 	VBROADCASTSS 4(R11)(R10*1), Z21
 	VFMADD231PS  Z21, Z16, Z14
 	VFMADD231PS  Z21, Z17, Z15
-	ADDQ         $0x40, R12
+	ADDQ         $0x00000100, R12
 	ADDQ         $0x08, DX
 	ADDQ         $0x08, R11
 	ADDQ         $0x00000100, SI
@@ -825,9 +823,9 @@ done:
 	VMOVUPS Z13, 64(R9)(CX*2)
 	VMOVUPS Z14, (R9)(R8*1)
 	VMOVUPS Z15, 64(R9)(R8*1)
-	DECQ    panels+64(FP)
+	DECQ    panels+56(FP)
 	JZ      end
-	MOVQ    n+56(FP), DI
+	MOVQ    n+48(FP), DI
 	MOVQ    weights+16(FP), DX
 	LEAQ    (DX)(BX*4), R11
 	ADDQ    $0x00000080, AX
@@ -838,22 +836,20 @@ end:
 	VZEROUPPER
 	RET
 
-// func mixHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
+// func mixHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mixHalves16(SB), NOSPLIT, $0-72
+TEXT ·mixHalves16(SB), NOSPLIT, $0-64
 	MOVQ sums+0(FP), AX
 	MOVQ step+8(FP), CX
 	MOVQ weights+16(FP), DX
 	MOVQ apart+24(FP), BX
 	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
+	MOVQ n+48(FP), DI
 	LEAQ (CX)(CX*2), R8
 	LEAQ (AX)(CX*4), R9
 	LEAQ (BX)(BX*2), R10
 	LEAQ (DX)(BX*4), R11
 	MOVQ next+40(FP), R12
-	MOVQ run+48(FP), R13
-	LEAQ (R13)(R13*2), R14
 
 panel:
 	VMOVUPS (AX), Z0
@@ -876,7 +872,7 @@ panel:
 	JL      rest
 
 rows:
-	PREFETCHT2   (R12)
+	PREFETCHT0   (R12)
 	VCVTPH2PS    (SI), Z16
 	VCVTPH2PS    32(SI), Z17
 	VBROADCASTSS (DX), Z18
@@ -903,7 +899,7 @@ rows:
 	VBROADCASTSS (R11)(R10*1), Z21
 	VFMADD231PS  Z21, Z16, Z14
 	VFMADD231PS  Z21, Z17, Z15
-	PREFETCHT2   (R12)(R13*1)
+	PREFETCHT0   64(R12)
 	VCVTPH2PS    64(SI), Z16
 	VCVTPH2PS    96(SI), Z17
 	VBROADCASTSS 4(DX), Z18
@@ -930,7 +926,7 @@ rows:
 	VBROADCASTSS 4(R11)(R10*1), Z21
 	VFMADD231PS  Z21, Z16, Z14
 	VFMADD231PS  Z21, Z17, Z15
-	PREFETCHT2   (R12)(R13*2)
+	PREFETCHT0   128(R12)
 	VCVTPH2PS    128(SI), Z16
 	VCVTPH2PS    160(SI), Z17
 	VBROADCASTSS 8(DX), Z18
@@ -957,7 +953,7 @@ rows:
 	VBROADCASTSS 8(R11)(R10*1), Z21
 	VFMADD231PS  Z21, Z16, Z14
 	VFMADD231PS  Z21, Z17, Z15
-	PREFETCHT2   (R12)(R14*1)
+	PREFETCHT0   192(R12)
 	VCVTPH2PS    192(SI), Z16
 	VCVTPH2PS    224(SI), Z17
 	VBROADCASTSS 12(DX), Z18
@@ -984,7 +980,7 @@ rows:
 	VBROADCASTSS 12(R11)(R10*1), Z21
 	VFMADD231PS  Z21, Z16, Z14
 	VFMADD231PS  Z21, Z17, Z15
-	ADDQ         $0x40, R12
+	ADDQ         $0x00000100, R12
 	ADDQ         $0x10, DX
 	ADDQ         $0x10, R11
 	ADDQ         $0x00000100, SI
@@ -1045,9 +1041,9 @@ done:
 	VMOVUPS Z13, 64(R9)(CX*2)
 	VMOVUPS Z14, (R9)(R8*1)
 	VMOVUPS Z15, 64(R9)(R8*1)
-	DECQ    panels+64(FP)
+	DECQ    panels+56(FP)
 	JZ      end
-	MOVQ    n+56(FP), DI
+	MOVQ    n+48(FP), DI
 	MOVQ    weights+16(FP), DX
 	LEAQ    (DX)(BX*4), R11
 	ADDQ    $0x00000080, AX
@@ -1058,20 +1054,18 @@ end:
 	VZEROUPPER
 	RET
 
-// func mixFour16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
+// func mixFour16(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mixFour16(SB), NOSPLIT, $0-72
+TEXT ·mixFour16(SB), NOSPLIT, $0-64
 	MOVQ sums+0(FP), AX
 	MOVQ step+8(FP), CX
 	MOVQ weights+16(FP), DX
 	MOVQ apart+24(FP), BX
 	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
+	MOVQ n+48(FP), DI
 	LEAQ (CX)(CX*2), R8
 	LEAQ (BX)(BX*2), R9
 	MOVQ next+40(FP), R10
-	MOVQ run+48(FP), R11
-	LEAQ (R11)(R11*2), R12
 
 panel:
 	VMOVUPS (AX), Z0
@@ -1086,8 +1080,8 @@ panel:
 	JL      rest
 
 rows:
-	PREFETCHT2   (R10)
-	PREFETCHT2   (R10)(R11*1)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
 	VMOVUPS      (SI), Z8
 	VMOVUPS      64(SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -1102,8 +1096,8 @@ rows:
 	VBROADCASTSS (DX)(R9*1), Z13
 	VFMADD231PS  Z13, Z8, Z6
 	VFMADD231PS  Z13, Z9, Z7
-	PREFETCHT2   (R10)(R11*2)
-	PREFETCHT2   (R10)(R12*1)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
 	VMOVUPS      128(SI), Z8
 	VMOVUPS      192(SI), Z9
 	VBROADCASTSS 4(DX), Z10
@@ -1118,7 +1112,7 @@ rows:
 	VBROADCASTSS 4(DX)(R9*1), Z13
 	VFMADD231PS  Z13, Z8, Z6
 	VFMADD231PS  Z13, Z9, Z7
-	ADDQ         $0x40, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $0x08, DX
 	ADDQ         $0x00000100, SI
 	SUBQ         $0x02, DI
@@ -1157,9 +1151,9 @@ done:
 	VMOVUPS Z5, 64(AX)(CX*2)
 	VMOVUPS Z6, (AX)(R8*1)
 	VMOVUPS Z7, 64(AX)(R8*1)
-	DECQ    panels+64(FP)
+	DECQ    panels+56(FP)
 	JZ      end
-	MOVQ    n+56(FP), DI
+	MOVQ    n+48(FP), DI
 	MOVQ    weights+16(FP), DX
 	ADDQ    $0x00000080, AX
 	JMP     panel
@@ -1168,20 +1162,18 @@ end:
 	VZEROUPPER
 	RET
 
-// func mixFourHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
+// func mixFourHalves16(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mixFourHalves16(SB), NOSPLIT, $0-72
+TEXT ·mixFourHalves16(SB), NOSPLIT, $0-64
 	MOVQ sums+0(FP), AX
 	MOVQ step+8(FP), CX
 	MOVQ weights+16(FP), DX
 	MOVQ apart+24(FP), BX
 	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
+	MOVQ n+48(FP), DI
 	LEAQ (CX)(CX*2), R8
 	LEAQ (BX)(BX*2), R9
 	MOVQ next+40(FP), R10
-	MOVQ run+48(FP), R11
-	LEAQ (R11)(R11*2), R12
 
 panel:
 	VMOVUPS (AX), Z0
@@ -1196,7 +1188,7 @@ panel:
 	JL      rest
 
 rows:
-	PREFETCHT2   (R10)
+	PREFETCHT0   (R10)
 	VCVTPH2PS    (SI), Z8
 	VCVTPH2PS    32(SI), Z9
 	VBROADCASTSS (DX), Z10
@@ -1211,7 +1203,7 @@ rows:
 	VBROADCASTSS (DX)(R9*1), Z13
 	VFMADD231PS  Z13, Z8, Z6
 	VFMADD231PS  Z13, Z9, Z7
-	PREFETCHT2   (R10)(R11*1)
+	PREFETCHT0   64(R10)
 	VCVTPH2PS    64(SI), Z8
 	VCVTPH2PS    96(SI), Z9
 	VBROADCASTSS 4(DX), Z10
@@ -1226,7 +1218,7 @@ rows:
 	VBROADCASTSS 4(DX)(R9*1), Z13
 	VFMADD231PS  Z13, Z8, Z6
 	VFMADD231PS  Z13, Z9, Z7
-	PREFETCHT2   (R10)(R11*2)
+	PREFETCHT0   128(R10)
 	VCVTPH2PS    128(SI), Z8
 	VCVTPH2PS    160(SI), Z9
 	VBROADCASTSS 8(DX), Z10
@@ -1241,7 +1233,7 @@ rows:
 	VBROADCASTSS 8(DX)(R9*1), Z13
 	VFMADD231PS  Z13, Z8, Z6
 	VFMADD231PS  Z13, Z9, Z7
-	PREFETCHT2   (R10)(R12*1)
+	PREFETCHT0   192(R10)
 	VCVTPH2PS    192(SI), Z8
 	VCVTPH2PS    224(SI), Z9
 	VBROADCASTSS 12(DX), Z10
@@ -1256,7 +1248,7 @@ rows:
 	VBROADCASTSS 12(DX)(R9*1), Z13
 	VFMADD231PS  Z13, Z8, Z6
 	VFMADD231PS  Z13, Z9, Z7
-	ADDQ         $0x40, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $0x10, DX
 	ADDQ         $0x00000100, SI
 	SUBQ         $0x04, DI
@@ -1295,9 +1287,9 @@ done:
 	VMOVUPS Z5, 64(AX)(CX*2)
 	VMOVUPS Z6, (AX)(R8*1)
 	VMOVUPS Z7, 64(AX)(R8*1)
-	DECQ    panels+64(FP)
+	DECQ    panels+56(FP)
 	JZ      end
-	MOVQ    n+56(FP), DI
+	MOVQ    n+48(FP), DI
 	MOVQ    weights+16(FP), DX
 	ADDQ    $0x00000080, AX
 	JMP     panel
@@ -1306,153 +1298,18 @@ end:
 	VZEROUPPER
 	RET
 
-// func mix8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
-// Requires: AVX, FMA3
-TEXT ·mix8(SB), NOSPLIT, $0-72
+// func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·mixFour8(SB), NOSPLIT, $0-64
 	MOVQ sums+0(FP), AX
 	MOVQ step+8(FP), CX
 	MOVQ weights+16(FP), DX
 	MOVQ apart+24(FP), BX
 	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
-	LEAQ (CX)(CX*2), R8
-	LEAQ (AX)(CX*4), R9
-	LEAQ (BX)(BX*2), R10
-	LEAQ (DX)(BX*4), R11
-
-panel:
-	VMOVUPS (AX), Y0
-	VMOVUPS (AX)(CX*1), Y1
-	VMOVUPS (AX)(CX*2), Y2
-	VMOVUPS (AX)(R8*1), Y3
-	VMOVUPS (R9), Y4
-	VMOVUPS (R9)(CX*1), Y5
-	VMOVUPS (R9)(CX*2), Y6
-	VMOVUPS (R9)(R8*1), Y7
-
-row:
-	VMOVUPS      (SI), Y8
-	VBROADCASTSS (DX), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS (DX)(BX*1), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VBROADCASTSS (DX)(BX*2), Y11
-	VFMADD231PS  Y11, Y8, Y2
-	VBROADCASTSS (DX)(R10*1), Y12
-	VFMADD231PS  Y12, Y8, Y3
-	VBROADCASTSS (R11), Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS (R11)(BX*1), Y10
-	VFMADD231PS  Y10, Y8, Y5
-	VBROADCASTSS (R11)(BX*2), Y11
-	VFMADD231PS  Y11, Y8, Y6
-	VBROADCASTSS (R11)(R10*1), Y12
-	VFMADD231PS  Y12, Y8, Y7
-	ADDQ         $0x04, DX
-	ADDQ         $0x04, R11
-	ADDQ         $0x00000080, SI
-	DECQ         DI
-	JNZ          row
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, (AX)(CX*1)
-	VMOVUPS      Y2, (AX)(CX*2)
-	VMOVUPS      Y3, (AX)(R8*1)
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, (R9)(CX*1)
-	VMOVUPS      Y6, (R9)(CX*2)
-	VMOVUPS      Y7, (R9)(R8*1)
-	DECQ         panels+64(FP)
-	JZ           end
-	MOVQ         n+56(FP), DI
-	MOVQ         weights+16(FP), DX
-	LEAQ         (DX)(BX*4), R11
-	ADDQ         $0x00000080, AX
-	ADDQ         $0x00000080, R9
-	JMP          panel
-
-end:
-	VZEROUPPER
-	RET
-
-// func mixHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
-// Requires: AVX, F16C, FMA3
-TEXT ·mixHalves8(SB), NOSPLIT, $0-72
-	MOVQ sums+0(FP), AX
-	MOVQ step+8(FP), CX
-	MOVQ weights+16(FP), DX
-	MOVQ apart+24(FP), BX
-	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
-	LEAQ (CX)(CX*2), R8
-	LEAQ (AX)(CX*4), R9
-	LEAQ (BX)(BX*2), R10
-	LEAQ (DX)(BX*4), R11
-
-panel:
-	VMOVUPS (AX), Y0
-	VMOVUPS (AX)(CX*1), Y1
-	VMOVUPS (AX)(CX*2), Y2
-	VMOVUPS (AX)(R8*1), Y3
-	VMOVUPS (R9), Y4
-	VMOVUPS (R9)(CX*1), Y5
-	VMOVUPS (R9)(CX*2), Y6
-	VMOVUPS (R9)(R8*1), Y7
-
-row:
-	VCVTPH2PS    (SI), Y8
-	VBROADCASTSS (DX), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS (DX)(BX*1), Y10
-	VFMADD231PS  Y10, Y8, Y1
-	VBROADCASTSS (DX)(BX*2), Y11
-	VFMADD231PS  Y11, Y8, Y2
-	VBROADCASTSS (DX)(R10*1), Y12
-	VFMADD231PS  Y12, Y8, Y3
-	VBROADCASTSS (R11), Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS (R11)(BX*1), Y10
-	VFMADD231PS  Y10, Y8, Y5
-	VBROADCASTSS (R11)(BX*2), Y11
-	VFMADD231PS  Y11, Y8, Y6
-	VBROADCASTSS (R11)(R10*1), Y12
-	VFMADD231PS  Y12, Y8, Y7
-	ADDQ         $0x04, DX
-	ADDQ         $0x04, R11
-	ADDQ         $0x00000040, SI
-	DECQ         DI
-	JNZ          row
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, (AX)(CX*1)
-	VMOVUPS      Y2, (AX)(CX*2)
-	VMOVUPS      Y3, (AX)(R8*1)
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y5, (R9)(CX*1)
-	VMOVUPS      Y6, (R9)(CX*2)
-	VMOVUPS      Y7, (R9)(R8*1)
-	DECQ         panels+64(FP)
-	JZ           end
-	MOVQ         n+56(FP), DI
-	MOVQ         weights+16(FP), DX
-	LEAQ         (DX)(BX*4), R11
-	ADDQ         $0x00000080, AX
-	ADDQ         $0x00000080, R9
-	JMP          panel
-
-end:
-	VZEROUPPER
-	RET
-
-// func mixFour8(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
-// Requires: AVX, FMA3
-TEXT ·mixFour8(SB), NOSPLIT, $0-72
-	MOVQ sums+0(FP), AX
-	MOVQ step+8(FP), CX
-	MOVQ weights+16(FP), DX
-	MOVQ apart+24(FP), BX
-	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
+	MOVQ n+48(FP), DI
 	LEAQ (CX)(CX*2), R8
 	LEAQ (BX)(BX*2), R9
+	MOVQ next+40(FP), R10
 
 panel:
 	VMOVUPS (AX), Y0
@@ -1463,6 +1320,79 @@ panel:
 	VMOVUPS 32(AX)(CX*2), Y5
 	VMOVUPS (AX)(R8*1), Y6
 	VMOVUPS 32(AX)(R8*1), Y7
+	SUBQ    $0x04, DI
+	JL      rest
+
+rows:
+	PREFETCHT0   (R10)
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS (DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS (DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	PREFETCHT0   64(R10)
+	VMOVUPS      128(SI), Y8
+	VMOVUPS      160(SI), Y9
+	VBROADCASTSS 4(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 4(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 4(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	PREFETCHT0   128(R10)
+	VMOVUPS      256(SI), Y8
+	VMOVUPS      288(SI), Y9
+	VBROADCASTSS 8(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 8(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 8(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 8(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	PREFETCHT0   192(R10)
+	VMOVUPS      384(SI), Y8
+	VMOVUPS      416(SI), Y9
+	VBROADCASTSS 12(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 12(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 12(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 12(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	ADDQ         $0x00000100, R10
+	ADDQ         $0x10, DX
+	ADDQ         $0x00000200, SI
+	SUBQ         $0x04, DI
+	JGE          rows
+
+rest:
+	ADDQ $0x04, DI
+	JZ   done
 
 row:
 	VMOVUPS      (SI), Y8
@@ -1483,36 +1413,39 @@ row:
 	ADDQ         $0x00000080, SI
 	DECQ         DI
 	JNZ          row
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, (AX)(CX*1)
-	VMOVUPS      Y3, 32(AX)(CX*1)
-	VMOVUPS      Y4, (AX)(CX*2)
-	VMOVUPS      Y5, 32(AX)(CX*2)
-	VMOVUPS      Y6, (AX)(R8*1)
-	VMOVUPS      Y7, 32(AX)(R8*1)
-	DECQ         panels+64(FP)
-	JZ           end
-	MOVQ         n+56(FP), DI
-	MOVQ         weights+16(FP), DX
-	ADDQ         $0x00000080, AX
-	JMP          panel
+
+done:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (AX)(R8*1)
+	VMOVUPS Y7, 32(AX)(R8*1)
+	DECQ    panels+56(FP)
+	JZ      end
+	MOVQ    n+48(FP), DI
+	MOVQ    weights+16(FP), DX
+	ADDQ    $0x00000080, AX
+	JMP     panel
 
 end:
 	VZEROUPPER
 	RET
 
-// func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
-// Requires: AVX, F16C, FMA3
-TEXT ·mixFourHalves8(SB), NOSPLIT, $0-72
+// func mixFourHalves8(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·mixFourHalves8(SB), NOSPLIT, $0-64
 	MOVQ sums+0(FP), AX
 	MOVQ step+8(FP), CX
 	MOVQ weights+16(FP), DX
 	MOVQ apart+24(FP), BX
 	MOVQ panel+32(FP), SI
-	MOVQ n+56(FP), DI
+	MOVQ n+48(FP), DI
 	LEAQ (CX)(CX*2), R8
 	LEAQ (BX)(BX*2), R9
+	MOVQ next+40(FP), R10
 
 panel:
 	VMOVUPS (AX), Y0
@@ -1523,6 +1456,135 @@ panel:
 	VMOVUPS 32(AX)(CX*2), Y5
 	VMOVUPS (AX)(R8*1), Y6
 	VMOVUPS 32(AX)(R8*1), Y7
+	SUBQ    $0x08, DI
+	JL      rest
+
+rows:
+	PREFETCHT0   (R10)
+	VCVTPH2PS    (SI), Y8
+	VCVTPH2PS    16(SI), Y9
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS (DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS (DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	VCVTPH2PS    64(SI), Y8
+	VCVTPH2PS    80(SI), Y9
+	VBROADCASTSS 4(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 4(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 4(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 4(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	PREFETCHT0   64(R10)
+	VCVTPH2PS    128(SI), Y8
+	VCVTPH2PS    144(SI), Y9
+	VBROADCASTSS 8(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 8(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 8(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 8(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	VCVTPH2PS    192(SI), Y8
+	VCVTPH2PS    208(SI), Y9
+	VBROADCASTSS 12(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 12(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 12(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 12(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	PREFETCHT0   128(R10)
+	VCVTPH2PS    256(SI), Y8
+	VCVTPH2PS    272(SI), Y9
+	VBROADCASTSS 16(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 16(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 16(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 16(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	VCVTPH2PS    320(SI), Y8
+	VCVTPH2PS    336(SI), Y9
+	VBROADCASTSS 20(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 20(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 20(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 20(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	PREFETCHT0   192(R10)
+	VCVTPH2PS    384(SI), Y8
+	VCVTPH2PS    400(SI), Y9
+	VBROADCASTSS 24(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 24(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 24(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 24(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	VCVTPH2PS    448(SI), Y8
+	VCVTPH2PS    464(SI), Y9
+	VBROADCASTSS 28(DX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 28(DX)(BX*1), Y11
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VBROADCASTSS 28(DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y8, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VBROADCASTSS 28(DX)(R9*1), Y13
+	VFMADD231PS  Y13, Y8, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	ADDQ         $0x00000100, R10
+	ADDQ         $0x20, DX
+	ADDQ         $0x00000200, SI
+	SUBQ         $0x08, DI
+	JGE          rows
+
+rest:
+	ADDQ $0x08, DI
+	JZ   done
 
 row:
 	VCVTPH2PS    (SI), Y8
@@ -1543,22 +1605,296 @@ row:
 	ADDQ         $0x00000040, SI
 	DECQ         DI
 	JNZ          row
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, (AX)(CX*1)
-	VMOVUPS      Y3, 32(AX)(CX*1)
-	VMOVUPS      Y4, (AX)(CX*2)
-	VMOVUPS      Y5, 32(AX)(CX*2)
-	VMOVUPS      Y6, (AX)(R8*1)
-	VMOVUPS      Y7, 32(AX)(R8*1)
-	DECQ         panels+64(FP)
-	JZ           end
-	MOVQ         n+56(FP), DI
-	MOVQ         weights+16(FP), DX
-	ADDQ         $0x00000080, AX
-	JMP          panel
+
+done:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (AX)(R8*1)
+	VMOVUPS Y7, 32(AX)(R8*1)
+	DECQ    panels+56(FP)
+	JZ      end
+	MOVQ    n+48(FP), DI
+	MOVQ    weights+16(FP), DX
+	ADDQ    $0x00000080, AX
+	JMP     panel
 
 end:
+	VZEROUPPER
+	RET
+
+// func softmaxRows16(rows int, scores *float32, step int, n int, tops *float32, sums *float32, keeps *float32)
+// Requires: AVX, AVX512F
+TEXT ·softmaxRows16(SB), NOSPLIT, $0-56
+	MOVQ    rows+0(FP), AX
+	MOVQ    scores+8(FP), CX
+	MOVQ    step+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    tops+32(FP), SI
+	MOVQ    sums+40(FP), DI
+	MOVQ    keeps+48(FP), R8
+	LEAQ    ·expTerms+0(SB), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS 64(R9), Z17
+	VMOVUPS 128(R9), Z18
+	VMOVUPS 192(R9), Z19
+	VMOVUPS 256(R9), Z20
+	VMOVUPS 320(R9), Z21
+	VMOVUPS 384(R9), Z22
+	VMOVUPS 448(R9), Z23
+	VMOVUPS 512(R9), Z24
+	VMOVUPS 576(R9), Z25
+	VMOVUPS 640(R9), Z26
+	VMOVUPS 704(R9), Z27
+
+row:
+	VBROADCASTSS (SI), Z0
+	MOVL         $0x3f800000, (R8)
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	MOVQ         CX, R9
+	MOVQ         BX, R10
+
+most:
+	VMOVUPS     (R9), Z4
+	VMAXPS      Z1, Z4, Z1
+	VMOVUPS     64(R9), Z5
+	VMAXPS      Z2, Z5, Z2
+	ADDQ        $0x80, R9
+	SUBQ        $0x20, R10
+	JG          most
+	VMAXPS      Z2, Z1, Z1
+	VCMPPS      $0x1e, Z0, Z1, K1
+	KORTESTW    K1, K1
+	JZ          same
+	VMAXPS      Z2, Z1, Z1
+	VSHUFF64X2  $0x4e, Z1, Z1, Z2
+	VMAXPS      Z2, Z1, Z1
+	VSHUFF64X2  $0xb1, Z1, Z1, Z2
+	VMAXPS      Z2, Z1, Z1
+	VSHUFPS     $0x4e, Z1, Z1, Z2
+	VMAXPS      Z2, Z1, Z1
+	VSHUFPS     $0xb1, Z1, Z1, Z2
+	VMAXPS      Z2, Z1, Z1
+	VSUBPS      Z1, Z0, Z4
+	VMOVAPS     Z1, Z0
+	VMAXPS      Z4, Z16, Z4
+	VMULPS      Z18, Z4, Z6
+	VRNDSCALEPS $0x00, Z6, Z6
+	VFMADD231PS Z19, Z6, Z4
+	VFMADD231PS Z20, Z6, Z4
+	VMOVUPS     Z21, Z8
+	VFMADD213PS Z22, Z4, Z8
+	VFMADD213PS Z23, Z4, Z8
+	VFMADD213PS Z24, Z4, Z8
+	VFMADD213PS Z25, Z4, Z8
+	VFMADD213PS Z26, Z4, Z8
+	VFMADD213PS Z27, Z4, Z8
+	VFMADD213PS Z27, Z4, Z8
+	VSCALEFPS   Z6, Z8, Z8
+	VMOVSS      X8, (R8)
+	VMOVSS      X0, (SI)
+	VMULPS      (DI), Z8, Z4
+	VMOVUPS     Z4, (DI)
+
+same:
+	VMOVUPS (DI), Z3
+	MOVQ    CX, R9
+	MOVQ    BX, R10
+
+weights:
+	VMOVUPS     (R9), Z4
+	VSUBPS      Z0, Z4, Z4
+	VMAXPS      Z4, Z16, Z4
+	VMULPS      Z18, Z4, Z6
+	VRNDSCALEPS $0x00, Z6, Z6
+	VFMADD231PS Z19, Z6, Z4
+	VFMADD231PS Z20, Z6, Z4
+	VMOVUPS     Z21, Z8
+	VFMADD213PS Z22, Z4, Z8
+	VFMADD213PS Z23, Z4, Z8
+	VFMADD213PS Z24, Z4, Z8
+	VFMADD213PS Z25, Z4, Z8
+	VFMADD213PS Z26, Z4, Z8
+	VFMADD213PS Z27, Z4, Z8
+	VFMADD213PS Z27, Z4, Z8
+	VSCALEFPS   Z6, Z8, Z8
+	VMOVUPS     Z8, (R9)
+	VADDPS      Z8, Z3, Z3
+	VMOVUPS     64(R9), Z5
+	VSUBPS      Z0, Z5, Z5
+	VMAXPS      Z5, Z16, Z5
+	VMULPS      Z18, Z5, Z7
+	VRNDSCALEPS $0x00, Z7, Z7
+	VFMADD231PS Z19, Z7, Z5
+	VFMADD231PS Z20, Z7, Z5
+	VMOVUPS     Z21, Z9
+	VFMADD213PS Z22, Z5, Z9
+	VFMADD213PS Z23, Z5, Z9
+	VFMADD213PS Z24, Z5, Z9
+	VFMADD213PS Z25, Z5, Z9
+	VFMADD213PS Z26, Z5, Z9
+	VFMADD213PS Z27, Z5, Z9
+	VFMADD213PS Z27, Z5, Z9
+	VSCALEFPS   Z7, Z9, Z9
+	VMOVUPS     Z9, 64(R9)
+	VADDPS      Z9, Z3, Z3
+	ADDQ        $0x80, R9
+	SUBQ        $0x20, R10
+	JG          weights
+	VMOVUPS     Z3, (DI)
+	ADDQ        $0x04, SI
+	ADDQ        $0x04, R8
+	ADDQ        $0x40, DI
+	ADDQ        DX, CX
+	DECQ        AX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func softmaxRows8(rows int, scores *float32, step int, n int, tops *float32, sums *float32, keeps *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxRows8(SB), NOSPLIT, $0-56
+	MOVQ    rows+0(FP), AX
+	MOVQ    scores+8(FP), CX
+	MOVQ    step+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    tops+32(FP), SI
+	MOVQ    sums+40(FP), DI
+	MOVQ    keeps+48(FP), R8
+	LEAQ    ·expTerms+0(SB), R10
+	VMOVUPS (R10), Y12
+
+row:
+	VBROADCASTSS (SI), Y0
+	MOVL         $0x3f800000, (R8)
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	MOVQ         CX, R9
+	MOVQ         BX, R11
+
+most:
+	VMOVUPS     (R9), Y4
+	VMAXPS      Y1, Y4, Y1
+	VMOVUPS     32(R9), Y5
+	VMAXPS      Y2, Y5, Y2
+	ADDQ        $0x40, R9
+	SUBQ        $0x10, R11
+	JG          most
+	VMAXPS      Y2, Y1, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y4
+	VMOVMSKPS   Y4, R9
+	TESTL       R9, R9
+	JZ          same
+	VMAXPS      Y2, Y1, Y1
+	VPERM2F128  $0x01, Y1, Y1, Y2
+	VMAXPS      Y2, Y1, Y1
+	VSHUFPS     $0x4e, Y1, Y1, Y2
+	VMAXPS      Y2, Y1, Y1
+	VSHUFPS     $0xb1, Y1, Y1, Y2
+	VMAXPS      Y2, Y1, Y1
+	VSUBPS      Y1, Y0, Y4
+	VMOVAPS     Y1, Y0
+	VMAXPS      Y4, Y12, Y4
+	VMULPS      128(R10), Y4, Y6
+	VROUNDPS    $0x00, Y6, Y6
+	VFMADD231PS 192(R10), Y6, Y4
+	VFMADD231PS 256(R10), Y6, Y4
+	VMOVUPS     320(R10), Y8
+	VFMADD213PS 384(R10), Y4, Y8
+	VFMADD213PS 448(R10), Y4, Y8
+	VFMADD213PS 512(R10), Y4, Y8
+	VFMADD213PS 576(R10), Y4, Y8
+	VFMADD213PS 640(R10), Y4, Y8
+	VFMADD213PS 704(R10), Y4, Y8
+	VFMADD213PS 704(R10), Y4, Y8
+	VCVTPS2DQ   Y6, Y6
+	VPSRAD      $0x01, Y6, Y10
+	VPSUBD      Y10, Y6, Y6
+	VPADDD      800(R10), Y10, Y10
+	VPSLLD      $0x17, Y10, Y10
+	VMULPS      Y10, Y8, Y8
+	VPADDD      800(R10), Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VMULPS      Y6, Y8, Y8
+	VMOVSS      X8, (R8)
+	VMOVSS      X0, (SI)
+	VMULPS      (DI), Y8, Y4
+	VMOVUPS     Y4, (DI)
+	VMULPS      32(DI), Y8, Y4
+	VMOVUPS     Y4, 32(DI)
+
+same:
+	VMOVUPS (DI), Y3
+	MOVQ    CX, R9
+	MOVQ    BX, R11
+
+weights:
+	VMOVUPS     (R9), Y4
+	VSUBPS      Y0, Y4, Y4
+	VMAXPS      Y4, Y12, Y4
+	VMULPS      128(R10), Y4, Y6
+	VROUNDPS    $0x00, Y6, Y6
+	VFMADD231PS 192(R10), Y6, Y4
+	VFMADD231PS 256(R10), Y6, Y4
+	VMOVUPS     320(R10), Y8
+	VFMADD213PS 384(R10), Y4, Y8
+	VFMADD213PS 448(R10), Y4, Y8
+	VFMADD213PS 512(R10), Y4, Y8
+	VFMADD213PS 576(R10), Y4, Y8
+	VFMADD213PS 640(R10), Y4, Y8
+	VFMADD213PS 704(R10), Y4, Y8
+	VFMADD213PS 704(R10), Y4, Y8
+	VCVTPS2DQ   Y6, Y6
+	VPSRAD      $0x01, Y6, Y10
+	VPSUBD      Y10, Y6, Y6
+	VPADDD      800(R10), Y10, Y10
+	VPSLLD      $0x17, Y10, Y10
+	VMULPS      Y10, Y8, Y8
+	VPADDD      800(R10), Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VMULPS      Y6, Y8, Y8
+	VMOVUPS     Y8, (R9)
+	VADDPS      Y8, Y3, Y3
+	VMOVUPS     32(R9), Y5
+	VSUBPS      Y0, Y5, Y5
+	VMAXPS      Y5, Y12, Y5
+	VMULPS      128(R10), Y5, Y7
+	VROUNDPS    $0x00, Y7, Y7
+	VFMADD231PS 192(R10), Y7, Y5
+	VFMADD231PS 256(R10), Y7, Y5
+	VMOVUPS     320(R10), Y9
+	VFMADD213PS 384(R10), Y5, Y9
+	VFMADD213PS 448(R10), Y5, Y9
+	VFMADD213PS 512(R10), Y5, Y9
+	VFMADD213PS 576(R10), Y5, Y9
+	VFMADD213PS 640(R10), Y5, Y9
+	VFMADD213PS 704(R10), Y5, Y9
+	VFMADD213PS 704(R10), Y5, Y9
+	VCVTPS2DQ   Y7, Y7
+	VPSRAD      $0x01, Y7, Y11
+	VPSUBD      Y11, Y7, Y7
+	VPADDD      800(R10), Y11, Y11
+	VPSLLD      $0x17, Y11, Y11
+	VMULPS      Y11, Y9, Y9
+	VPADDD      800(R10), Y7, Y7
+	VPSLLD      $0x17, Y7, Y7
+	VMULPS      Y7, Y9, Y9
+	VMOVUPS     Y9, 32(R9)
+	VADDPS      Y9, Y3, Y3
+	ADDQ        $0x40, R9
+	SUBQ        $0x10, R11
+	JG          weights
+	VMOVUPS     Y3, (DI)
+	ADDQ        $0x04, SI
+	ADDQ        $0x04, R8
+	ADDQ        $0x40, DI
+	ADDQ        DX, CX
+	DECQ        AX
+	JNZ         row
 	VZEROUPPER
 	RET
 

@@ -204,25 +204,25 @@ func fewMXFP4_17x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*fl
 // are in bytes.
 //
 //go:noescape
-func mixNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
+func mixNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
 
 // mixHalvesNEON is Set.Mix for 8 rows and 8 of a panel's columns, n rows in each panel. Distances
 // are in bytes.
 //
 //go:noescape
-func mixHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
+func mixHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
 
 // mixFourNEON is Set.Mix for 4 rows and 16 of a panel's columns, n rows in each panel. Distances
 // are in bytes.
 //
 //go:noescape
-func mixFourNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
+func mixFourNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
 
 // mixFourHalvesNEON is Set.Mix for 4 rows and 16 of a panel's columns, n rows in each panel. Distances
 // are in bytes.
 //
 //go:noescape
-func mixFourHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
+func mixFourHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
 
 // Pause leaves the processor to its other thread for a moment.
 func Pause()

@@ -3635,17 +3635,16 @@ block:
 	FMOVS F12, 288(R0)
 	RET
 
-// func mixNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
-TEXT ·mixNEON(SB), NOSPLIT, $0-72
+// func mixNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
+TEXT ·mixNEON(SB), NOSPLIT, $0-64
 	MOVD sums+0(FP), R0
 	MOVD step+8(FP), R1
 	MOVD weights+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD panel+32(FP), R4
 	MOVD next+40(FP), R5
-	MOVD run+48(FP), R6
-	MOVD n+56(FP), R7
-	MOVD panels+64(FP), R8
+	MOVD n+48(FP), R6
+	MOVD panels+56(FP), R7
 panel:
 	MOVD R0, R5
 	FLDPQ 0(R5), (F0, F1)
@@ -3672,8 +3671,8 @@ panel:
 	ADD R3, R13, R14
 	ADD R3, R14, R15
 	ADD R3, R15, R16
-	MOVD R7, R6
-	SUBS $4, R6
+	MOVD R6, R8
+	SUBS $4, R8
 	BLT rest
 four:
 	FMOVQ.P 16(R9), F16
@@ -3756,10 +3755,10 @@ four:
 	WORD $0x4fb61b2d // fmla.4s[3] v13, v25, v22
 	WORD $0x4fb71b0e // fmla.4s[3] v14, v24, v23
 	WORD $0x4fb71b2f // fmla.4s[3] v15, v25, v23
-	SUBS $4, R6
+	SUBS $4, R8
 	BGE four
 rest:
-	ADDS $4, R6
+	ADDS $4, R8
 	BEQ done
 one:
 	FMOVS.P 4(R9), F16
@@ -3788,7 +3787,7 @@ one:
 	WORD $0x4f96132d // fmla.4s[0] v13, v25, v22
 	WORD $0x4f97130e // fmla.4s[0] v14, v24, v23
 	WORD $0x4f97132f // fmla.4s[0] v15, v25, v23
-	SUBS $1, R6
+	SUBS $1, R8
 	BNE one
 done:
 	MOVD R0, R5
@@ -3809,21 +3808,20 @@ done:
 	FSTPQ (F14, F15), 0(R5)
 	ADD R1, R5
 	ADD $128, R0
-	SUBS $1, R8
+	SUBS $1, R7
 	BNE panel
 	RET
 
-// func mixHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
-TEXT ·mixHalvesNEON(SB), NOSPLIT, $0-72
+// func mixHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
+TEXT ·mixHalvesNEON(SB), NOSPLIT, $0-64
 	MOVD sums+0(FP), R0
 	MOVD step+8(FP), R1
 	MOVD weights+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD panel+32(FP), R4
 	MOVD next+40(FP), R5
-	MOVD run+48(FP), R6
-	MOVD n+56(FP), R7
-	MOVD panels+64(FP), R8
+	MOVD n+48(FP), R6
+	MOVD panels+56(FP), R7
 panel:
 	MOVD R0, R5
 	FLDPQ 0(R5), (F0, F1)
@@ -3850,8 +3848,8 @@ panel:
 	ADD R3, R13, R14
 	ADD R3, R14, R15
 	ADD R3, R15, R16
-	MOVD R7, R6
-	SUBS $4, R6
+	MOVD R6, R8
+	SUBS $4, R8
 	BLT rest
 four:
 	FMOVQ.P 16(R9), F16
@@ -3942,10 +3940,10 @@ four:
 	WORD $0x4fb61b2d // fmla.4s[3] v13, v25, v22
 	WORD $0x4fb71b0e // fmla.4s[3] v14, v24, v23
 	WORD $0x4fb71b2f // fmla.4s[3] v15, v25, v23
-	SUBS $4, R6
+	SUBS $4, R8
 	BGE four
 rest:
-	ADDS $4, R6
+	ADDS $4, R8
 	BEQ done
 one:
 	FMOVS.P 4(R9), F16
@@ -3976,7 +3974,7 @@ one:
 	WORD $0x4f96132d // fmla.4s[0] v13, v25, v22
 	WORD $0x4f97130e // fmla.4s[0] v14, v24, v23
 	WORD $0x4f97132f // fmla.4s[0] v15, v25, v23
-	SUBS $1, R6
+	SUBS $1, R8
 	BNE one
 done:
 	MOVD R0, R5
@@ -3997,21 +3995,20 @@ done:
 	FSTPQ (F14, F15), 0(R5)
 	ADD R1, R5
 	ADD $128, R0
-	SUBS $1, R8
+	SUBS $1, R7
 	BNE panel
 	RET
 
-// func mixFourNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, run int, n int, panels int)
-TEXT ·mixFourNEON(SB), NOSPLIT, $0-72
+// func mixFourNEON(sums *float32, step int, weights *float32, apart int, panel *float32, next *float32, n int, panels int)
+TEXT ·mixFourNEON(SB), NOSPLIT, $0-64
 	MOVD sums+0(FP), R0
 	MOVD step+8(FP), R1
 	MOVD weights+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD panel+32(FP), R4
 	MOVD next+40(FP), R5
-	MOVD run+48(FP), R6
-	MOVD n+56(FP), R7
-	MOVD panels+64(FP), R8
+	MOVD n+48(FP), R6
+	MOVD panels+56(FP), R7
 panel:
 	MOVD R0, R5
 	FLDPQ 0(R5), (F0, F1)
@@ -4030,8 +4027,8 @@ panel:
 	ADD R3, R9, R10
 	ADD R3, R10, R11
 	ADD R3, R11, R12
-	MOVD R7, R6
-	SUBS $4, R6
+	MOVD R6, R8
+	SUBS $4, R8
 	BLT rest
 four:
 	FMOVQ.P 16(R9), F16
@@ -4114,10 +4111,10 @@ four:
 	WORD $0x4fb31b2d // fmla.4s[3] v13, v25, v19
 	WORD $0x4fb31b4e // fmla.4s[3] v14, v26, v19
 	WORD $0x4fb31b6f // fmla.4s[3] v15, v27, v19
-	SUBS $4, R6
+	SUBS $4, R8
 	BGE four
 rest:
-	ADDS $4, R6
+	ADDS $4, R8
 	BEQ done
 one:
 	FMOVS.P 4(R9), F16
@@ -4143,7 +4140,7 @@ one:
 	WORD $0x4f93132d // fmla.4s[0] v13, v25, v19
 	WORD $0x4f93134e // fmla.4s[0] v14, v26, v19
 	WORD $0x4f93136f // fmla.4s[0] v15, v27, v19
-	SUBS $1, R6
+	SUBS $1, R8
 	BNE one
 done:
 	MOVD R0, R5
@@ -4160,21 +4157,20 @@ done:
 	FSTPQ (F14, F15), 32(R5)
 	ADD R1, R5
 	ADD $128, R0
-	SUBS $1, R8
+	SUBS $1, R7
 	BNE panel
 	RET
 
-// func mixFourHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, run int, n int, panels int)
-TEXT ·mixFourHalvesNEON(SB), NOSPLIT, $0-72
+// func mixFourHalvesNEON(sums *float32, step int, weights *float32, apart int, panel *uint16, next *uint16, n int, panels int)
+TEXT ·mixFourHalvesNEON(SB), NOSPLIT, $0-64
 	MOVD sums+0(FP), R0
 	MOVD step+8(FP), R1
 	MOVD weights+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD panel+32(FP), R4
 	MOVD next+40(FP), R5
-	MOVD run+48(FP), R6
-	MOVD n+56(FP), R7
-	MOVD panels+64(FP), R8
+	MOVD n+48(FP), R6
+	MOVD panels+56(FP), R7
 panel:
 	MOVD R0, R5
 	FLDPQ 0(R5), (F0, F1)
@@ -4193,8 +4189,8 @@ panel:
 	ADD R3, R9, R10
 	ADD R3, R10, R11
 	ADD R3, R11, R12
-	MOVD R7, R6
-	SUBS $4, R6
+	MOVD R6, R8
+	SUBS $4, R8
 	BLT rest
 four:
 	FMOVQ.P 16(R9), F16
@@ -4289,10 +4285,10 @@ four:
 	WORD $0x4fb31b2d // fmla.4s[3] v13, v25, v19
 	WORD $0x4fb31b4e // fmla.4s[3] v14, v26, v19
 	WORD $0x4fb31b6f // fmla.4s[3] v15, v27, v19
-	SUBS $4, R6
+	SUBS $4, R8
 	BGE four
 rest:
-	ADDS $4, R6
+	ADDS $4, R8
 	BEQ done
 one:
 	FMOVS.P 4(R9), F16
@@ -4321,7 +4317,7 @@ one:
 	WORD $0x4f93132d // fmla.4s[0] v13, v25, v19
 	WORD $0x4f93134e // fmla.4s[0] v14, v26, v19
 	WORD $0x4f93136f // fmla.4s[0] v15, v27, v19
-	SUBS $1, R6
+	SUBS $1, R8
 	BNE one
 done:
 	MOVD R0, R5
@@ -4338,7 +4334,7 @@ done:
 	FSTPQ (F14, F15), 32(R5)
 	ADD R1, R5
 	ADD $128, R0
-	SUBS $1, R8
+	SUBS $1, R7
 	BNE panel
 	RET
 

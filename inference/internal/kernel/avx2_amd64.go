@@ -20,10 +20,10 @@ var avx2 = &Set{
 		MXFP4_17: vectorFew(rows8, fewMXFP4_17_8x1, fewMXFP4_17_8x2, fewMXFP4_17_8x3, fewMXFP4_17_8x4),
 	},
 	fewMost:   4,
-	Mix:       vectorMix(4, mixer[float32]{8, mix8}, mixer[float32]{16, mixFour8}),
-	MixHalves: vectorMix(2, mixer[uint16]{8, mixHalves8}, mixer[uint16]{16, mixFourHalves8}),
+	Mix:       vectorMix(mixer[float32]{4, 16, mixFour8}, mixer[float32]{4, 16, mixFour8}),
+	MixHalves: vectorMix(mixer[uint16]{4, 16, mixFourHalves8}, mixer[uint16]{4, 16, mixFourHalves8}),
 	Axpy:      axpy8,
-	Softmax:   softmax8,
+	Softmax:   vectorSoftmax(softmaxRows8),
 	Norm:      norm8,
 	SwiGLU:    swiglu8,
 }

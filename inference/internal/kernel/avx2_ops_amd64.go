@@ -61,46 +61,6 @@ func exp8(a f32x8) f32x8 {
 
 func term8(t *[16]float32) f32x8 { return load8(unsafe.Pointer(t), 0) }
 
-func softmax8(scores []float32) (top, sum float32) {
-	n := len(scores) &^ 7
-	if n == 0 {
-		return softmaxScalar(scores)
-	}
-	p := unsafe.Pointer(&scores[0])
-	m := broadcast8(-math.MaxFloat32)
-	m0, m1, m2, m3, i := m, m, m, m, 0 // a maximum has to wait for the one before
-	for ; i <= 4*n-128; i += 128 {
-		m0, m1 = m0.Max(load8(p, i)), m1.Max(load8(p, i+32))
-		m2, m3 = m2.Max(load8(p, i+64)), m3.Max(load8(p, i+96))
-	}
-	for ; i < 4*n; i += 32 {
-		m = m.Max(load8(p, i))
-	}
-	m = m.Max(m0.Max(m1)).Max(m2.Max(m3))
-	var tops [8]float32
-	m.Store(&tops)
-	archsimd.ClearAVXUpperBits()
-	top, sum = softmaxRest(scores[n:], tops[:]...)
-	var v [4]float32
-	weigh8(p, 4*n, math.Float32bits(top), &v)
-	return top, sum + v[0]
-}
-
-// weigh8 turns scores into weights and sets v to their sum.
-//
-//go:noinline
-func weigh8(p unsafe.Pointer, bytes int, top uint32, v *[4]float32) {
-	var total f32x8
-	m := all8(top).AsFloat32x8()
-	for i := 0; i < bytes; i += 32 {
-		e := exp8(load8(p, i).Sub(m))
-		store8(p, i, e)
-		total = total.Add(e)
-	}
-	add8(total, total, total, total).Store(v)
-	archsimd.ClearAVXUpperBits()
-}
-
 func norm8(dst, x, gain []float32, eps float32) {
 	n := len(x)
 	if n%8 != 0 || n == 0 {

@@ -19,10 +19,10 @@ var avx512 = &Set{
 		MXFP4_17: vectorFew(rows16, fewMXFP4_17_16x1, fewMXFP4_17_16x2, fewMXFP4_17_16x3, fewMXFP4_17_16x4),
 	},
 	fewMost:   12,
-	Mix:       vectorMix(4, mixer[float32]{32, mix16}, mixer[float32]{32, mixFour16}),
-	MixHalves: vectorMix(2, mixer[uint16]{32, mixHalves16}, mixer[uint16]{32, mixFourHalves16}),
+	Mix:       vectorMix(mixer[float32]{8, 32, mix16}, mixer[float32]{4, 32, mixFour16}),
+	MixHalves: vectorMix(mixer[uint16]{8, 32, mixHalves16}, mixer[uint16]{4, 32, mixFourHalves16}),
 	Axpy:      axpy16,
-	Softmax:   softmax16,
+	Softmax:   vectorSoftmax(softmaxRows16),
 	Norm:      norm16,
 	SwiGLU:    swiglu16,
 }

@@ -57,46 +57,6 @@ func exp16(a f32x16) f32x16 {
 
 func term16(t *[16]float32) f32x16 { return archsimd.LoadFloat32x16(t) }
 
-func softmax16(scores []float32) (top, sum float32) {
-	n := len(scores) &^ 15
-	if n == 0 {
-		return softmaxScalar(scores)
-	}
-	p := unsafe.Pointer(&scores[0])
-	m := broadcast16(-math.MaxFloat32)
-	m0, m1, m2, m3, i := m, m, m, m, 0 // a maximum has to wait for the one before
-	for ; i <= 4*n-256; i += 256 {
-		m0, m1 = m0.Max(load16(p, i)), m1.Max(load16(p, i+64))
-		m2, m3 = m2.Max(load16(p, i+128)), m3.Max(load16(p, i+192))
-	}
-	for ; i < 4*n; i += 64 {
-		m = m.Max(load16(p, i))
-	}
-	m = m.Max(m0.Max(m1)).Max(m2.Max(m3))
-	var tops [16]float32
-	m.Store(&tops)
-	archsimd.ClearAVXUpperBits()
-	top, sum = softmaxRest(scores[n:], tops[:]...)
-	var v [4]float32
-	weigh16(p, 4*n, math.Float32bits(top), &v)
-	return top, sum + v[0]
-}
-
-// weigh16 turns scores into weights and sets v to their sum.
-//
-//go:noinline
-func weigh16(p unsafe.Pointer, bytes int, top uint32, v *[4]float32) {
-	var total f32x16
-	m := all16(top).AsFloat32x16()
-	for i := 0; i < bytes; i += 64 {
-		e := exp16(load16(p, i).Sub(m))
-		store16(p, i, e)
-		total = total.Add(e)
-	}
-	add16(total, total, total, total).Store(v)
-	archsimd.ClearAVXUpperBits()
-}
-
 func norm16(dst, x, gain []float32, eps float32) {
 	n := len(x)
 	if n%16 != 0 || n == 0 {

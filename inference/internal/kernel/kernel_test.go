@@ -319,9 +319,9 @@ func TestMix(t *testing.T) {
 				}
 			}
 			fromHalves := slices.Clone(got)
-			k.Mix(rows, got, step, weights, apart, s.panels, panel, nil, 0)
+			k.Mix(rows, got, step, weights, apart, s.panels, panel, nil)
 			within(t, fmt.Sprintf("%+v mixed", s), got, want, 1e-6*float64(n))
-			k.MixHalves(rows, fromHalves, step, weights, apart, s.panels, halves, halves, 8)
+			k.MixHalves(rows, fromHalves, step, weights, apart, s.panels, halves, halves)
 			same(t, fmt.Sprintf("%+v of halves", s), fromHalves, got)
 			if k == Scalar {
 				continue
@@ -347,7 +347,7 @@ func TestHalves(t *testing.T) {
 				panel[i] = uint16(h + i)
 			}
 			sums := make([]float32, MixRows*Panel)
-			k.MixHalves(MixRows, sums, Panel, one, 1, 1, panel[:], nil, 0)
+			k.MixHalves(MixRows, sums, Panel, one, 1, 1, panel[:], nil)
 			for i, got := range sums {
 				if want := Half(panel[i%Panel]); got != want && (want == want || got == got) {
 					t.Fatalf("half %04x is %v, want %v", panel[i%Panel], got, want)
@@ -363,11 +363,6 @@ func TestOps(t *testing.T) {
 	eachSet(t, func(t *testing.T, k *Set) {
 		for _, n := range []int{1, 2, 3, 4, 5, 8, 15, 16, 17, 33, 48, 80, 130} {
 			x, y := random(1, n), random(2, n)
-			got, want := slices.Clone(x), slices.Clone(x)
-			top, sum := k.Softmax(got)
-			top2, sum2 := Scalar.Softmax(want)
-			within(t, "weights", append(got, top, sum), append(want, top2, sum2), 1e-6*scaleOf([]float32{sum2}))
-
 			a, b := random(3, n), random(3, n)
 			k.Axpy(a, x, -.3)
 			Scalar.Axpy(b, x, -.3)
@@ -380,29 +375,73 @@ func TestOps(t *testing.T) {
 	})
 }
 
+// TestSoftmax holds rows of weights, before and after what raises their tops or does
+// not, against the formula in f64.
+func TestSoftmax(t *testing.T) {
+	const rows, step = 11, 3*Panel + 5
+	eachSet(t, func(t *testing.T, k *Set) {
+		for _, n := range []int{Panel, 2 * Panel, 3 * Panel} {
+			tops, sums, keeps := slices.Repeat([]float32{-math.MaxFloat32}, rows), make([]float32, rows*SumLanes), make([]float32, rows)
+			before, want := slices.Clone(tops), make([]float64, rows)
+			for round := range uint64(4) {
+				scores := random(round, rows*step)
+				for i := range scores {
+					scores[i] *= 20
+				}
+				got := slices.Clone(scores)
+				k.Softmax(rows, got, step, n, tops, sums, keeps)
+				for g := range rows {
+					top := max(before[g], slices.Max(scores[g*step:][:n]))
+					keep, sum := math.Exp(float64(before[g])-float64(top)), 0.
+					weights := make([]float32, n)
+					for i, v := range scores[g*step:][:n] {
+						weights[i] = float32(math.Exp(float64(v) - float64(top)))
+						sum += math.Exp(float64(v) - float64(top))
+					}
+					want[g] = want[g]*keep + sum
+					if tops[g] != top {
+						t.Errorf("row %d: top %v, want %v", g, tops[g], top)
+					}
+					within(t, "weights", got[g*step:][:n], weights, 1e-6)
+					within(t, "sum and what is kept", []float32{SumOf(sums[g*SumLanes:]), keeps[g]}, []float32{float32(want[g]), float32(keep)}, 1e-6*max(1, want[g]))
+					if g < rows-1 && !slices.Equal(got[g*step+n:(g+1)*step], scores[g*step+n:(g+1)*step]) {
+						t.Errorf("row %d: what is behind has changed", g)
+					}
+				}
+				copy(before, tops)
+			}
+		}
+	})
+}
+
 // TestEnds holds the exponential where it is largest, smallest and nothing: by
 // the softmax and the activation, the kernels that have it.
 func TestEnds(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	eachSet(t, func(t *testing.T, k *Set) {
-		scores := make([]float32, 40)
+		scores := make([]float32, 64)
+		tops, sums, keeps := []float32{-math.MaxFloat32}, make([]float32, SumLanes), []float32{0}
+		softmax := func() { k.Softmax(1, scores, len(scores), len(scores), tops, sums, keeps) }
+		for i := range scores {
+			scores[i] = -inf
+		}
+		if softmax(); tops[0] != -math.MaxFloat32 || SumOf(sums) != 0 || keeps[0] != 1 || slices.Max(scores) != 0 {
+			t.Errorf("of infinitely small scores the top is %v, the sum %v", tops, sums)
+		}
 		for i := range scores {
 			scores[i] = -inf
 		}
 		scores[3], scores[39], scores[17] = 80, 79, -30
-		top, sum := k.Softmax(scores)
 		e := float32(math.Exp(-1))
-		if top != 80 || scores[3] != 1 || math.Abs(float64(scores[39]-e)) > 1e-7 || scores[0] != 0 || scores[17] != 0 || math.Abs(float64(sum-1-e)) > 1e-6 {
-			t.Errorf("weights %v, top %v, sum %v", scores, top, sum)
+		if softmax(); tops[0] != 80 || scores[3] != 1 || math.Abs(float64(scores[39]-e)) > 1e-7 || scores[0] != 0 || scores[17] != 0 || math.Abs(float64(SumOf(sums)-1-e)) > 1e-6 || keeps[0] != 0 {
+			t.Errorf("weights %v, top %v, sum %v, kept %v", scores, tops, sums, keeps)
 		}
 		for i := range scores {
-			scores[i] = -inf
+			scores[i] = float32(i)
 		}
-		if top, sum := k.Softmax(scores); top != -math.MaxFloat32 || sum != 0 {
-			t.Errorf("of infinitely small scores the top is %v, the sum %v", top, sum)
-		}
-		if _, sum := k.Softmax(append(make([]float32, 20), -1, nan, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)); sum == sum {
-			t.Errorf("a score that is no number leaves the sum %v", sum)
+		scores[21] = nan
+		if softmax(); SumOf(sums) == SumOf(sums) {
+			t.Errorf("a score that is no number leaves the sum %v", sums)
 		}
 
 		u := make([]float32, 2*35)

@@ -23,8 +23,8 @@ var neon = &Set{
 		MXFP4_17: vectorFew(rowsNEON, fewMXFP4_17x1, fewMXFP4_17x2, fewMXFP4_17x3, fewMXFP4_17x4),
 	},
 	fewMost:   4,
-	Mix:       vectorMix(4, mixer[float32]{8, mixNEON}, mixer[float32]{16, mixFourNEON}),
-	MixHalves: vectorMix(2, mixer[uint16]{8, mixHalvesNEON}, mixer[uint16]{16, mixFourHalvesNEON}),
+	Mix:       vectorMix(mixer[float32]{8, 8, mixNEON}, mixer[float32]{4, 16, mixFourNEON}),
+	MixHalves: vectorMix(mixer[uint16]{8, 8, mixHalvesNEON}, mixer[uint16]{4, 16, mixFourHalvesNEON}),
 	Axpy:      axpyOfNEON,
 	Softmax:   softmaxNEON,
 	Norm:      normScalar, // a hundredth of a percent of a token's time
@@ -74,18 +74,23 @@ func axpyOfNEON(dst, v []float32, p float32) {
 	axpyScalar(dst[n:], v[n:], p)
 }
 
-func softmaxNEON(scores []float32) (top, sum float32) {
-	n := len(scores) &^ 3
-	if n == 0 {
-		return softmaxScalar(scores)
+func softmaxNEON(rows int, scores []float32, step, n int, tops, sums, keeps []float32) {
+	for g := range rows {
+		row := scores[step*g:][:n]
+		four := [4]float32{tops[g], tops[g], tops[g], tops[g]}
+		topNEON(&row[0], n, &four)
+		top := max(max(four[0], four[1]), max(four[2], four[3]))
+		keeps[g] = 1
+		if top != tops[g] {
+			keeps[g], tops[g] = Exp(tops[g]-top), top
+			for i := range SumLanes {
+				sums[SumLanes*g+i] *= keeps[g]
+			}
+		}
+		var sum float32
+		weighNEON(&row[0], n, &sum, top)
+		sums[SumLanes*g] += sum
 	}
-	const least = -math.MaxFloat32
-	tops := [4]float32{least, least, least, least}
-	topNEON(&scores[0], n, &tops)
-	top, sum = softmaxRest(scores[n:], tops[:]...)
-	var most float32
-	weighNEON(&scores[0], n, &most, top)
-	return top, sum + most
 }
 
 func swigluNEON(dst, u []float32, alpha, limit float32) {

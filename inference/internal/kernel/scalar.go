@@ -82,7 +82,7 @@ func dot6x1(w *[6][]float32, x []float32, a *[6]float32) {
 	*a = [6]float32{a0, a1, a2, a3, a4, a5}
 }
 
-func mixScalar(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, _ []float32, _ int) {
+func mixScalar(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, _ []float32) {
 	n := len(panel) / panels
 	for p := range panels {
 		for g := range rows {
@@ -97,12 +97,12 @@ func mixScalar(rows int, sums []float32, step int, weights []float32, apart, pan
 	}
 }
 
-func mixHalvesScalar(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, _ []uint16, _ int) {
+func mixHalvesScalar(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, _ []uint16) {
 	wide := make([]float32, len(panel))
 	for i, h := range panel {
 		wide[i] = Half(h)
 	}
-	mixScalar(rows, sums, step, weights, apart, panels, wide, nil, 0)
+	mixScalar(rows, sums, step, weights, apart, panels, wide, nil)
 }
 
 func axpyScalar(dst, v []float32, p float32) {
@@ -112,25 +112,23 @@ func axpyScalar(dst, v []float32, p float32) {
 	}
 }
 
-func softmaxScalar(scores []float32) (top, sum float32) {
-	return softmaxRest(scores, -math.MaxFloat32)
-}
-
-// softmaxRest finds the top of scores, and of tops, those of vectors, and turns the scores into
-// weights.
-func softmaxRest(scores []float32, tops ...float32) (top, sum float32) {
-	top = tops[0]
-	for _, v := range tops[1:] {
-		top = max(top, v)
+func softmaxScalar(rows int, scores []float32, step, n int, tops, sums, keeps []float32) {
+	for g := range rows {
+		row, lanes, top := scores[step*g:][:n], sums[SumLanes*g:][:SumLanes], tops[g]
+		for _, v := range row {
+			if v > top {
+				top = v
+			}
+		}
+		keeps[g], tops[g] = Exp(tops[g]-top), top
+		for i := range lanes {
+			lanes[i] *= keeps[g]
+		}
+		for i, v := range row {
+			row[i] = Exp(v - top)
+			lanes[i%SumLanes] += row[i]
+		}
 	}
-	for _, v := range scores {
-		top = max(top, v)
-	}
-	for i, v := range scores {
-		scores[i] = Exp(v - top)
-		sum += scores[i]
-	}
-	return top, sum
 }
 
 func normScalar(dst, x, gain []float32, eps float32) {

@@ -10,6 +10,7 @@ const (
 	Panel    = 32 // numbers in a row
 	MixRows  = 8  // queries that share what is loaded: the query heads of a KV head in gpt-oss
 	MixLeast = 4  // the same where they are few, as in pocket
+	SumLanes = 16 // in which weights are summed up
 )
 
 // Set is one implementation of the kernels.
@@ -35,20 +36,22 @@ type Set struct {
 	// sums, a multiple of MixLeast, each times a weight of its own: sums[step*g+j] gains
 	// weights[apart*g+i] * panel[Panel*i+j], in the order of i. Of several panels that lie
 	// one after the other, each is for the sums behind the one before, by the same weights.
-	// On its way Mix may have the processor fetch as many numbers of next, if there are
-	// any: four runs at distances of run, for memory gives more where several are read.
-	Mix func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []float32, run int)
+	// On its way Mix may have the processor fetch as many numbers of next, if there are any.
+	Mix func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []float32)
 
 	// MixHalves is Mix for a panel of IEEE halves. Both give equal bits.
-	MixHalves func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []uint16, run int)
+	MixHalves func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []uint16)
 
 	// Axpy adds v times p to dst.
 	Axpy func(dst, v []float32, p float32)
 
-	// Softmax sets each score s to exp(s - top), where top is the largest of all, and
-	// returns top and the sum. Where all are less than every finite number, top is
-	// the least of those.
-	Softmax func(scores []float32) (top, sum float32)
+	// Softmax goes on with rows of weights by rows of n scores each, a multiple of Panel, at
+	// a distance of step. A row's top becomes the largest of it and its scores; keeps is
+	// what weights so far must be multiplied by, e to the power of how much larger it was.
+	// Each score s becomes a weight, exp(s - top), and a row's sum, in SumLanes numbers
+	// that make it together, is that of all, those so far times keeps. Tops are finite
+	// before.
+	Softmax func(rows int, scores []float32, step, n int, tops, sums, keeps []float32)
 
 	// Norm sets dst = x / sqrt(mean(x²) + eps) * gain.
 	Norm func(dst, x, gain []float32, eps float32)
@@ -80,4 +83,12 @@ var Sets = sync.OnceValue(func() []*Set { return append([]*Set{Scalar}, vectorSe
 func Best() *Set {
 	all := Sets()
 	return all[len(all)-1]
+}
+
+// SumOf adds up the lanes of a sum.
+func SumOf(lanes []float32) (sum float32) {
+	for _, v := range lanes[:SumLanes] {
+		sum += v
+	}
+	return sum
 }

@@ -120,34 +120,45 @@ func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, 
 	}
 }
 
-// mixer is a function of assembly for so many columns.
+// mixer is a function of assembly for so many rows and columns.
 type mixer[T float32 | uint16] struct {
-	columns int
-	mix     func(sums *float32, step int, weights *float32, apart int, panel, next *T, run, n, panels int)
+	rows, columns int
+	mix           func(sums *float32, step int, weights *float32, apart int, panel, next *T, n, panels int)
 }
 
-// vectorMix returns Set.Mix or Set.MixHalves, of numbers of so many bytes, from functions
-// for MixRows rows and for MixLeast.
-func vectorMix[T float32 | uint16](size int, most, least mixer[T]) func(int, []float32, int, []float32, int, int, []T, []T, int) {
-	return func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []T, run int) {
+// vectorMix returns Set.Mix or Set.MixHalves from a function for as many rows as it takes,
+// and one for MixLeast of what is left.
+func vectorMix[T float32 | uint16](most, least mixer[T]) func(int, []float32, int, []float32, int, int, []T, []T) {
+	return func(rows int, sums []float32, step int, weights []float32, apart, panels int, panel, next []T) {
 		n := len(panel) / Panel / panels
 		if n == 0 {
 			return
 		}
 		if len(next) == 0 {
-			next, run = panel, 0
+			next = panel
 		}
 		for r := 0; r < rows; {
-			m, some := &most, MixRows
-			if rows-r < MixRows {
-				m, some = &least, MixLeast
+			m := &most
+			if rows-r < most.rows {
+				m = &least
 			}
-			_, _ = sums[(r+some-1)*step+panels*Panel-1], weights[(r+some-1)*apart+n-1]
+			_, _ = sums[(r+m.rows-1)*step+panels*Panel-1], weights[(r+m.rows-1)*apart+n-1]
 			for at := 0; at < Panel; at += m.columns {
-				m.mix(&sums[r*step+at], 4*step, &weights[r*apart], 4*apart, &panel[at], &next[0], size*run, n, panels)
+				m.mix(&sums[r*step+at], 4*step, &weights[r*apart], 4*apart, &panel[at], &next[min(at*n*panels, len(next)-1)], n, panels)
 			}
-			r += some
+			r += m.rows
 		}
+	}
+}
+
+// vectorSoftmax returns Set.Softmax from a function of assembly.
+func vectorSoftmax(f func(rows int, scores *float32, step, n int, tops, sums, keeps *float32)) func(int, []float32, int, int, []float32, []float32, []float32) {
+	return func(rows int, scores []float32, step, n int, tops, sums, keeps []float32) {
+		if rows == 0 || n == 0 {
+			return
+		}
+		_, _, _, _ = scores[(rows-1)*step+n-1], tops[rows-1], sums[rows*SumLanes-1], keeps[rows-1]
+		f(rows, &scores[0], 4*step, n, &tops[0], &sums[0], &keeps[0])
 	}
 }
 

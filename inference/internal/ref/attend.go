@@ -9,38 +9,42 @@ import (
 )
 
 const (
-	// span is how many positions, from a multiple of it on, have their softmax
-	// together: few enough that scores stay near. A row adds its spans in order, each
-	// by its own largest score, so bits depend on the row's position alone, and spans
-	// can be computed at the same time.
+	// span is how many positions, from a multiple of it on, are summed up one page after
+	// the other. A row adds its spans in order, so bits depend on the row's position
+	// alone, and spans can be computed at the same time.
 	span = 2048
-
-	// scoreStep is the distance of rows of scores. Were it a power of two, they would
-	// get in each other's way in the first cache.
-	scoreStep = span + kernel.Panel
 
 	// together is the most rows of a sequence that share what is loaded of its cache.
 	together = 4
+
+	// abreast is how many query heads, each row's counted, are computed together at
+	// most where they have several KV heads.
+	abreast = 64
 
 	// attendGrain is how many products of queries and keys make a piece of work that
 	// is worth handing to another thread.
 	attendGrain = 1 << 19
 )
 
-// queries are a KV head's query heads in rows of one sequence that follow each other.
+// queries are the query heads of some KV heads in rows of one sequence that follow each
+// other.
 type queries struct {
-	lo, hi     int // rows of the pass
-	head       int // of keys and values
-	cache      *layerCache
-	first, end int // positions that any of them sees
+	lo, hi      int // rows of the pass
+	head, heads int // the first of the KV heads, and their number
+	cache       *layerCache
+	first, end  int // positions that any of them sees
 }
+
+// spans is the number of spans that queries see.
+func (q *queries) spans() int { return (q.end-1)/span - q.first/span + 1 }
 
 // seen is what queries get from a span: the largest score of each, and the sum of the
 // weights and of the values times these. There is room for whole multiples of
 // kernel.MixLeast query heads.
 type seen struct {
-	tops, sums []float32 // [rows, heads]
-	values     []float32 // [rows, heads, padded HeadDim]
+	tops   []float32 // [KV heads, rows, query heads]
+	sums   []float32 // [KV heads, rows, query heads, kernel.SumLanes]
+	values []float32 // [KV heads, rows, query heads, padded HeadDim]
 }
 
 // Append implements graph.Ops.
@@ -69,11 +73,15 @@ func (s *pass) Attend(layer int, sinks *weights.Tensor) {
 	if len(all) < 4*s.pool.threads && work > 2*attendGrain {
 		type piece struct{ queries, span int }
 		var pieces []piece
-		for i, q := range all {
-			before[i] = make([]seen, (q.end-1)/span-q.first/span+1)
-			for j := range before[i] {
+		for i := range all {
+			for j := range all[i].spans() {
 				pieces = append(pieces, piece{i, j})
 			}
+		}
+		s.seen = append(s.seen, make([]seen, max(0, len(pieces)-len(s.seen)))...)
+		for i, at := 0, 0; i < len(all); i++ {
+			before[i] = s.seen[at:][:all[i].spans()]
+			at += len(before[i])
 		}
 		s.spread(len(pieces), max(1, attendGrain*len(pieces)/work), func(k *scratch, lo, hi int) {
 			for _, p := range pieces[lo:hi] {
@@ -92,7 +100,11 @@ func (s *pass) Attend(layer int, sinks *weights.Tensor) {
 }
 
 // queries cuts the pass into queries. Work is how many products with keys it takes.
+// A page's heads lie one after the other, and memory gives most where much is read in
+// order: hence as many heads together as leaves work for each thread.
 func (s *pass) queries(layer int) (all []queries, work int) {
+	heads, pieces := s.c.KVHeads, 0
+	var groups []queries // with all KV heads
 	for lo, hi := 0, 0; lo < len(s.rows); lo = hi {
 		from := s.rows[lo]
 		for hi < len(s.rows) && hi < lo+together && s.rows[hi].state == from.state {
@@ -100,7 +112,15 @@ func (s *pass) queries(layer int) (all []queries, work int) {
 			hi++
 		}
 		q := queries{lo: lo, hi: hi, cache: &from.state.cache.layers[layer], first: s.firstKey(layer, from.pos), end: s.rows[hi-1].pos + 1}
-		for q.head = range s.c.KVHeads {
+		groups = append(groups, q)
+		heads, pieces = min(heads, max(1, abreast*s.c.KVHeads/s.c.Heads/(hi-lo))), pieces+q.spans()
+	}
+	for heads > 1 && pieces*s.c.KVHeads/heads < 4*s.pool.threads {
+		heads--
+	}
+	for _, q := range groups {
+		for q.head = 0; q.head < s.c.KVHeads; q.head += heads {
+			q.heads = min(heads, s.c.KVHeads-q.head)
 			all = append(all, q)
 		}
 	}
@@ -133,14 +153,16 @@ func (s *pass) heads() (group, room int) {
 func (s *pass) attend(k *scratch, layer int, q *queries, before []seen, sinks *weights.Tensor) {
 	d, width := s.c.HeadDim, padded(s.c.HeadDim)
 	group, room := s.heads()
-	k.tops, k.sums = resize(k.tops, (q.hi-q.lo)*group), resize(k.sums, (q.hi-q.lo)*group)
+	n := q.heads * group
+	k.tops, k.sums = resize(k.tops, (q.hi-q.lo)*n), resize(k.sums, (q.hi-q.lo)*n)
 	for i := range k.sums { // a sink is a score without a value
-		if k.sums[i] = 1; i%group == 0 {
-			numbers(k.tops[i:i+group], sinks, q.head*group)
+		if k.sums[i] = 1; i%n == 0 {
+			numbers(k.tops[i:i+n], sinks, q.head*group)
 		}
 	}
-	for t := q.lo; t < q.hi; t++ {
-		clear(s.row(graph.Ctx, t)[q.head*group*d:][:group*d])
+	ctx := func(i int) []float32 { return s.row(graph.Ctx, q.lo+i/n)[(q.head*group+i%n)*d:][:d] }
+	for i := range k.sums {
+		clear(ctx(i))
 	}
 	if before == nil {
 		s.ask(k, q)
@@ -153,15 +175,15 @@ func (s *pass) attend(k *scratch, layer int, q *queries, before []seen, sinks *w
 			s.see(k, part, layer, q, start)
 		}
 		for j := range k.tops {
-			t, g := j/group, j%group
-			if i := t*room + g; part.sums[i] != 0 {
-				ctx := s.row(graph.Ctx, q.lo+t)[(q.head*group+g)*d:][:d]
-				s.add(&k.tops[j], &k.sums[j], ctx, part.tops[i], part.sums[i], part.values[i*width:])
+			h, g := j%n/group, j%group
+			i := (h*(q.hi-q.lo)+j/n)*room + g
+			if sum := kernel.SumOf(part.sums[i*kernel.SumLanes:]); sum != 0 {
+				s.add(&k.tops[j], &k.sums[j], ctx(j), part.tops[i], sum, part.values[i*width:])
 			}
 		}
 	}
 	for j, sum := range k.sums {
-		ctx := s.row(graph.Ctx, q.lo+j/group)[(q.head*group+j%group)*d:][:d]
+		ctx := ctx(j)
 		for i := range ctx {
 			ctx[i] /= sum
 		}
@@ -186,81 +208,108 @@ func (s *pass) ask(k *scratch, q *queries) {
 	d := s.c.HeadDim
 	group, room := s.heads()
 	scale := float32(1 / math.Sqrt(float64(d)))
-	k.queries = resize(k.queries, (q.hi-q.lo)*room*d)
+	rows := q.hi - q.lo
+	k.queries = resize(k.queries, q.heads*rows*room*d)
 	clear(k.queries)
-	for t := q.lo; t < q.hi; t++ {
-		to := k.queries[(t-q.lo)*room*d:]
-		for i, v := range s.row(graph.Q, t)[q.head*group*d:][:group*d] {
-			to[i] = v * scale
+	for t := range rows {
+		row := s.row(graph.Q, q.lo+t)[q.head*group*d:]
+		for h := range q.heads {
+			to := k.queries[(h*rows+t)*room*d:]
+			for i, v := range row[h*group*d:][:group*d] {
+				to[i] = v * scale
+			}
 		}
 	}
 }
 
-// see computes what queries, laid out in k, get from the span at start. While it is at
-// one page, it has the next fetched: of the keys, then of the values.
+// see computes what queries, laid out in k, get from the span at start. Page by page, of
+// each KV head, it scores the keys, weighs them beside the largest score so far, and
+// adds the values. While it is at keys or values, it has those that follow fetched.
 func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 	d, width := s.c.HeadDim, padded(s.c.HeadDim)
-	group, room := s.heads()
-	first, end := max(start, q.first), min(start+span, q.end)
-	k.sees = k.sees[:0]
-	for _, r := range s.rows[q.lo:q.hi] {
-		k.sees = append(k.sees, extent{s.firstKey(layer, r.pos), r.pos + 1}.within(start, start+span))
+	_, room := s.heads()
+	rows := q.hi - q.lo
+	all := q.heads * rows * room
+	to.tops, to.sums, to.values = resize(to.tops, all), resize(to.sums, all*kernel.SumLanes), resize(to.values, all*width)
+	for i := range to.tops {
+		to.tops[i] = -math.MaxFloat32
 	}
-	rows := len(k.sees) * room
-
-	k.scores = resize(k.scores, rows*scoreStep)
-	for i := range rows {
-		clear(k.scores[i*scoreStep:][first-start-first%kernel.Panel : padded(end-start)])
-	}
-	for at, stop := first, 0; at < end; at = stop {
-		stop = min(end, at-at%graph.CachePage+graph.CachePage)
-		p, next := q.cache.at(at), q.cache.values(first, q.head)
-		if stop < end {
-			next = q.cache.keys(stop, q.head)
-		}
-		block := at - at%kernel.Panel
-		panels := (stop - block + kernel.Panel - 1) / kernel.Panel
-		m := s.mixer(p.cut(q.cache.key(block, q.head), panels*d*kernel.Panel), next, block%graph.CachePage/kernel.Panel*d*kernel.Panel)
-		for t, e := range k.sees {
-			if !e.within(block, stop).empty() {
-				i := t * room
-				m.mix(room, k.scores[i*scoreStep+block-start:], scoreStep, k.queries[i*d:], d, panels)
-			}
-		}
-	}
-
-	to.tops, to.sums = resize(to.tops, rows), resize(to.sums, rows)
-	for t, e := range k.sees {
-		for i := t * room; i < t*room+group; i++ {
-			to.tops[i], to.sums[i] = s.kernels.Softmax(k.scores[i*scoreStep:][e.first-start : max(e.first, e.end)-start])
-		}
-	}
-
-	to.values = resize(to.values, rows*width)
+	clear(to.sums)
 	clear(to.values)
-	for at, stop := first, 0; at < end; at = stop {
-		stop = min(end, at-at%graph.CachePage+graph.CachePage)
-		p, next := q.cache.at(at), page{}
-		if stop < end {
-			next = q.cache.values(stop, q.head)
-		} else if stop < q.end {
-			next = q.cache.keys(stop, q.head)
+	k.scores = resize(k.scores, rows*room*graph.CachePage)
+	step := q.cache.step()
+	end := min(start+span, q.end)
+	for at, stop := max(start, q.first), 0; at < end; at = stop {
+		from := at - at%graph.CachePage // the page's first position
+		stop = min(end, from+graph.CachePage)
+		k.sees = k.sees[:0]
+		for _, r := range s.rows[q.lo:q.hi] {
+			e := extent{s.firstKey(layer, r.pos), r.pos + 1}.within(at, stop)
+			k.sees = append(k.sees, extent{e.first - from, e.end - from})
 		}
-		all := p.cut(q.cache.value(at, q.head), (width/kernel.Panel-1)*valueStep+(stop-at)*kernel.Panel)
-		for t, e := range k.sees {
-			e := e.within(at, stop)
-			if e.empty() {
-				continue
+		block := (at - from) / kernel.Panel * kernel.Panel
+		panels := (stop - from - block + kernel.Panel - 1) / kernel.Panel
+		p := q.cache.at(at)
+		for h := range q.heads {
+			here, next := p.cut((q.head+h)*step, step), page{}
+			if h+1 < q.heads {
+				next = p.cut((q.head+h+1)*step, step)
+			} else if stop < q.end {
+				next = q.cache.at(stop).cut(q.head*step, step)
 			}
-			i, n, panels := t*room, (e.end-e.first)*kernel.Panel, width/kernel.Panel
-			together := 1
-			if n == valueStep { // a whole page's panels lie one after the other
-				together = panels
+			values := here.cut(graph.CachePage*d, graph.CachePage*width)
+
+			clear(k.scores)
+			keys := mixer{s.kernels, here.cut(block*d, panels*kernel.Panel*d), values}
+			for t, e := range k.sees {
+				if !e.empty() {
+					keys.mix(room, k.scores[t*room*graph.CachePage+block:], graph.CachePage, k.queries[(h*rows+t)*room*d:], d, panels)
+				}
 			}
-			for block := 0; block < panels; block += together {
-				from := block*valueStep + (e.first-at)*kernel.Panel
-				m := s.mixer(all.cut(from, together*n), next, from)
-				m.mix(room, to.values[i*width+block*kernel.Panel:], width, k.scores[i*scoreStep+e.first-start:], scoreStep, together)
+			for t, e := range k.sees {
+				if !e.empty() {
+					s.weigh(k, to, (h*rows+t)*room, k.scores[t*room*graph.CachePage:], e, block, panels*kernel.Panel)
+				}
+			}
+			for t, e := range k.sees {
+				if e.empty() {
+					continue
+				}
+				i, n, blocks := (h*rows+t)*room, (e.end-e.first)*kernel.Panel, width/kernel.Panel
+				together := 1
+				if n == valueStep { // a whole page's panels lie one after the other
+					together = blocks
+				}
+				for b := 0; b < blocks; b += together {
+					m := mixer{s.kernels, values.cut(b*valueStep+e.first*kernel.Panel, together*n), next}
+					m.mix(room, to.values[i*width+b*kernel.Panel:], width, k.scores[t*room*graph.CachePage+e.first:], graph.CachePage, together)
+				}
+			}
+		}
+	}
+}
+
+// weigh turns scores of a row's query heads, from number i of what is seen on, into
+// weights: n of a page from one on, of which the row sees an extent.
+func (s *pass) weigh(k *scratch, to *seen, i int, scores []float32, sees extent, from, n int) {
+	group, room := s.heads()
+	if sees.first > from || sees.end < from+n {
+		for g := range group {
+			for j := from; j < from+n; j++ {
+				if j < sees.first || j >= sees.end {
+					scores[g*graph.CachePage+j] = float32(math.Inf(-1))
+				}
+			}
+		}
+	}
+	k.keeps = resize(k.keeps, room)
+	s.kernels.Softmax(group, scores[from:], graph.CachePage, n, to.tops[i:], to.sums[i*kernel.SumLanes:], k.keeps)
+	for g, keep := range k.keeps[:group] {
+		if keep != 1 {
+			width := padded(s.c.HeadDim)
+			values := to.values[(i+g)*width:][:width]
+			for j := range values {
+				values[j] *= keep
 			}
 		}
 	}
@@ -270,24 +319,13 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 type mixer struct {
 	*kernel.Set
 	panels, next page
-	run          int
-}
-
-// mixer returns one of panels that begin with number i of their head's in a page. Of the
-// next page it fetches as large a part.
-func (s *pass) mixer(panels, next page, i int) mixer {
-	run := max(len(next.f32), len(next.f16)) / 4
-	if from := min(run, i/4); run > 0 {
-		next = next.cut(from, 4*run-from)
-	}
-	return mixer{s.kernels, panels, next, run}
 }
 
 // mix calls the kernel for so many rows of sums.
 func (m *mixer) mix(rows int, sums []float32, step int, weights []float32, apart, panels int) {
 	if p := m.panels.f16; p != nil {
-		m.MixHalves(rows, sums, step, weights, apart, panels, p, m.next.f16, m.run)
+		m.MixHalves(rows, sums, step, weights, apart, panels, p, m.next.f16)
 	} else {
-		m.Mix(rows, sums, step, weights, apart, panels, m.panels.f32, m.next.f32, m.run)
+		m.Mix(rows, sums, step, weights, apart, panels, m.panels.f32, m.next.f32)
 	}
 }

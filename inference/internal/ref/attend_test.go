@@ -13,7 +13,7 @@ import (
 
 // TestAttendSpans attends where rows see several spans, with and without a window,
 // with heads that fill panels and query heads that fill the kernels' rows, and such as
-// do not. It holds the backend to the formula, and to equal bits whether rows come
+// do not, with one KV head and several. It holds the backend to the formula, and to equal bits whether rows come
 // together or alone and whether spans are computed one after the other or not.
 func TestAttendSpans(t *testing.T) {
 	const slots, last = 2*span + 192, 6
@@ -25,8 +25,8 @@ func TestAttendSpans(t *testing.T) {
 		}
 		return v
 	}
-	for _, shape := range []struct{ heads, dim, window int }{{2, 64, 0}, {10, 64, 0}, {8, 40, span + 100}, {3, 40, 100}} {
-		keys, values, sinks := numbers(slots*64), numbers(slots*64), make([]float32, shape.heads)
+	for _, shape := range []struct{ kvHeads, heads, dim, window int }{{1, 2, 64, 0}, {1, 10, 64, 0}, {1, 8, 40, span + 100}, {1, 3, 40, 100}, {3, 24, 64, 0}, {5, 10, 40, span + 7}} {
+		keys, values, sinks := numbers(shape.kvHeads*slots*64), numbers(shape.kvHeads*slots*64), make([]float32, shape.heads)
 		queries := numbers(last * shape.heads * 64)
 		for i := range sinks {
 			sinks[i] = float32(i%5 - 2)
@@ -50,9 +50,12 @@ func TestAttendSpans(t *testing.T) {
 			for i := range q { // the formula divides by the root of 64
 				q[i] *= float32(8 / math.Sqrt(float64(shape.dim)))
 			}
-			want = append(want, short(golden.Attention(q, keys, values, sinks, slots-last+r+1, shape.window), shape.heads)...)
+			for h, group := 0, shape.heads/shape.kvHeads; h < shape.kvHeads; h++ {
+				of := golden.Attention(q[h*group*64:], keys[h*slots*64:], values[h*slots*64:], sinks[h*group:(h+1)*group], slots-last+r+1, shape.window)
+				want = append(want, short(of, group)...)
+			}
 		}
-		c := &graph.Config{Hidden: 1, Layers: 1, Heads: shape.heads, KVHeads: 1, HeadDim: shape.dim, Window: []int{shape.window}, MaxContext: slots}
+		c := &graph.Config{Hidden: 1, Layers: 1, Heads: shape.heads, KVHeads: shape.kvHeads, HeadDim: shape.dim, Window: []int{shape.window}, MaxContext: slots}
 		packed := pack(t, sinks)
 		for _, kernels := range kernel.Sets() {
 			for _, kv := range []graph.KVType{graph.KVF32, graph.KVF16} {
@@ -65,7 +68,12 @@ func TestAttendSpans(t *testing.T) {
 							t.Fatal(err)
 						}
 						for p := range slots {
-							st.(*state).cache.layers[0].put(p, short(keys[p*64:], 1), short(values[p*64:], 1))
+							var k, v []float32
+							for h := range shape.kvHeads {
+								k = append(k, short(keys[(h*slots+p)*64:], 1)...)
+								v = append(v, short(values[(h*slots+p)*64:], 1)...)
+							}
+							st.(*state).cache.layers[0].put(p, k, v)
 						}
 						s := &b.pass
 						s.ctx = t.Context()

@@ -19,10 +19,10 @@ type layerCache struct {
 }
 
 // page holds the keys and values of CachePage positions, in one of two types, so
-// that attention has nothing to turn round (kernel.Set): keys as [KV head, block of
-// Panel positions, dimension, position], and behind them values as [KV head, block of
-// Panel dimensions, position, dimension]. A last block of dimensions that is not full
-// is filled with zeros.
+// that attention has nothing to turn round (kernel.Set) and reads in order: of each KV
+// head the keys as [block of Panel positions, dimension, position], then the values as
+// [block of Panel dimensions, position, dimension]. A last block of dimensions that is
+// not full is filled with zeros.
 type page struct {
 	f32 []float32
 	f16 []uint16
@@ -60,36 +60,28 @@ func padded(dim int) int { return (dim + kernel.Panel - 1) / kernel.Panel * kern
 func (c *layerCache) at(pos int) *page {
 	p := &c.pages[pos/graph.CachePage%len(c.pages)]
 	if p.empty() {
-		*p = newPage(c.kv, c.heads*graph.CachePage*(c.dim+padded(c.dim)))
+		*p = newPage(c.kv, c.heads*c.step())
 	}
 	return p
 }
+
+// step is the distance of heads in a page.
+func (c *layerCache) step() int { return graph.CachePage * (c.dim + padded(c.dim)) }
 
 // key returns the index of a key's first number in its page; the next ones lie
 // Panel apart.
 func (c *layerCache) key(pos, head int) int {
 	slot := pos % graph.CachePage
-	return (head*graph.CachePage+slot/kernel.Panel*kernel.Panel)*c.dim + slot%kernel.Panel
+	return head*c.step() + slot/kernel.Panel*kernel.Panel*c.dim + slot%kernel.Panel
 }
 
 // value returns the index of a value's first block of numbers in its page; the next
 // ones lie valueStep apart.
 func (c *layerCache) value(pos, head int) int {
-	return (c.heads*c.dim+head*padded(c.dim))*graph.CachePage + pos%graph.CachePage*kernel.Panel
+	return head*c.step() + graph.CachePage*c.dim + pos%graph.CachePage*kernel.Panel
 }
 
 const valueStep = graph.CachePage * kernel.Panel
-
-// keys returns a head's keys in the page of a position.
-func (c *layerCache) keys(pos, head int) page {
-	return c.at(pos).cut(head*graph.CachePage*c.dim, graph.CachePage*c.dim)
-}
-
-// values is keys for values.
-func (c *layerCache) values(pos, head int) page {
-	n := graph.CachePage * padded(c.dim)
-	return c.at(pos).cut(c.heads*graph.CachePage*c.dim+head*n, n)
-}
 
 // put stores the keys and values of all heads at a position.
 func (c *layerCache) put(pos int, keys, values []float32) {

@@ -14,11 +14,12 @@ type scratch struct {
 	gateUp  [][2 * kernel.TileRows]float32 // of each input row, by turns
 
 	// Of queries under way.
-	sees       []extent  // of a span, by each row
-	queries    []float32 // [rows, heads, HeadDim]
-	scores     []float32 // of a span, then weights, [rows, heads, scoreStep]
+	sees       []extent  // of a page, by each row
+	queries    []float32 // [KV heads, rows, query heads, HeadDim]
+	scores     []float32 // of a page, then weights, [rows, query heads, CachePage]
 	seen       seen
-	tops, sums []float32 // so far, [rows, heads]
+	keeps      []float32 // of a row's query heads (kernel.Set.Softmax)
+	tops, sums []float32 // so far, [rows, query heads]
 }
 
 // formats are the tensors' types as the kernels know them. Bind lets no other

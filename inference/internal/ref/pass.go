@@ -21,6 +21,7 @@ type pass struct {
 	gain     []float32 // an unpacked vector
 	cos, sin []float32 // of the rows' positions, [rows, HeadDim/2]
 	scratch  scratch
+	seen     []seen // of spans that are computed first
 
 	// Of the pass that runs.
 	ctx    context.Context

@@ -24,17 +24,17 @@ func main() {
 	unpack("unpackMXFP4x17Bytes", 17, 1, nibbles(false))
 	unpack("unpackQ8Bytes", 34, 2, signed)
 	for _, m := range []mixer{
-		{name: "mix16", rows: 8, vectors: 2, wide: true, fetch: 2},
-		{name: "mixHalves16", rows: 8, vectors: 2, wide: true, halves: true, fetch: 4},
-		{name: "mixFour16", rows: 4, vectors: 2, wide: true, fetch: 2},
-		{name: "mixFourHalves16", rows: 4, vectors: 2, wide: true, halves: true, fetch: 4},
-		{name: "mix8", rows: 8, vectors: 1},
-		{name: "mixHalves8", rows: 8, vectors: 1, halves: true},
+		{name: "mix16", rows: 8, vectors: 2, wide: true},
+		{name: "mixHalves16", rows: 8, vectors: 2, wide: true, halves: true},
+		{name: "mixFour16", rows: 4, vectors: 2, wide: true},
+		{name: "mixFourHalves16", rows: 4, vectors: 2, wide: true, halves: true},
 		{name: "mixFour8", rows: 4, vectors: 2},
 		{name: "mixFourHalves8", rows: 4, vectors: 2, halves: true},
 	} {
 		m.write()
 	}
+	softmax("softmaxRows16", true)
+	softmax("softmaxRows8", false)
 	for n := 1; n <= groupIns; n++ {
 		multiplyPanel(fmt.Sprintf("multiply16x%d", n), n, true)
 	}

@@ -6,19 +6,16 @@ import (
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
-// mixer is a way to write Set.Mix: the rows of sums, four or eight, the columns of a panel
-// that it takes, in so many vectors, and how many of the panel's rows it takes for each
-// that it has fetched of four runs.
+// mixer is a way to write Set.Mix: the rows of sums, four or eight, and the columns of a
+// panel that it takes, in so many vectors.
 type mixer struct {
 	name    string
 	rows    int
 	vectors int
 	wide    bool // vectors of 16 numbers, or of 8
 	halves  bool
-	fetch   int // 0: none
 }
 
 // size returns the bytes of a number.
@@ -36,7 +33,7 @@ func (m *mixer) vector(i int) vector { return register(i, m.wide) }
 // loaded once, and meets a weight of each.
 func (m *mixer) write() {
 	number := map[bool]string{false: "float32", true: "uint16"}[m.halves]
-	TEXT(m.name, attr.NOSPLIT, fmt.Sprintf("func(sums *float32, step int, weights *float32, apart int, panel, next *%s, run, n, panels int)", number))
+	TEXT(m.name, attr.NOSPLIT, fmt.Sprintf("func(sums *float32, step int, weights *float32, apart int, panel, next *%s, n, panels int)", number))
 	Doc(fmt.Sprintf("%s is Set.Mix for %d rows and %d of a panel's columns, n rows in each panel.", m.name, m.rows, m.columns()),
 		"Distances are in bytes.")
 	Pragma("noescape")
@@ -45,11 +42,7 @@ func (m *mixer) write() {
 	panel, n := Load(Param("panel"), GP64()), Load(Param("n"), GP64())
 	out, outBases := apart(m.rows, sums, step)
 	in, weightBases := apart(m.rows, weights, distance)
-	var next, run, run3 reg.Register
-	if m.fetch > 0 {
-		next, run, run3 = Load(Param("next"), GP64()), Load(Param("run"), GP64()), GP64()
-		LEAQ(Mem{Base: run, Index: run, Scale: 2}, run3)
-	}
+	next := Load(Param("next"), GP64())
 	Label("panel")
 	sum := make([][]vector, m.rows)
 	for g := range sum {
@@ -84,24 +77,25 @@ func (m *mixer) write() {
 		}
 		ADDQ(U32(rowBytes*rows), panel)
 	}
-	if m.fetch > 0 {
-		SUBQ(Imm(uint64(m.fetch)), n)
-		JL(LabelRef("rest"))
-		Label("rows")
-		for i, at := range [4]Mem{{Base: next}, {Base: next, Index: run, Scale: 1}, {Base: next, Index: run, Scale: 2}, {Base: next, Index: run3, Scale: 1}} {
-			PREFETCHT2(at)
-			for r := i * m.fetch / 4; r < (i+1)*m.fetch/4; r++ {
-				row(r)
-			}
+	// While some rows pass by, as many bytes are fetched as are read of them.
+	const lines = 4
+	some := lines * 64 / (m.columns() * m.size())
+	SUBQ(Imm(uint64(some)), n)
+	JL(LabelRef("rest"))
+	Label("rows")
+	for i := range lines {
+		PREFETCHT0(Mem{Base: next, Disp: 64 * i})
+		for r := i * some / lines; r < (i+1)*some/lines; r++ {
+			row(r)
 		}
-		ADDQ(Imm(64), next)
-		advance(m.fetch)
-		SUBQ(Imm(uint64(m.fetch)), n)
-		JGE(LabelRef("rows"))
-		Label("rest")
-		ADDQ(Imm(uint64(m.fetch)), n)
-		JZ(LabelRef("done"))
 	}
+	ADDQ(U32(64*lines), next)
+	advance(some)
+	SUBQ(Imm(uint64(some)), n)
+	JGE(LabelRef("rows"))
+	Label("rest")
+	ADDQ(Imm(uint64(some)), n)
+	JZ(LabelRef("done"))
 	Label("row")
 	row(0)
 	advance(1)

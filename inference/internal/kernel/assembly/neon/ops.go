@@ -12,14 +12,14 @@ type mixer struct {
 const panelColumns = 32
 
 func (m mixer) write() {
-	const sums, step, weights, apart, panel, n, panels = 0, 1, 2, 3, 4, 7, 8
-	const weight, at, size, left = 16, 9, 5, 6 // at: of the rows' weights
+	const sums, step, weights, apart, panel, n, panels = 0, 1, 2, 3, 4, 6, 7
+	const weight, at, size, left = 16, 9, 5, 8 // at: of the rows' weights
 	typ, bytes := "float32", 4
 	if m.halves {
 		typ, bytes = "uint16", 2
 	}
 	function(m.name+"NEON", fmt.Sprintf("is Set.Mix for %d rows and %d of a panel's columns, n rows in each panel. Distances\n// are in bytes.", m.rows, 4*m.vectors),
-		fmt.Sprintf("sums *float32, step int, weights *float32, apart int, panel *%s, next *%s, run int, n int, panels int", typ, typ))
+		fmt.Sprintf("sums *float32, step int, weights *float32, apart int, panel *%s, next *%s, n int, panels int", typ, typ))
 	sum := func(g int) int { return g * m.vectors }
 	each := func(f func(base, at, v, n int)) {
 		op("MOVD R%d, R%d", sums, size)

@@ -150,181 +150,181 @@ func widenMXFP4_17_8(dst *float32, step int, rows *byte, scales *byte, blocks in
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_8x3 sets a number in each of 2 parts of sums, in 3 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8_8x4 sets a number in each of 2 parts of sums, in 4 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_8x3 sets a number in each of 2 parts of sums, in 3 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_8x4 sets a number in each of 2 parts of sums, in 4 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_16x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_16x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_16x3 sets a number in each of 4 parts of sums, in 3 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_16x4 sets a number in each of 4 parts of sums, in 4 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_8x1 sets a number in each of 4 parts of sums, in 1 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_8x2 sets a number in each of 4 parts of sums, in 2 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_8x3 sets a number in each of 2 parts of sums, in 3 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17_8x4 sets a number in each of 2 parts of sums, in 4 rows of 24, to the products of packed
 // rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // hasF16C reports whether the processor widens halves in vectors of eight.
 func hasF16C() bool

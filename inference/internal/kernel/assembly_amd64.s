@@ -2813,9 +2813,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewBF16_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewBF16_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewBF16_16x1(SB), NOSPLIT, $0-48
+TEXT ·fewBF16_16x1(SB), NOSPLIT, $0-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -2880,9 +2880,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewBF16_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewBF16_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewBF16_16x2(SB), NOSPLIT, $0-48
+TEXT ·fewBF16_16x2(SB), NOSPLIT, $0-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -2980,9 +2980,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewBF16_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewBF16_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewBF16_16x3(SB), NOSPLIT, $0-48
+TEXT ·fewBF16_16x3(SB), NOSPLIT, $0-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -3113,9 +3113,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewBF16_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewBF16_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewBF16_16x4(SB), NOSPLIT, $0-48
+TEXT ·fewBF16_16x4(SB), NOSPLIT, $0-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -3279,9 +3279,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewBF16_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewBF16_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewBF16_8x1(SB), NOSPLIT, $128-48
+TEXT ·fewBF16_8x1(SB), NOSPLIT, $128-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -3389,9 +3389,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewBF16_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewBF16_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewBF16_8x2(SB), NOSPLIT, $256-48
+TEXT ·fewBF16_8x2(SB), NOSPLIT, $256-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -3552,9 +3552,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewQ8_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewQ8_16x1(SB), NOSPLIT, $0-48
+TEXT ·fewQ8_16x1(SB), NOSPLIT, $0-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -3689,9 +3689,9 @@ GLOBL middle<>(SB), RODATA|NOPTR, $4
 DATA number<>+0(SB)/4, $0x47008000
 GLOBL number<>(SB), RODATA|NOPTR, $4
 
-// func fewQ8_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewQ8_16x2(SB), NOSPLIT, $0-48
+TEXT ·fewQ8_16x2(SB), NOSPLIT, $0-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -3850,9 +3850,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewQ8_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewQ8_16x3(SB), NOSPLIT, $0-48
+TEXT ·fewQ8_16x3(SB), NOSPLIT, $0-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -4044,9 +4044,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewQ8_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewQ8_16x4(SB), NOSPLIT, $0-48
+TEXT ·fewQ8_16x4(SB), NOSPLIT, $0-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -4271,9 +4271,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewQ8_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ8_8x1(SB), NOSPLIT, $128-48
+TEXT ·fewQ8_8x1(SB), NOSPLIT, $128-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -4488,9 +4488,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewQ8_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ8_8x2(SB), NOSPLIT, $256-48
+TEXT ·fewQ8_8x2(SB), NOSPLIT, $256-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -4758,9 +4758,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewQ8_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ8_8x3(SB), NOSPLIT, $192-48
+TEXT ·fewQ8_8x3(SB), NOSPLIT, $192-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -4966,9 +4966,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewQ8_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewQ8_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ8_8x4(SB), NOSPLIT, $256-48
+TEXT ·fewQ8_8x4(SB), NOSPLIT, $256-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -5204,41 +5204,52 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewMXFP4_16x1(SB), NOSPLIT, $0-48
-	MOVQ   rows+8(FP), AX
-	MOVQ   apart+24(FP), CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   ·scaled+0(SB), BX
-	MOVQ   scales+16(FP), SI
-	MOVQ   apart+24(FP), DI
-	SHRQ   $0x04, DI
-	LEAQ   (DI)(DI*2), R8
-	MOVQ   x+32(FP), R9
-	MOVQ   (R9), R9
-	MOVQ   blocks+40(FP), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+TEXT ·fewMXFP4_16x1(SB), NOSPLIT, $0-56
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·scaled+0(SB), BX
+	MOVQ scales+16(FP), SI
+	MOVQ apart+24(FP), DI
+	SHRQ $0x04, DI
+	LEAQ (DI)(DI*2), R8
+	MOVQ ahead+48(FP), R9
+	MOVQ blocks+40(FP), R10
+	SHRQ $0x04, R9
+	ADDQ SI, R9
+	LEAQ (R9)(R10*4), R10
+
+scales:
+	PREFETCHT1 (R9)
+	ADDQ       $0x40, R9
+	CMPQ       R9, R10
+	JB         scales
+	MOVQ       x+32(FP), R9
+	MOVQ       (R9), R9
+	MOVQ       blocks+40(FP), R10
+	MOVQ       ahead+48(FP), R11
+	ADDQ       AX, R11
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 block:
 	VMOVUPS       (R9), Z4
 	VMOVUPS       64(R9), Z5
-	PREFETCHT0    1024(AX)
-	MOVBLZX       (SI), R11
-	SHLQ          $0x06, R11
-	VMOVUPS       (BX)(R11*1), Z7
+	MOVBLZX       (SI), R12
+	SHLQ          $0x06, R12
+	VMOVUPS       (BX)(R12*1), Z7
 	VPMOVZXBD     (AX), Z9
 	VMOVDQA32     Z9, Z10
 	VPERMPS       Z7, Z9, Z9
 	VPSRLD        $0x04, Z10, Z10
 	VPERMPS       Z7, Z10, Z10
-	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (SI)(DI*1), R11
-	SHLQ          $0x06, R11
-	VMOVUPS       (BX)(R11*1), Z7
+	MOVBLZX       (SI)(DI*1), R12
+	SHLQ          $0x06, R12
+	VMOVUPS       (BX)(R12*1), Z7
 	VPMOVZXBD     (AX)(CX*1), Z11
 	VMOVDQA32     Z11, Z12
 	VPERMPS       Z7, Z11, Z11
@@ -5248,19 +5259,17 @@ block:
 	VFMADD231PS   Z4, Z11, Z1
 	VFMADD231PS   Z5, Z10, Z0
 	VFMADD231PS   Z5, Z12, Z1
-	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (SI)(DI*2), R11
-	SHLQ          $0x06, R11
-	VMOVUPS       (BX)(R11*1), Z7
+	MOVBLZX       (SI)(DI*2), R12
+	SHLQ          $0x06, R12
+	VMOVUPS       (BX)(R12*1), Z7
 	VPMOVZXBD     (AX)(CX*2), Z9
 	VMOVDQA32     Z9, Z10
 	VPERMPS       Z7, Z9, Z9
 	VPSRLD        $0x04, Z10, Z10
 	VPERMPS       Z7, Z10, Z10
-	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (SI)(R8*1), R11
-	SHLQ          $0x06, R11
-	VMOVUPS       (BX)(R11*1), Z7
+	MOVBLZX       (SI)(R8*1), R12
+	SHLQ          $0x06, R12
+	VMOVUPS       (BX)(R12*1), Z7
 	VPMOVZXBD     (AX)(DX*1), Z11
 	VMOVDQA32     Z11, Z12
 	VPERMPS       Z7, Z11, Z11
@@ -5272,6 +5281,8 @@ block:
 	VFMADD231PS   Z5, Z12, Z3
 	ADDQ          $0x10, AX
 	INCQ          SI
+	PREFETCHT1    (R11)
+	ADDQ          $0x40, R11
 	ADDQ          $0x00000080, R9
 	DECQ          R10
 	JNZ           block
@@ -5296,48 +5307,59 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewMXFP4_16x2(SB), NOSPLIT, $0-48
-	MOVQ   rows+8(FP), AX
-	MOVQ   apart+24(FP), CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   ·scaled+0(SB), BX
-	MOVQ   scales+16(FP), SI
-	MOVQ   apart+24(FP), DI
-	SHRQ   $0x04, DI
-	LEAQ   (DI)(DI*2), R8
-	MOVQ   x+32(FP), R9
-	MOVQ   (R9), R10
-	MOVQ   8(R9), R9
-	MOVQ   blocks+40(FP), R11
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+TEXT ·fewMXFP4_16x2(SB), NOSPLIT, $0-56
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·scaled+0(SB), BX
+	MOVQ scales+16(FP), SI
+	MOVQ apart+24(FP), DI
+	SHRQ $0x04, DI
+	LEAQ (DI)(DI*2), R8
+	MOVQ ahead+48(FP), R9
+	MOVQ blocks+40(FP), R10
+	SHRQ $0x04, R9
+	ADDQ SI, R9
+	LEAQ (R9)(R10*4), R10
+
+scales:
+	PREFETCHT1 (R9)
+	ADDQ       $0x40, R9
+	CMPQ       R9, R10
+	JB         scales
+	MOVQ       x+32(FP), R9
+	MOVQ       (R9), R10
+	MOVQ       8(R9), R9
+	MOVQ       blocks+40(FP), R11
+	MOVQ       ahead+48(FP), R12
+	ADDQ       AX, R12
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 block:
 	VMOVUPS       (R10), Z8
 	VMOVUPS       (R9), Z9
 	VMOVUPS       64(R10), Z10
 	VMOVUPS       64(R9), Z11
-	PREFETCHT0    1024(AX)
-	MOVBLZX       (SI), R12
-	SHLQ          $0x06, R12
-	VMOVUPS       (BX)(R12*1), Z13
+	MOVBLZX       (SI), R13
+	SHLQ          $0x06, R13
+	VMOVUPS       (BX)(R13*1), Z13
 	VPMOVZXBD     (AX), Z15
 	VMOVDQA32     Z15, Z16
 	VPERMPS       Z13, Z15, Z15
 	VPSRLD        $0x04, Z16, Z16
 	VPERMPS       Z13, Z16, Z16
-	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (SI)(DI*1), R12
-	SHLQ          $0x06, R12
-	VMOVUPS       (BX)(R12*1), Z13
+	MOVBLZX       (SI)(DI*1), R13
+	SHLQ          $0x06, R13
+	VMOVUPS       (BX)(R13*1), Z13
 	VPMOVZXBD     (AX)(CX*1), Z17
 	VMOVDQA32     Z17, Z18
 	VPERMPS       Z13, Z17, Z17
@@ -5351,19 +5373,17 @@ block:
 	VFMADD231PS   Z10, Z18, Z2
 	VFMADD231PS   Z11, Z16, Z1
 	VFMADD231PS   Z11, Z18, Z3
-	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (SI)(DI*2), R12
-	SHLQ          $0x06, R12
-	VMOVUPS       (BX)(R12*1), Z13
+	MOVBLZX       (SI)(DI*2), R13
+	SHLQ          $0x06, R13
+	VMOVUPS       (BX)(R13*1), Z13
 	VPMOVZXBD     (AX)(CX*2), Z15
 	VMOVDQA32     Z15, Z16
 	VPERMPS       Z13, Z15, Z15
 	VPSRLD        $0x04, Z16, Z16
 	VPERMPS       Z13, Z16, Z16
-	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (SI)(R8*1), R12
-	SHLQ          $0x06, R12
-	VMOVUPS       (BX)(R12*1), Z13
+	MOVBLZX       (SI)(R8*1), R13
+	SHLQ          $0x06, R13
+	VMOVUPS       (BX)(R13*1), Z13
 	VPMOVZXBD     (AX)(DX*1), Z17
 	VMOVDQA32     Z17, Z18
 	VPERMPS       Z13, Z17, Z17
@@ -5379,6 +5399,8 @@ block:
 	VFMADD231PS   Z11, Z18, Z7
 	ADDQ          $0x10, AX
 	INCQ          SI
+	PREFETCHT1    (R12)
+	ADDQ          $0x40, R12
 	ADDQ          $0x00000080, R10
 	ADDQ          $0x00000080, R9
 	DECQ          R11
@@ -5421,34 +5443,47 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewMXFP4_16x3(SB), NOSPLIT, $0-48
-	MOVQ   rows+8(FP), AX
-	MOVQ   apart+24(FP), CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   ·scaled+0(SB), BX
-	MOVQ   scales+16(FP), SI
-	MOVQ   apart+24(FP), DI
-	SHRQ   $0x04, DI
-	LEAQ   (DI)(DI*2), R8
-	MOVQ   x+32(FP), R9
-	MOVQ   (R9), R10
-	MOVQ   8(R9), R11
-	MOVQ   16(R9), R9
-	MOVQ   blocks+40(FP), R12
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+TEXT ·fewMXFP4_16x3(SB), NOSPLIT, $0-56
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·scaled+0(SB), BX
+	MOVQ scales+16(FP), SI
+	MOVQ apart+24(FP), DI
+	SHRQ $0x04, DI
+	LEAQ (DI)(DI*2), R8
+	MOVQ ahead+48(FP), R9
+	MOVQ blocks+40(FP), R10
+	SHRQ $0x04, R9
+	ADDQ SI, R9
+	LEAQ (R9)(R10*4), R10
+
+scales:
+	PREFETCHT1 (R9)
+	ADDQ       $0x40, R9
+	CMPQ       R9, R10
+	JB         scales
+	MOVQ       x+32(FP), R9
+	MOVQ       (R9), R10
+	MOVQ       8(R9), R11
+	MOVQ       16(R9), R9
+	MOVQ       blocks+40(FP), R12
+	MOVQ       ahead+48(FP), R13
+	ADDQ       AX, R13
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 block:
 	VMOVUPS       (R10), Z12
@@ -5457,19 +5492,17 @@ block:
 	VMOVUPS       64(R10), Z15
 	VMOVUPS       64(R11), Z16
 	VMOVUPS       64(R9), Z17
-	PREFETCHT0    1024(AX)
-	MOVBLZX       (SI), R13
-	SHLQ          $0x06, R13
-	VMOVUPS       (BX)(R13*1), Z19
+	MOVBLZX       (SI), R14
+	SHLQ          $0x06, R14
+	VMOVUPS       (BX)(R14*1), Z19
 	VPMOVZXBD     (AX), Z21
 	VMOVDQA32     Z21, Z22
 	VPERMPS       Z19, Z21, Z21
 	VPSRLD        $0x04, Z22, Z22
 	VPERMPS       Z19, Z22, Z22
-	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (SI)(DI*1), R13
-	SHLQ          $0x06, R13
-	VMOVUPS       (BX)(R13*1), Z19
+	MOVBLZX       (SI)(DI*1), R14
+	SHLQ          $0x06, R14
+	VMOVUPS       (BX)(R14*1), Z19
 	VPMOVZXBD     (AX)(CX*1), Z23
 	VMOVDQA32     Z23, Z24
 	VPERMPS       Z19, Z23, Z23
@@ -5487,19 +5520,17 @@ block:
 	VFMADD231PS   Z16, Z24, Z4
 	VFMADD231PS   Z17, Z22, Z2
 	VFMADD231PS   Z17, Z24, Z5
-	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (SI)(DI*2), R13
-	SHLQ          $0x06, R13
-	VMOVUPS       (BX)(R13*1), Z19
+	MOVBLZX       (SI)(DI*2), R14
+	SHLQ          $0x06, R14
+	VMOVUPS       (BX)(R14*1), Z19
 	VPMOVZXBD     (AX)(CX*2), Z21
 	VMOVDQA32     Z21, Z22
 	VPERMPS       Z19, Z21, Z21
 	VPSRLD        $0x04, Z22, Z22
 	VPERMPS       Z19, Z22, Z22
-	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (SI)(R8*1), R13
-	SHLQ          $0x06, R13
-	VMOVUPS       (BX)(R13*1), Z19
+	MOVBLZX       (SI)(R8*1), R14
+	SHLQ          $0x06, R14
+	VMOVUPS       (BX)(R14*1), Z19
 	VPMOVZXBD     (AX)(DX*1), Z23
 	VMOVDQA32     Z23, Z24
 	VPERMPS       Z19, Z23, Z23
@@ -5519,6 +5550,8 @@ block:
 	VFMADD231PS   Z17, Z24, Z11
 	ADDQ          $0x10, AX
 	INCQ          SI
+	PREFETCHT1    (R13)
+	ADDQ          $0x40, R13
 	ADDQ          $0x00000080, R10
 	ADDQ          $0x00000080, R11
 	ADDQ          $0x00000080, R9
@@ -5579,39 +5612,52 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·fewMXFP4_16x4(SB), NOSPLIT, $0-48
-	MOVQ   rows+8(FP), AX
-	MOVQ   apart+24(FP), CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   ·scaled+0(SB), BX
-	MOVQ   scales+16(FP), SI
-	MOVQ   apart+24(FP), DI
-	SHRQ   $0x04, DI
-	LEAQ   (DI)(DI*2), R8
-	MOVQ   x+32(FP), R9
-	MOVQ   (R9), R10
-	MOVQ   8(R9), R11
-	MOVQ   16(R9), R12
-	MOVQ   24(R9), R9
-	MOVQ   blocks+40(FP), R13
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	VXORPS Y12, Y12, Y12
-	VXORPS Y13, Y13, Y13
-	VXORPS Y14, Y14, Y14
-	VXORPS Y15, Y15, Y15
+TEXT ·fewMXFP4_16x4(SB), NOSPLIT, $0-56
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·scaled+0(SB), BX
+	MOVQ scales+16(FP), SI
+	MOVQ apart+24(FP), DI
+	SHRQ $0x04, DI
+	LEAQ (DI)(DI*2), R8
+	MOVQ ahead+48(FP), R9
+	MOVQ blocks+40(FP), R10
+	SHRQ $0x04, R9
+	ADDQ SI, R9
+	LEAQ (R9)(R10*4), R10
+
+scales:
+	PREFETCHT1 (R9)
+	ADDQ       $0x40, R9
+	CMPQ       R9, R10
+	JB         scales
+	MOVQ       x+32(FP), R9
+	MOVQ       (R9), R10
+	MOVQ       8(R9), R11
+	MOVQ       16(R9), R12
+	MOVQ       24(R9), R9
+	MOVQ       blocks+40(FP), R13
+	MOVQ       ahead+48(FP), R14
+	ADDQ       AX, R14
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	VXORPS     Y12, Y12, Y12
+	VXORPS     Y13, Y13, Y13
+	VXORPS     Y14, Y14, Y14
+	VXORPS     Y15, Y15, Y15
 
 block:
 	VMOVUPS       (R10), Z16
@@ -5622,19 +5668,17 @@ block:
 	VMOVUPS       64(R11), Z21
 	VMOVUPS       64(R12), Z22
 	VMOVUPS       64(R9), Z23
-	PREFETCHT0    1024(AX)
-	MOVBLZX       (SI), R14
-	SHLQ          $0x06, R14
-	VMOVUPS       (BX)(R14*1), Z25
+	MOVBLZX       (SI), R15
+	SHLQ          $0x06, R15
+	VMOVUPS       (BX)(R15*1), Z25
 	VPMOVZXBD     (AX), Z27
 	VMOVDQA32     Z27, Z28
 	VPERMPS       Z25, Z27, Z27
 	VPSRLD        $0x04, Z28, Z28
 	VPERMPS       Z25, Z28, Z28
-	PREFETCHT0    1024(AX)(CX*1)
-	MOVBLZX       (SI)(DI*1), R14
-	SHLQ          $0x06, R14
-	VMOVUPS       (BX)(R14*1), Z25
+	MOVBLZX       (SI)(DI*1), R15
+	SHLQ          $0x06, R15
+	VMOVUPS       (BX)(R15*1), Z25
 	VPMOVZXBD     (AX)(CX*1), Z29
 	VMOVDQA32     Z29, Z30
 	VPERMPS       Z25, Z29, Z29
@@ -5656,19 +5700,17 @@ block:
 	VFMADD231PS   Z22, Z30, Z6
 	VFMADD231PS   Z23, Z28, Z3
 	VFMADD231PS   Z23, Z30, Z7
-	PREFETCHT0    1024(AX)(CX*2)
-	MOVBLZX       (SI)(DI*2), R14
-	SHLQ          $0x06, R14
-	VMOVUPS       (BX)(R14*1), Z25
+	MOVBLZX       (SI)(DI*2), R15
+	SHLQ          $0x06, R15
+	VMOVUPS       (BX)(R15*1), Z25
 	VPMOVZXBD     (AX)(CX*2), Z27
 	VMOVDQA32     Z27, Z28
 	VPERMPS       Z25, Z27, Z27
 	VPSRLD        $0x04, Z28, Z28
 	VPERMPS       Z25, Z28, Z28
-	PREFETCHT0    1024(AX)(DX*1)
-	MOVBLZX       (SI)(R8*1), R14
-	SHLQ          $0x06, R14
-	VMOVUPS       (BX)(R14*1), Z25
+	MOVBLZX       (SI)(R8*1), R15
+	SHLQ          $0x06, R15
+	VMOVUPS       (BX)(R15*1), Z25
 	VPMOVZXBD     (AX)(DX*1), Z29
 	VMOVDQA32     Z29, Z30
 	VPERMPS       Z25, Z29, Z29
@@ -5692,6 +5734,8 @@ block:
 	VFMADD231PS   Z23, Z30, Z15
 	ADDQ          $0x10, AX
 	INCQ          SI
+	PREFETCHT1    (R14)
+	ADDQ          $0x40, R14
 	ADDQ          $0x00000080, R10
 	ADDQ          $0x00000080, R11
 	ADDQ          $0x00000080, R12
@@ -5770,9 +5814,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_8x1(SB), NOSPLIT, $128-48
+TEXT ·fewMXFP4_8x1(SB), NOSPLIT, $128-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -5782,19 +5826,31 @@ TEXT ·fewMXFP4_8x1(SB), NOSPLIT, $128-48
 	MOVQ         apart+24(FP), DI
 	SHRQ         $0x04, DI
 	LEAQ         (DI)(DI*2), R8
-	MOVQ         x+32(FP), R9
-	MOVQ         (R9), R9
+	MOVQ         ahead+48(FP), R9
 	MOVQ         blocks+40(FP), R10
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
+	SHRQ         $0x04, R9
+	ADDQ         SI, R9
+	LEAQ         (R9)(R10*4), R10
+
+scales:
+	PREFETCHT1 (R9)
+	ADDQ       $0x40, R9
+	CMPQ       R9, R10
+	JB         scales
+	MOVQ       x+32(FP), R9
+	MOVQ       (R9), R9
+	MOVQ       blocks+40(FP), R10
+	MOVQ       ahead+48(FP), R11
+	ADDQ       AX, R11
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 low:
-	PREFETCHT0   1024(AX)
-	MOVBLZX      (SI), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
+	MOVBLZX      (SI), R12
+	SHLQ         $0x06, R12
+	VMOVUPS      (BX)(R12*1), Y5
 	VPMOVZXBD    (AX), Y7
 	VMOVDQA      Y7, Y8
 	VPSLLD       $0x1c, Y7, Y6
@@ -5806,10 +5862,9 @@ low:
 	VPSRLD       $0x04, Y8, Y8
 	VPERMPS      Y5, Y8, Y8
 	VPXOR        Y6, Y8, Y8
-	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (SI)(DI*1), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
+	MOVBLZX      (SI)(DI*1), R12
+	SHLQ         $0x06, R12
+	VMOVUPS      (BX)(R12*1), Y5
 	VPMOVZXBD    (AX)(CX*1), Y9
 	VMOVDQA      Y9, Y10
 	VPSLLD       $0x1c, Y9, Y6
@@ -5827,10 +5882,9 @@ low:
 	VMOVUPS      64(R9), Y5
 	VFMADD231PS  Y5, Y8, Y0
 	VFMADD231PS  Y5, Y10, Y1
-	PREFETCHT0   1024(AX)(CX*2)
-	MOVBLZX      (SI)(DI*2), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
+	MOVBLZX      (SI)(DI*2), R12
+	SHLQ         $0x06, R12
+	VMOVUPS      (BX)(R12*1), Y5
 	VPMOVZXBD    (AX)(CX*2), Y7
 	VMOVDQA      Y7, Y8
 	VPSLLD       $0x1c, Y7, Y6
@@ -5842,10 +5896,9 @@ low:
 	VPSRLD       $0x04, Y8, Y8
 	VPERMPS      Y5, Y8, Y8
 	VPXOR        Y6, Y8, Y8
-	PREFETCHT0   1024(AX)(DX*1)
-	MOVBLZX      (SI)(R8*1), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
+	MOVBLZX      (SI)(R8*1), R12
+	SHLQ         $0x06, R12
+	VMOVUPS      (BX)(R12*1), Y5
 	VPMOVZXBD    (AX)(DX*1), Y9
 	VMOVDQA      Y9, Y10
 	VPSLLD       $0x1c, Y9, Y6
@@ -5865,6 +5918,8 @@ low:
 	VFMADD231PS  Y5, Y10, Y3
 	ADDQ         $0x10, AX
 	INCQ         SI
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
 	ADDQ         $0x00000080, R9
 	DECQ         R10
 	JNZ          low
@@ -5980,9 +6035,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_8x2(SB), NOSPLIT, $256-48
+TEXT ·fewMXFP4_8x2(SB), NOSPLIT, $256-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -5992,24 +6047,36 @@ TEXT ·fewMXFP4_8x2(SB), NOSPLIT, $256-48
 	MOVQ         apart+24(FP), DI
 	SHRQ         $0x04, DI
 	LEAQ         (DI)(DI*2), R8
-	MOVQ         x+32(FP), R9
-	MOVQ         (R9), R10
-	MOVQ         8(R9), R9
-	MOVQ         blocks+40(FP), R11
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
+	MOVQ         ahead+48(FP), R9
+	MOVQ         blocks+40(FP), R10
+	SHRQ         $0x04, R9
+	ADDQ         SI, R9
+	LEAQ         (R9)(R10*4), R10
+
+scales:
+	PREFETCHT1 (R9)
+	ADDQ       $0x40, R9
+	CMPQ       R9, R10
+	JB         scales
+	MOVQ       x+32(FP), R9
+	MOVQ       (R9), R10
+	MOVQ       8(R9), R9
+	MOVQ       blocks+40(FP), R11
+	MOVQ       ahead+48(FP), R12
+	ADDQ       AX, R12
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 low:
-	PREFETCHT0   1024(AX)
-	MOVBLZX      (SI), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y9
+	MOVBLZX      (SI), R13
+	SHLQ         $0x06, R13
+	VMOVUPS      (BX)(R13*1), Y9
 	VPMOVZXBD    (AX), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y10
@@ -6021,10 +6088,9 @@ low:
 	VPSRLD       $0x04, Y12, Y12
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
-	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (SI)(DI*1), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y9
+	MOVBLZX      (SI)(DI*1), R13
+	SHLQ         $0x06, R13
+	VMOVUPS      (BX)(R13*1), Y9
 	VPMOVZXBD    (AX)(CX*1), Y13
 	VMOVDQA      Y13, Y14
 	VPSLLD       $0x1c, Y13, Y10
@@ -6048,10 +6114,9 @@ low:
 	VMOVUPS      64(R9), Y9
 	VFMADD231PS  Y9, Y12, Y1
 	VFMADD231PS  Y9, Y14, Y3
-	PREFETCHT0   1024(AX)(CX*2)
-	MOVBLZX      (SI)(DI*2), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y9
+	MOVBLZX      (SI)(DI*2), R13
+	SHLQ         $0x06, R13
+	VMOVUPS      (BX)(R13*1), Y9
 	VPMOVZXBD    (AX)(CX*2), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y10
@@ -6063,10 +6128,9 @@ low:
 	VPSRLD       $0x04, Y12, Y12
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
-	PREFETCHT0   1024(AX)(DX*1)
-	MOVBLZX      (SI)(R8*1), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y9
+	MOVBLZX      (SI)(R8*1), R13
+	SHLQ         $0x06, R13
+	VMOVUPS      (BX)(R13*1), Y9
 	VPMOVZXBD    (AX)(DX*1), Y13
 	VMOVDQA      Y13, Y14
 	VPSLLD       $0x1c, Y13, Y10
@@ -6092,6 +6156,8 @@ low:
 	VFMADD231PS  Y9, Y14, Y7
 	ADDQ         $0x10, AX
 	INCQ         SI
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
 	ADDQ         $0x00000080, R10
 	ADDQ         $0x00000080, R9
 	DECQ         R11
@@ -6243,9 +6309,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_8x3(SB), NOSPLIT, $192-48
+TEXT ·fewMXFP4_8x3(SB), NOSPLIT, $192-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -6255,23 +6321,35 @@ TEXT ·fewMXFP4_8x3(SB), NOSPLIT, $192-48
 	MOVQ         apart+24(FP), SI
 	SHRQ         $0x04, SI
 	LEAQ         (SI)(SI*2), DI
-	MOVQ         x+32(FP), DI
-	MOVQ         (DI), R8
-	MOVQ         8(DI), R9
-	MOVQ         16(DI), DI
-	MOVQ         blocks+40(FP), R10
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
+	MOVQ         ahead+48(FP), DI
+	MOVQ         blocks+40(FP), R8
+	SHRQ         $0x04, DI
+	ADDQ         BX, DI
+	LEAQ         (DI)(R8*2), R8
+
+scales:
+	PREFETCHT1 (DI)
+	ADDQ       $0x40, DI
+	CMPQ       DI, R8
+	JB         scales
+	MOVQ       x+32(FP), DI
+	MOVQ       (DI), R8
+	MOVQ       8(DI), R9
+	MOVQ       16(DI), DI
+	MOVQ       blocks+40(FP), R10
+	MOVQ       ahead+48(FP), R11
+	ADDQ       AX, R11
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 low:
-	PREFETCHT0   1024(AX)
-	MOVBLZX      (BX), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (DX)(R11*1), Y7
+	MOVBLZX      (BX), R12
+	SHLQ         $0x06, R12
+	VMOVUPS      (DX)(R12*1), Y7
 	VPMOVZXBD    (AX), Y9
 	VMOVDQA      Y9, Y10
 	VPSLLD       $0x1c, Y9, Y8
@@ -6283,10 +6361,9 @@ low:
 	VPSRLD       $0x04, Y10, Y10
 	VPERMPS      Y7, Y10, Y10
 	VPXOR        Y8, Y10, Y10
-	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (BX)(SI*1), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (DX)(R11*1), Y7
+	MOVBLZX      (BX)(SI*1), R12
+	SHLQ         $0x06, R12
+	VMOVUPS      (DX)(R12*1), Y7
 	VPMOVZXBD    (AX)(CX*1), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y8
@@ -6318,6 +6395,8 @@ low:
 	VFMADD231PS  Y7, Y12, Y5
 	ADDQ         $0x10, AX
 	INCQ         BX
+	PREFETCHT1   (R11)
+	ADDQ         $0x20, R11
 	ADDQ         $0x00000080, R8
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000080, DI
@@ -6432,9 +6511,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_8x4(SB), NOSPLIT, $256-48
+TEXT ·fewMXFP4_8x4(SB), NOSPLIT, $256-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -6444,26 +6523,38 @@ TEXT ·fewMXFP4_8x4(SB), NOSPLIT, $256-48
 	MOVQ         apart+24(FP), SI
 	SHRQ         $0x04, SI
 	LEAQ         (SI)(SI*2), DI
-	MOVQ         x+32(FP), DI
-	MOVQ         (DI), R8
-	MOVQ         8(DI), R9
-	MOVQ         16(DI), R10
-	MOVQ         24(DI), DI
-	MOVQ         blocks+40(FP), R11
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
+	MOVQ         ahead+48(FP), DI
+	MOVQ         blocks+40(FP), R8
+	SHRQ         $0x04, DI
+	ADDQ         BX, DI
+	LEAQ         (DI)(R8*2), R8
+
+scales:
+	PREFETCHT1 (DI)
+	ADDQ       $0x40, DI
+	CMPQ       DI, R8
+	JB         scales
+	MOVQ       x+32(FP), DI
+	MOVQ       (DI), R8
+	MOVQ       8(DI), R9
+	MOVQ       16(DI), R10
+	MOVQ       24(DI), DI
+	MOVQ       blocks+40(FP), R11
+	MOVQ       ahead+48(FP), R12
+	ADDQ       AX, R12
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 low:
-	PREFETCHT0   1024(AX)
-	MOVBLZX      (BX), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (DX)(R12*1), Y9
+	MOVBLZX      (BX), R13
+	SHLQ         $0x06, R13
+	VMOVUPS      (DX)(R13*1), Y9
 	VPMOVZXBD    (AX), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y10
@@ -6475,10 +6566,9 @@ low:
 	VPSRLD       $0x04, Y12, Y12
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
-	PREFETCHT0   1024(AX)(CX*1)
-	MOVBLZX      (BX)(SI*1), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (DX)(R12*1), Y9
+	MOVBLZX      (BX)(SI*1), R13
+	SHLQ         $0x06, R13
+	VMOVUPS      (DX)(R13*1), Y9
 	VPMOVZXBD    (AX)(CX*1), Y13
 	VMOVDQA      Y13, Y14
 	VPSLLD       $0x1c, Y13, Y10
@@ -6516,6 +6606,8 @@ low:
 	VFMADD231PS  Y9, Y14, Y7
 	ADDQ         $0x10, AX
 	INCQ         BX
+	PREFETCHT1   (R12)
+	ADDQ         $0x20, R12
 	ADDQ         $0x00000080, R8
 	ADDQ         $0x00000080, R9
 	ADDQ         $0x00000080, R10
@@ -6651,9 +6743,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·fewMXFP4_17_16x1(SB), NOSPLIT, $0-48
+TEXT ·fewMXFP4_17_16x1(SB), NOSPLIT, $0-56
 	MOVQ      rows+8(FP), AX
 	MOVQ      apart+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
@@ -6662,6 +6754,8 @@ TEXT ·fewMXFP4_17_16x1(SB), NOSPLIT, $0-48
 	MOVQ      x+32(FP), SI
 	MOVQ      (SI), SI
 	MOVQ      blocks+40(FP), DI
+	MOVQ      ahead+48(FP), R8
+	ADDQ      AX, R8
 	VXORPS    Y0, Y0, Y0
 	VXORPS    Y1, Y1, Y1
 	VXORPS    Y2, Y2, Y2
@@ -6670,10 +6764,9 @@ TEXT ·fewMXFP4_17_16x1(SB), NOSPLIT, $0-48
 block:
 	VMOVUPS         (SI), Z4
 	VMOVUPS         64(SI), Z5
-	PREFETCHT0      1024(AX)
-	MOVBLZX         (AX), R8
-	SHLQ            $0x06, R8
-	VMOVUPS         (BX)(R8*1), Z7
+	MOVBLZX         (AX), R9
+	SHLQ            $0x06, R9
+	VMOVUPS         (BX)(R9*1), Z7
 	VBROADCASTI32X4 1(AX), Z9
 	VPSHUFB         Z13, Z9, Z9
 	VPSRLVD         upperLanes<>+0(SB), Z9, Z9
@@ -6681,10 +6774,9 @@ block:
 	VPERMPS         Z7, Z9, Z9
 	VPSRLD          $0x08, Z10, Z10
 	VPERMPS         Z7, Z10, Z10
-	PREFETCHT0      1024(AX)(CX*1)
-	MOVBLZX         (AX)(CX*1), R8
-	SHLQ            $0x06, R8
-	VMOVUPS         (BX)(R8*1), Z7
+	MOVBLZX         (AX)(CX*1), R9
+	SHLQ            $0x06, R9
+	VMOVUPS         (BX)(R9*1), Z7
 	VBROADCASTI32X4 1(AX)(CX*1), Z11
 	VPSHUFB         Z13, Z11, Z11
 	VPSRLVD         upperLanes<>+0(SB), Z11, Z11
@@ -6696,10 +6788,9 @@ block:
 	VFMADD231PS     Z4, Z11, Z1
 	VFMADD231PS     Z5, Z10, Z0
 	VFMADD231PS     Z5, Z12, Z1
-	PREFETCHT0      1024(AX)(CX*2)
-	MOVBLZX         (AX)(CX*2), R8
-	SHLQ            $0x06, R8
-	VMOVUPS         (BX)(R8*1), Z7
+	MOVBLZX         (AX)(CX*2), R9
+	SHLQ            $0x06, R9
+	VMOVUPS         (BX)(R9*1), Z7
 	VBROADCASTI32X4 1(AX)(CX*2), Z9
 	VPSHUFB         Z13, Z9, Z9
 	VPSRLVD         upperLanes<>+0(SB), Z9, Z9
@@ -6707,10 +6798,9 @@ block:
 	VPERMPS         Z7, Z9, Z9
 	VPSRLD          $0x08, Z10, Z10
 	VPERMPS         Z7, Z10, Z10
-	PREFETCHT0      1024(AX)(DX*1)
-	MOVBLZX         (AX)(DX*1), R8
-	SHLQ            $0x06, R8
-	VMOVUPS         (BX)(R8*1), Z7
+	MOVBLZX         (AX)(DX*1), R9
+	SHLQ            $0x06, R9
+	VMOVUPS         (BX)(R9*1), Z7
 	VBROADCASTI32X4 1(AX)(DX*1), Z11
 	VPSHUFB         Z13, Z11, Z11
 	VPSRLVD         upperLanes<>+0(SB), Z11, Z11
@@ -6723,6 +6813,8 @@ block:
 	VFMADD231PS     Z5, Z10, Z2
 	VFMADD231PS     Z5, Z12, Z3
 	ADDQ            $0x11, AX
+	PREFETCHT1      (R8)
+	ADDQ            $0x44, R8
 	ADDQ            $0x00000080, SI
 	DECQ            DI
 	JNZ             block
@@ -6747,9 +6839,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·fewMXFP4_17_16x2(SB), NOSPLIT, $0-48
+TEXT ·fewMXFP4_17_16x2(SB), NOSPLIT, $0-56
 	MOVQ      rows+8(FP), AX
 	MOVQ      apart+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
@@ -6759,6 +6851,8 @@ TEXT ·fewMXFP4_17_16x2(SB), NOSPLIT, $0-48
 	MOVQ      (SI), DI
 	MOVQ      8(SI), SI
 	MOVQ      blocks+40(FP), R8
+	MOVQ      ahead+48(FP), R9
+	ADDQ      AX, R9
 	VXORPS    Y0, Y0, Y0
 	VXORPS    Y1, Y1, Y1
 	VXORPS    Y2, Y2, Y2
@@ -6773,10 +6867,9 @@ block:
 	VMOVUPS         (SI), Z9
 	VMOVUPS         64(DI), Z10
 	VMOVUPS         64(SI), Z11
-	PREFETCHT0      1024(AX)
-	MOVBLZX         (AX), R9
-	SHLQ            $0x06, R9
-	VMOVUPS         (BX)(R9*1), Z13
+	MOVBLZX         (AX), R10
+	SHLQ            $0x06, R10
+	VMOVUPS         (BX)(R10*1), Z13
 	VBROADCASTI32X4 1(AX), Z15
 	VPSHUFB         Z19, Z15, Z15
 	VPSRLVD         upperLanes<>+0(SB), Z15, Z15
@@ -6784,10 +6877,9 @@ block:
 	VPERMPS         Z13, Z15, Z15
 	VPSRLD          $0x08, Z16, Z16
 	VPERMPS         Z13, Z16, Z16
-	PREFETCHT0      1024(AX)(CX*1)
-	MOVBLZX         (AX)(CX*1), R9
-	SHLQ            $0x06, R9
-	VMOVUPS         (BX)(R9*1), Z13
+	MOVBLZX         (AX)(CX*1), R10
+	SHLQ            $0x06, R10
+	VMOVUPS         (BX)(R10*1), Z13
 	VBROADCASTI32X4 1(AX)(CX*1), Z17
 	VPSHUFB         Z19, Z17, Z17
 	VPSRLVD         upperLanes<>+0(SB), Z17, Z17
@@ -6803,10 +6895,9 @@ block:
 	VFMADD231PS     Z10, Z18, Z2
 	VFMADD231PS     Z11, Z16, Z1
 	VFMADD231PS     Z11, Z18, Z3
-	PREFETCHT0      1024(AX)(CX*2)
-	MOVBLZX         (AX)(CX*2), R9
-	SHLQ            $0x06, R9
-	VMOVUPS         (BX)(R9*1), Z13
+	MOVBLZX         (AX)(CX*2), R10
+	SHLQ            $0x06, R10
+	VMOVUPS         (BX)(R10*1), Z13
 	VBROADCASTI32X4 1(AX)(CX*2), Z15
 	VPSHUFB         Z19, Z15, Z15
 	VPSRLVD         upperLanes<>+0(SB), Z15, Z15
@@ -6814,10 +6905,9 @@ block:
 	VPERMPS         Z13, Z15, Z15
 	VPSRLD          $0x08, Z16, Z16
 	VPERMPS         Z13, Z16, Z16
-	PREFETCHT0      1024(AX)(DX*1)
-	MOVBLZX         (AX)(DX*1), R9
-	SHLQ            $0x06, R9
-	VMOVUPS         (BX)(R9*1), Z13
+	MOVBLZX         (AX)(DX*1), R10
+	SHLQ            $0x06, R10
+	VMOVUPS         (BX)(R10*1), Z13
 	VBROADCASTI32X4 1(AX)(DX*1), Z17
 	VPSHUFB         Z19, Z17, Z17
 	VPSRLVD         upperLanes<>+0(SB), Z17, Z17
@@ -6834,6 +6924,8 @@ block:
 	VFMADD231PS     Z11, Z16, Z5
 	VFMADD231PS     Z11, Z18, Z7
 	ADDQ            $0x11, AX
+	PREFETCHT1      (R9)
+	ADDQ            $0x44, R9
 	ADDQ            $0x00000080, DI
 	ADDQ            $0x00000080, SI
 	DECQ            R8
@@ -6876,9 +6968,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·fewMXFP4_17_16x3(SB), NOSPLIT, $0-48
+TEXT ·fewMXFP4_17_16x3(SB), NOSPLIT, $0-56
 	MOVQ      rows+8(FP), AX
 	MOVQ      apart+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
@@ -6889,6 +6981,8 @@ TEXT ·fewMXFP4_17_16x3(SB), NOSPLIT, $0-48
 	MOVQ      8(SI), R8
 	MOVQ      16(SI), SI
 	MOVQ      blocks+40(FP), R9
+	MOVQ      ahead+48(FP), R10
+	ADDQ      AX, R10
 	VXORPS    Y0, Y0, Y0
 	VXORPS    Y1, Y1, Y1
 	VXORPS    Y2, Y2, Y2
@@ -6909,10 +7003,9 @@ block:
 	VMOVUPS         64(DI), Z15
 	VMOVUPS         64(R8), Z16
 	VMOVUPS         64(SI), Z17
-	PREFETCHT0      1024(AX)
-	MOVBLZX         (AX), R10
-	SHLQ            $0x06, R10
-	VMOVUPS         (BX)(R10*1), Z19
+	MOVBLZX         (AX), R11
+	SHLQ            $0x06, R11
+	VMOVUPS         (BX)(R11*1), Z19
 	VBROADCASTI32X4 1(AX), Z21
 	VPSHUFB         Z25, Z21, Z21
 	VPSRLVD         upperLanes<>+0(SB), Z21, Z21
@@ -6920,10 +7013,9 @@ block:
 	VPERMPS         Z19, Z21, Z21
 	VPSRLD          $0x08, Z22, Z22
 	VPERMPS         Z19, Z22, Z22
-	PREFETCHT0      1024(AX)(CX*1)
-	MOVBLZX         (AX)(CX*1), R10
-	SHLQ            $0x06, R10
-	VMOVUPS         (BX)(R10*1), Z19
+	MOVBLZX         (AX)(CX*1), R11
+	SHLQ            $0x06, R11
+	VMOVUPS         (BX)(R11*1), Z19
 	VBROADCASTI32X4 1(AX)(CX*1), Z23
 	VPSHUFB         Z25, Z23, Z23
 	VPSRLVD         upperLanes<>+0(SB), Z23, Z23
@@ -6943,10 +7035,9 @@ block:
 	VFMADD231PS     Z16, Z24, Z4
 	VFMADD231PS     Z17, Z22, Z2
 	VFMADD231PS     Z17, Z24, Z5
-	PREFETCHT0      1024(AX)(CX*2)
-	MOVBLZX         (AX)(CX*2), R10
-	SHLQ            $0x06, R10
-	VMOVUPS         (BX)(R10*1), Z19
+	MOVBLZX         (AX)(CX*2), R11
+	SHLQ            $0x06, R11
+	VMOVUPS         (BX)(R11*1), Z19
 	VBROADCASTI32X4 1(AX)(CX*2), Z21
 	VPSHUFB         Z25, Z21, Z21
 	VPSRLVD         upperLanes<>+0(SB), Z21, Z21
@@ -6954,10 +7045,9 @@ block:
 	VPERMPS         Z19, Z21, Z21
 	VPSRLD          $0x08, Z22, Z22
 	VPERMPS         Z19, Z22, Z22
-	PREFETCHT0      1024(AX)(DX*1)
-	MOVBLZX         (AX)(DX*1), R10
-	SHLQ            $0x06, R10
-	VMOVUPS         (BX)(R10*1), Z19
+	MOVBLZX         (AX)(DX*1), R11
+	SHLQ            $0x06, R11
+	VMOVUPS         (BX)(R11*1), Z19
 	VBROADCASTI32X4 1(AX)(DX*1), Z23
 	VPSHUFB         Z25, Z23, Z23
 	VPSRLVD         upperLanes<>+0(SB), Z23, Z23
@@ -6978,6 +7068,8 @@ block:
 	VFMADD231PS     Z17, Z22, Z8
 	VFMADD231PS     Z17, Z24, Z11
 	ADDQ            $0x11, AX
+	PREFETCHT1      (R10)
+	ADDQ            $0x44, R10
 	ADDQ            $0x00000080, DI
 	ADDQ            $0x00000080, R8
 	ADDQ            $0x00000080, SI
@@ -7038,9 +7130,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·fewMXFP4_17_16x4(SB), NOSPLIT, $0-48
+TEXT ·fewMXFP4_17_16x4(SB), NOSPLIT, $0-56
 	MOVQ      rows+8(FP), AX
 	MOVQ      apart+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
@@ -7052,6 +7144,8 @@ TEXT ·fewMXFP4_17_16x4(SB), NOSPLIT, $0-48
 	MOVQ      16(SI), R9
 	MOVQ      24(SI), SI
 	MOVQ      blocks+40(FP), R10
+	MOVQ      ahead+48(FP), R11
+	ADDQ      AX, R11
 	VXORPS    Y0, Y0, Y0
 	VXORPS    Y1, Y1, Y1
 	VXORPS    Y2, Y2, Y2
@@ -7078,10 +7172,9 @@ block:
 	VMOVUPS         64(R8), Z21
 	VMOVUPS         64(R9), Z22
 	VMOVUPS         64(SI), Z23
-	PREFETCHT0      1024(AX)
-	MOVBLZX         (AX), R11
-	SHLQ            $0x06, R11
-	VMOVUPS         (BX)(R11*1), Z25
+	MOVBLZX         (AX), R12
+	SHLQ            $0x06, R12
+	VMOVUPS         (BX)(R12*1), Z25
 	VBROADCASTI32X4 1(AX), Z27
 	VPSHUFB         Z31, Z27, Z27
 	VPSRLVD         upperLanes<>+0(SB), Z27, Z27
@@ -7089,10 +7182,9 @@ block:
 	VPERMPS         Z25, Z27, Z27
 	VPSRLD          $0x08, Z28, Z28
 	VPERMPS         Z25, Z28, Z28
-	PREFETCHT0      1024(AX)(CX*1)
-	MOVBLZX         (AX)(CX*1), R11
-	SHLQ            $0x06, R11
-	VMOVUPS         (BX)(R11*1), Z25
+	MOVBLZX         (AX)(CX*1), R12
+	SHLQ            $0x06, R12
+	VMOVUPS         (BX)(R12*1), Z25
 	VBROADCASTI32X4 1(AX)(CX*1), Z29
 	VPSHUFB         Z31, Z29, Z29
 	VPSRLVD         upperLanes<>+0(SB), Z29, Z29
@@ -7116,10 +7208,9 @@ block:
 	VFMADD231PS     Z22, Z30, Z6
 	VFMADD231PS     Z23, Z28, Z3
 	VFMADD231PS     Z23, Z30, Z7
-	PREFETCHT0      1024(AX)(CX*2)
-	MOVBLZX         (AX)(CX*2), R11
-	SHLQ            $0x06, R11
-	VMOVUPS         (BX)(R11*1), Z25
+	MOVBLZX         (AX)(CX*2), R12
+	SHLQ            $0x06, R12
+	VMOVUPS         (BX)(R12*1), Z25
 	VBROADCASTI32X4 1(AX)(CX*2), Z27
 	VPSHUFB         Z31, Z27, Z27
 	VPSRLVD         upperLanes<>+0(SB), Z27, Z27
@@ -7127,10 +7218,9 @@ block:
 	VPERMPS         Z25, Z27, Z27
 	VPSRLD          $0x08, Z28, Z28
 	VPERMPS         Z25, Z28, Z28
-	PREFETCHT0      1024(AX)(DX*1)
-	MOVBLZX         (AX)(DX*1), R11
-	SHLQ            $0x06, R11
-	VMOVUPS         (BX)(R11*1), Z25
+	MOVBLZX         (AX)(DX*1), R12
+	SHLQ            $0x06, R12
+	VMOVUPS         (BX)(R12*1), Z25
 	VBROADCASTI32X4 1(AX)(DX*1), Z29
 	VPSHUFB         Z31, Z29, Z29
 	VPSRLVD         upperLanes<>+0(SB), Z29, Z29
@@ -7155,6 +7245,8 @@ block:
 	VFMADD231PS     Z23, Z28, Z11
 	VFMADD231PS     Z23, Z30, Z15
 	ADDQ            $0x11, AX
+	PREFETCHT1      (R11)
+	ADDQ            $0x44, R11
 	ADDQ            $0x00000080, DI
 	ADDQ            $0x00000080, R8
 	ADDQ            $0x00000080, R9
@@ -7233,9 +7325,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_17_8x1(SB), NOSPLIT, $128-48
+TEXT ·fewMXFP4_17_8x1(SB), NOSPLIT, $128-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -7245,16 +7337,17 @@ TEXT ·fewMXFP4_17_8x1(SB), NOSPLIT, $128-48
 	MOVQ         x+32(FP), SI
 	MOVQ         (SI), SI
 	MOVQ         blocks+40(FP), DI
+	MOVQ         ahead+48(FP), R8
+	ADDQ         AX, R8
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 
 low:
-	PREFETCHT0     1024(AX)
-	MOVBLZX        (AX), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
+	MOVBLZX        (AX), R9
+	SHLQ           $0x06, R9
+	VMOVUPS        (BX)(R9*1), Y5
 	VBROADCASTI128 1(AX), Y7
 	VPSHUFB        Y11, Y7, Y7
 	VMOVDQA        Y7, Y8
@@ -7267,10 +7360,9 @@ low:
 	VPSRLD         $0x08, Y8, Y8
 	VPERMPS        Y5, Y8, Y8
 	VPXOR          Y6, Y8, Y8
-	PREFETCHT0     1024(AX)(CX*1)
-	MOVBLZX        (AX)(CX*1), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
+	MOVBLZX        (AX)(CX*1), R9
+	SHLQ           $0x06, R9
+	VMOVUPS        (BX)(R9*1), Y5
 	VBROADCASTI128 1(AX)(CX*1), Y9
 	VPSHUFB        Y11, Y9, Y9
 	VMOVDQA        Y9, Y10
@@ -7289,10 +7381,9 @@ low:
 	VMOVUPS        64(SI), Y5
 	VFMADD231PS    Y5, Y8, Y0
 	VFMADD231PS    Y5, Y10, Y1
-	PREFETCHT0     1024(AX)(CX*2)
-	MOVBLZX        (AX)(CX*2), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
+	MOVBLZX        (AX)(CX*2), R9
+	SHLQ           $0x06, R9
+	VMOVUPS        (BX)(R9*1), Y5
 	VBROADCASTI128 1(AX)(CX*2), Y7
 	VPSHUFB        Y11, Y7, Y7
 	VMOVDQA        Y7, Y8
@@ -7305,10 +7396,9 @@ low:
 	VPSRLD         $0x08, Y8, Y8
 	VPERMPS        Y5, Y8, Y8
 	VPXOR          Y6, Y8, Y8
-	PREFETCHT0     1024(AX)(DX*1)
-	MOVBLZX        (AX)(DX*1), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
+	MOVBLZX        (AX)(DX*1), R9
+	SHLQ           $0x06, R9
+	VMOVUPS        (BX)(R9*1), Y5
 	VBROADCASTI128 1(AX)(DX*1), Y9
 	VPSHUFB        Y11, Y9, Y9
 	VMOVDQA        Y9, Y10
@@ -7328,6 +7418,8 @@ low:
 	VFMADD231PS    Y5, Y8, Y2
 	VFMADD231PS    Y5, Y10, Y3
 	ADDQ           $0x11, AX
+	PREFETCHT1     (R8)
+	ADDQ           $0x44, R8
 	ADDQ           $0x00000080, SI
 	DECQ           DI
 	JNZ            low
@@ -7447,9 +7539,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_17_8x2(SB), NOSPLIT, $256-48
+TEXT ·fewMXFP4_17_8x2(SB), NOSPLIT, $256-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -7460,6 +7552,8 @@ TEXT ·fewMXFP4_17_8x2(SB), NOSPLIT, $256-48
 	MOVQ         (SI), DI
 	MOVQ         8(SI), SI
 	MOVQ         blocks+40(FP), R8
+	MOVQ         ahead+48(FP), R9
+	ADDQ         AX, R9
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -7470,10 +7564,9 @@ TEXT ·fewMXFP4_17_8x2(SB), NOSPLIT, $256-48
 	VXORPS       Y7, Y7, Y7
 
 low:
-	PREFETCHT0     1024(AX)
-	MOVBLZX        (AX), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y9
+	MOVBLZX        (AX), R10
+	SHLQ           $0x06, R10
+	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
@@ -7486,10 +7579,9 @@ low:
 	VPSRLD         $0x08, Y12, Y12
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
-	PREFETCHT0     1024(AX)(CX*1)
-	MOVBLZX        (AX)(CX*1), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y9
+	MOVBLZX        (AX)(CX*1), R10
+	SHLQ           $0x06, R10
+	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX)(CX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
@@ -7514,10 +7606,9 @@ low:
 	VMOVUPS        64(SI), Y9
 	VFMADD231PS    Y9, Y12, Y1
 	VFMADD231PS    Y9, Y14, Y3
-	PREFETCHT0     1024(AX)(CX*2)
-	MOVBLZX        (AX)(CX*2), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y9
+	MOVBLZX        (AX)(CX*2), R10
+	SHLQ           $0x06, R10
+	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX)(CX*2), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
@@ -7530,10 +7621,9 @@ low:
 	VPSRLD         $0x08, Y12, Y12
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
-	PREFETCHT0     1024(AX)(DX*1)
-	MOVBLZX        (AX)(DX*1), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y9
+	MOVBLZX        (AX)(DX*1), R10
+	SHLQ           $0x06, R10
+	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX)(DX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
@@ -7559,6 +7649,8 @@ low:
 	VFMADD231PS    Y9, Y12, Y5
 	VFMADD231PS    Y9, Y14, Y7
 	ADDQ           $0x11, AX
+	PREFETCHT1     (R9)
+	ADDQ           $0x44, R9
 	ADDQ           $0x00000080, DI
 	ADDQ           $0x00000080, SI
 	DECQ           R8
@@ -7714,9 +7806,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_17_8x3(SB), NOSPLIT, $192-48
+TEXT ·fewMXFP4_17_8x3(SB), NOSPLIT, $192-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -7728,6 +7820,8 @@ TEXT ·fewMXFP4_17_8x3(SB), NOSPLIT, $192-48
 	MOVQ         8(BX), DI
 	MOVQ         16(BX), BX
 	MOVQ         blocks+40(FP), R8
+	MOVQ         ahead+48(FP), R9
+	ADDQ         AX, R9
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -7736,10 +7830,9 @@ TEXT ·fewMXFP4_17_8x3(SB), NOSPLIT, $192-48
 	VXORPS       Y5, Y5, Y5
 
 low:
-	PREFETCHT0     1024(AX)
-	MOVBLZX        (AX), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (DX)(R9*1), Y7
+	MOVBLZX        (AX), R10
+	SHLQ           $0x06, R10
+	VMOVUPS        (DX)(R10*1), Y7
 	VBROADCASTI128 1(AX), Y9
 	VPSHUFB        Y13, Y9, Y9
 	VMOVDQA        Y9, Y10
@@ -7752,10 +7845,9 @@ low:
 	VPSRLD         $0x08, Y10, Y10
 	VPERMPS        Y7, Y10, Y10
 	VPXOR          Y8, Y10, Y10
-	PREFETCHT0     1024(AX)(CX*1)
-	MOVBLZX        (AX)(CX*1), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (DX)(R9*1), Y7
+	MOVBLZX        (AX)(CX*1), R10
+	SHLQ           $0x06, R10
+	VMOVUPS        (DX)(R10*1), Y7
 	VBROADCASTI128 1(AX)(CX*1), Y11
 	VPSHUFB        Y13, Y11, Y11
 	VMOVDQA        Y11, Y12
@@ -7787,6 +7879,8 @@ low:
 	VFMADD231PS    Y7, Y10, Y2
 	VFMADD231PS    Y7, Y12, Y5
 	ADDQ           $0x11, AX
+	PREFETCHT1     (R9)
+	ADDQ           $0x22, R9
 	ADDQ           $0x00000080, SI
 	ADDQ           $0x00000080, DI
 	ADDQ           $0x00000080, BX
@@ -7901,9 +7995,9 @@ high:
 	VZEROUPPER
 	RET
 
-// func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+// func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_17_8x4(SB), NOSPLIT, $256-48
+TEXT ·fewMXFP4_17_8x4(SB), NOSPLIT, $256-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
@@ -7916,6 +8010,8 @@ TEXT ·fewMXFP4_17_8x4(SB), NOSPLIT, $256-48
 	MOVQ         16(BX), R8
 	MOVQ         24(BX), BX
 	MOVQ         blocks+40(FP), R9
+	MOVQ         ahead+48(FP), R10
+	ADDQ         AX, R10
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
@@ -7926,10 +8022,9 @@ TEXT ·fewMXFP4_17_8x4(SB), NOSPLIT, $256-48
 	VXORPS       Y7, Y7, Y7
 
 low:
-	PREFETCHT0     1024(AX)
-	MOVBLZX        (AX), R10
-	SHLQ           $0x06, R10
-	VMOVUPS        (DX)(R10*1), Y9
+	MOVBLZX        (AX), R11
+	SHLQ           $0x06, R11
+	VMOVUPS        (DX)(R11*1), Y9
 	VBROADCASTI128 1(AX), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
@@ -7942,10 +8037,9 @@ low:
 	VPSRLD         $0x08, Y12, Y12
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
-	PREFETCHT0     1024(AX)(CX*1)
-	MOVBLZX        (AX)(CX*1), R10
-	SHLQ           $0x06, R10
-	VMOVUPS        (DX)(R10*1), Y9
+	MOVBLZX        (AX)(CX*1), R11
+	SHLQ           $0x06, R11
+	VMOVUPS        (DX)(R11*1), Y9
 	VBROADCASTI128 1(AX)(CX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
@@ -7983,6 +8077,8 @@ low:
 	VFMADD231PS    Y9, Y12, Y3
 	VFMADD231PS    Y9, Y14, Y7
 	ADDQ           $0x11, AX
+	PREFETCHT1     (R10)
+	ADDQ           $0x22, R10
 	ADDQ           $0x00000080, SI
 	ADDQ           $0x00000080, DI
 	ADDQ           $0x00000080, R8

@@ -35,25 +35,25 @@ func unpackBF16NEON(dst *float32, step int, rows *byte, scales *byte, blocks int
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16x2 sets a number in each of 2 parts of sums, in 2 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16x3 sets a number in each of 1 parts of sums, in 3 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewBF16x4 sets a number in each of 1 parts of sums, in 4 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewBF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewBF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // unpackF16NEON widens so many blocks, half a block and then the other at a distance of step bytes.
 //
@@ -64,25 +64,25 @@ func unpackF16NEON(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewF16x2 sets a number in each of 2 parts of sums, in 2 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewF16x3 sets a number in each of 1 parts of sums, in 3 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewF16x4 sets a number in each of 1 parts of sums, in 4 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // unpackF32NEON widens so many blocks, half a block and then the other at a distance of step bytes.
 //
@@ -93,25 +93,25 @@ func unpackF32NEON(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF32x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF32x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewF32x2 sets a number in each of 2 parts of sums, in 2 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF32x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF32x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewF32x3 sets a number in each of 1 parts of sums, in 3 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF32x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF32x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewF32x4 sets a number in each of 1 parts of sums, in 4 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewF32x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewF32x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // unpackQ8NEON widens so many blocks, half a block and then the other at a distance of step bytes.
 //
@@ -122,25 +122,25 @@ func unpackQ8NEON(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8x2 sets a number in each of 2 parts of sums, in 2 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8x3 sets a number in each of 1 parts of sums, in 3 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewQ8x4 sets a number in each of 1 parts of sums, in 4 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewQ8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewQ8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // unpackMXFP4NEON widens so many blocks, half a block and then the other at a distance of step bytes.
 //
@@ -151,25 +151,25 @@ func unpackMXFP4NEON(dst *float32, step int, rows *byte, scales *byte, blocks in
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4x2 sets a number in each of 2 parts of sums, in 2 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4x3 sets a number in each of 1 parts of sums, in 3 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4x4 sets a number in each of 1 parts of sums, in 4 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // unpackMXFP4_17NEON widens so many blocks, half a block and then the other at a distance of step bytes.
 //
@@ -180,25 +180,25 @@ func unpackMXFP4_17NEON(dst *float32, step int, rows *byte, scales *byte, blocks
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17x2 sets a number in each of 2 parts of sums, in 2 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17x3 sets a number in each of 1 parts of sums, in 3 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // fewMXFP4_17x4 sets a number in each of 1 parts of sums, in 4 rows of 24, to the products
 // of packed rows, which lie apart bytes apart, with input rows.
 //
 //go:noescape
-func fewMXFP4_17x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
+func fewMXFP4_17x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 
 // mixNEON is Set.Mix for 8 rows and 8 of a panel's columns, n rows in each panel. Distances
 // are in bytes.

@@ -390,14 +390,15 @@ block:
 	BNE block
 	RET
 
-// func fewBF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewBF16x1(SB), NOSPLIT, $0-48
+// func fewBF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewBF16x1(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -473,14 +474,15 @@ block:
 	FMOVS F4, 48(R0)
 	RET
 
-// func fewBF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewBF16x2(SB), NOSPLIT, $0-48
+// func fewBF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewBF16x2(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -602,14 +604,15 @@ block:
 	FMOVS F12, 144(R0)
 	RET
 
-// func fewBF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewBF16x3(SB), NOSPLIT, $0-48
+// func fewBF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewBF16x3(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -699,14 +702,15 @@ block:
 	FMOVS F8, 192(R0)
 	RET
 
-// func fewBF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewBF16x4(SB), NOSPLIT, $0-48
+// func fewBF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewBF16x4(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -852,14 +856,15 @@ block:
 	BNE block
 	RET
 
-// func fewF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF16x1(SB), NOSPLIT, $0-48
+// func fewF16x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF16x1(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -941,14 +946,15 @@ block:
 	FMOVS F4, 48(R0)
 	RET
 
-// func fewF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF16x2(SB), NOSPLIT, $0-48
+// func fewF16x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF16x2(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -1076,14 +1082,15 @@ block:
 	FMOVS F12, 144(R0)
 	RET
 
-// func fewF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF16x3(SB), NOSPLIT, $0-48
+// func fewF16x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF16x3(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -1175,14 +1182,15 @@ block:
 	FMOVS F8, 192(R0)
 	RET
 
-// func fewF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF16x4(SB), NOSPLIT, $0-48
+// func fewF16x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF16x4(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -1328,14 +1336,15 @@ block:
 	BNE block
 	RET
 
-// func fewF32x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF32x1(SB), NOSPLIT, $0-48
+// func fewF32x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF32x1(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -1413,14 +1422,15 @@ block:
 	FMOVS F4, 48(R0)
 	RET
 
-// func fewF32x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF32x2(SB), NOSPLIT, $0-48
+// func fewF32x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF32x2(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -1544,14 +1554,15 @@ block:
 	FMOVS F12, 144(R0)
 	RET
 
-// func fewF32x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF32x3(SB), NOSPLIT, $0-48
+// func fewF32x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF32x3(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -1641,14 +1652,15 @@ block:
 	FMOVS F8, 192(R0)
 	RET
 
-// func fewF32x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewF32x4(SB), NOSPLIT, $0-48
+// func fewF32x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewF32x4(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -1814,14 +1826,15 @@ block:
 	BNE block
 	RET
 
-// func fewQ8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewQ8x1(SB), NOSPLIT, $0-48
+// func fewQ8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewQ8x1(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -1943,14 +1956,15 @@ block:
 	FMOVS F4, 48(R0)
 	RET
 
-// func fewQ8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewQ8x2(SB), NOSPLIT, $0-48
+// func fewQ8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewQ8x2(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -2118,14 +2132,15 @@ block:
 	FMOVS F12, 144(R0)
 	RET
 
-// func fewQ8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewQ8x3(SB), NOSPLIT, $0-48
+// func fewQ8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewQ8x3(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -2237,14 +2252,15 @@ block:
 	FMOVS F8, 192(R0)
 	RET
 
-// func fewQ8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewQ8x4(SB), NOSPLIT, $0-48
+// func fewQ8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewQ8x4(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -2433,14 +2449,15 @@ block:
 	BNE block
 	RET
 
-// func fewMXFP4x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4x1(SB), NOSPLIT, $0-48
+// func fewMXFP4x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4x1(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -2560,14 +2577,15 @@ block:
 	FMOVS F4, 48(R0)
 	RET
 
-// func fewMXFP4x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4x2(SB), NOSPLIT, $0-48
+// func fewMXFP4x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4x2(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -2733,14 +2751,15 @@ block:
 	FMOVS F12, 144(R0)
 	RET
 
-// func fewMXFP4x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4x3(SB), NOSPLIT, $0-48
+// func fewMXFP4x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4x3(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -2853,14 +2872,15 @@ block:
 	FMOVS F8, 192(R0)
 	RET
 
-// func fewMXFP4x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4x4(SB), NOSPLIT, $0-48
+// func fewMXFP4x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4x4(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -3053,14 +3073,15 @@ block:
 	BNE block
 	RET
 
-// func fewMXFP4_17x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4_17x1(SB), NOSPLIT, $0-48
+// func fewMXFP4_17x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4_17x1(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -3186,14 +3207,15 @@ block:
 	FMOVS F4, 48(R0)
 	RET
 
-// func fewMXFP4_17x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4_17x2(SB), NOSPLIT, $0-48
+// func fewMXFP4_17x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4_17x2(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	ADD R3, R1, R6
 	ADD R3>>4, R2, R7
 	MOVD 0(R4), R10
@@ -3365,14 +3387,15 @@ block:
 	FMOVS F12, 144(R0)
 	RET
 
-// func fewMXFP4_17x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4_17x3(SB), NOSPLIT, $0-48
+// func fewMXFP4_17x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4_17x3(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12
@@ -3488,14 +3511,15 @@ block:
 	FMOVS F8, 192(R0)
 	RET
 
-// func fewMXFP4_17x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int)
-TEXT ·fewMXFP4_17x4(SB), NOSPLIT, $0-48
+// func fewMXFP4_17x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
+TEXT ·fewMXFP4_17x4(SB), NOSPLIT, $0-56
 	MOVD sums+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD scales+16(FP), R2
 	MOVD apart+24(FP), R3
 	MOVD x+32(FP), R4
 	MOVD blocks+40(FP), R5
+	MOVD ahead+48(FP), R6
 	MOVD 0(R4), R10
 	MOVD 8(R4), R11
 	MOVD 16(R4), R12

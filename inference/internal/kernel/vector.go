@@ -98,8 +98,9 @@ func (k *Set) unpackGroup(panel []float32, m *Matrix, row, rows, at int) {
 
 // vectorFew returns Set.few from functions for one input row, two, and so on. Each takes so
 // many packed ones, every one from another part of the tile: long streams are what the
-// processor fetches ahead best.
-func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, apart int, x *[groupIns]*float32, blocks int)) func(s *Scratch, data, scales []byte, x Rows) {
+// processor fetches ahead best. Meanwhile it may fetch its part of the tile that follows, so
+// far ahead in memory.
+func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, apart int, x *[groupIns]*float32, blocks, ahead int)) func(s *Scratch, data, scales []byte, x Rows) {
 	return func(s *Scratch, data, scales []byte, x Rows) {
 		n, row, line := x.Width/Block, len(data)/TileRows, len(scales)/TileRows
 		if line == 0 { // Q8_0 may widen its scales to here
@@ -114,7 +115,7 @@ func vectorFew(rows [groupIns]int, f ...func(sums *float32, rows, scales *byte, 
 			some := rows[len(sums)-1]
 			part := TileRows / some
 			for r := range part {
-				f[len(sums)-1](&sums[0][r], &data[r*row], &scales[r*line], part*row, fourOf(s.rows[j:]), n)
+				f[len(sums)-1](&sums[0][r], &data[r*row], &scales[r*line], part*row, fourOf(s.rows[j:]), n, len(data)+r*(len(data)/part-row))
 			}
 		}
 	}

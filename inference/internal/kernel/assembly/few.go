@@ -9,8 +9,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// fewAhead is how many bytes ahead packed rows are fetched. What the processor fetches by
-// itself leaves a quarter of the memory's speed unused.
+// fewAhead is how many bytes ahead packed rows are fetched that are long. What the
+// processor fetches by itself leaves a quarter of the memory's speed unused.
 const fewAhead = 1024
 
 // few is a function for the products of packed rows with few input rows: in vectors of 16
@@ -76,7 +76,7 @@ func (f *few) and(a, b, c vector) {
 
 // write writes the function for a format.
 func (f *few) write(name string, p format) {
-	TEXT(name, attr.NOSPLIT, "func(sums *float32, rows, scales *byte, apart int, x *[4]*float32, blocks int)")
+	TEXT(name, attr.NOSPLIT, "func(sums *float32, rows, scales *byte, apart int, x *[4]*float32, blocks, ahead int)")
 	Doc(fmt.Sprintf("%s sets a number in each of %d parts of sums, in %d rows of 24, to the products of packed", name, f.rows, f.inputs),
 		"rows, which lie apart bytes apart, with input rows.")
 	Pragma("noescape")
@@ -127,6 +127,11 @@ func (f *few) lanes(p format, label string) {
 	rows, bases := f.places("rows", 0)
 	widen, next := p.begin(f, rows)
 	in, blocks := inputs(f.inputs), Load(Param("blocks"), GP64())
+	var ahead reg.Register
+	if p.short() && f.half == 0 {
+		ahead = Load(Param("ahead"), GP64())
+		ADDQ(rows[0].Base, ahead)
+	}
 	for i := range f.rows * f.inputs {
 		VXORPS(y(z[i]), y(z[i]), y(z[i]))
 	}
@@ -145,7 +150,7 @@ func (f *few) lanes(p format, label string) {
 	for r := 0; r < f.rows; r += 2 {
 		var w [2][2]vector
 		for i := range w {
-			if f.half == 0 {
+			if !p.short() && f.half == 0 {
 				PREFETCHT0(rows[r+i].Offset(fewAhead))
 			}
 			w[i][0], w[i][1] = widen(r + i)
@@ -166,6 +171,10 @@ func (f *few) lanes(p format, label string) {
 		ADDQ(Imm(uint64(p.bytes)), b)
 	}
 	next()
+	if p.short() && f.half == 0 {
+		PREFETCHT1(Mem{Base: ahead})
+		ADDQ(Imm(uint64(f.rows*p.bytes)), ahead)
+	}
 	for _, b := range in {
 		ADDQ(U32(4*32), b)
 	}

@@ -21,6 +21,10 @@ type format struct {
 	begin func(f *few, rows []Mem) (widen func(r int) (even, odd vector), next func())
 }
 
+// short reports whether a block of four rows is about one cache line. A row is then over
+// soon, and what is fetched is the next tile, from end to end.
+func (p *format) short() bool { return 4*p.bytes < 2*64 }
+
 // bf16 widens BF16: even numbers are lower halves.
 func bf16(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
 	upper := f.temporary(0)
@@ -81,6 +85,17 @@ func (c *codes) look(elements, v vector, from uint64) {
 func mxfp4(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
 	c := newCodes(f)
 	scales, bases := f.places("scales", 4) // one byte for sixteen
+	if f.rows > 1 && f.half == 0 { // those of the next tile
+		ahead, end := Load(Param("ahead"), GP64()), Load(Param("blocks"), GP64())
+		SHRQ(Imm(4), ahead)
+		ADDQ(bases[0], ahead)
+		LEAQ(Mem{Base: ahead, Index: end, Scale: uint8(f.rows)}, end)
+		Label("scales")
+		PREFETCHT1(Mem{Base: ahead})
+		ADDQ(Imm(64), ahead)
+		CMPQ(ahead, end)
+		JB(LabelRef("scales"))
+	}
 	return func(r int) (even, odd vector) {
 			even, odd = f.widened(r)
 			elements := c.elements(scales[r])

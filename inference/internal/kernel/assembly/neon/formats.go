@@ -188,7 +188,7 @@ func (f *format) unpack() {
 func (f *format) few(rows, inputs int) {
 	const sums, row, place, apart, x, n, in = 0, 1, 2, 3, 4, 5, 10
 	function(fmt.Sprintf("few%sx%d", f.name, inputs), fmt.Sprintf("sets a number in each of %d parts of sums, in %d rows of %d, to the products\n// of packed rows, which lie apart bytes apart, with input rows.", rows, inputs, tileRows),
-		"sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int")
+		"sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int")
 	sum := func(r, j int) int { return 4 * (r*inputs + j) }
 	rowAt, placeAt := []int{row, 6}, []int{place, 7}
 	if rows == 2 {

@@ -2614,57 +2614,51 @@ low:
 // func widenMXFP4_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX2
 TEXT ·widenMXFP4_8(SB), NOSPLIT, $0-40
-	MOVQ         rows+16(FP), AX
-	LEAQ         ·scaled+0(SB), CX
-	VPBROADCASTD sign<>+0(SB), Y0
-	MOVQ         scales+24(FP), DX
-	MOVQ         dst+0(FP), BX
-	MOVQ         step+8(FP), SI
-	MOVQ         blocks+32(FP), DI
+	MOVQ rows+16(FP), AX
+	LEAQ ·crossed+0(SB), CX
+	MOVQ scales+24(FP), DX
+	MOVQ dst+0(FP), BX
+	MOVQ step+8(FP), SI
+	MOVQ blocks+32(FP), DI
 
 low:
-	MOVBLZX      (DX), R8
-	SHLQ         $0x06, R8
-	VMOVUPS      (CX)(R8*1), Y1
-	VPMOVZXBD    (AX), Y3
-	VMOVDQA      Y3, Y4
-	VPSLLD       $0x1c, Y3, Y2
-	VPAND        Y0, Y2, Y2
-	VPERMPS      Y1, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPSLLD       $0x18, Y4, Y2
-	VPAND        Y0, Y2, Y2
-	VPSRLD       $0x04, Y4, Y4
-	VPERMPS      Y1, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, (BX)(SI*1)
-	LEAQ         (BX)(SI*2), BX
-	ADDQ         $0x10, AX
-	INCQ         DX
-	DECQ         DI
-	JNZ          low
-	MOVQ         rows+16(FP), AX
-	LEAQ         ·scaled+0(SB), CX
-	VPBROADCASTD sign<>+0(SB), Y0
-	MOVQ         scales+24(FP), DX
-	MOVQ         dst+0(FP), BX
-	MOVQ         step+8(FP), SI
-	MOVQ         blocks+32(FP), DI
+	MOVBLZX   (DX), R8
+	SHLQ      $0x05, R8
+	VMOVUPS   (CX)(R8*1), Y1
+	VPMOVZXBD (AX), Y3
+	VMOVDQA   Y3, Y4
+	VPSLLD    $0x1c, Y3, Y2
+	VPERMPS   Y1, Y3, Y3
+	VPXOR     Y2, Y3, Y3
+	VPSRLD    $0x04, Y4, Y4
+	VPSLLD    $0x1c, Y4, Y2
+	VPERMPS   Y1, Y4, Y4
+	VPXOR     Y2, Y4, Y4
+	VMOVUPS   Y3, (BX)
+	VMOVUPS   Y4, (BX)(SI*1)
+	LEAQ      (BX)(SI*2), BX
+	ADDQ      $0x10, AX
+	INCQ      DX
+	DECQ      DI
+	JNZ       low
+	MOVQ      rows+16(FP), AX
+	LEAQ      ·crossed+0(SB), CX
+	MOVQ      scales+24(FP), DX
+	MOVQ      dst+0(FP), BX
+	MOVQ      step+8(FP), SI
+	MOVQ      blocks+32(FP), DI
 
 high:
 	MOVBLZX   (DX), R8
-	SHLQ      $0x06, R8
+	SHLQ      $0x05, R8
 	VMOVUPS   (CX)(R8*1), Y1
 	VPMOVZXBD 8(AX), Y3
 	VMOVDQA   Y3, Y4
 	VPSLLD    $0x1c, Y3, Y2
-	VPAND     Y0, Y2, Y2
 	VPERMPS   Y1, Y3, Y3
 	VPXOR     Y2, Y3, Y3
-	VPSLLD    $0x18, Y4, Y2
-	VPAND     Y0, Y2, Y2
 	VPSRLD    $0x04, Y4, Y4
+	VPSLLD    $0x1c, Y4, Y2
 	VPERMPS   Y1, Y4, Y4
 	VPXOR     Y2, Y4, Y4
 	VMOVUPS   Y3, 32(BX)
@@ -2676,9 +2670,6 @@ high:
 	JNZ       high
 	VZEROUPPER
 	RET
-
-DATA sign<>+0(SB)/4, $0x80000000
-GLOBL sign<>(SB), RODATA|NOPTR, $4
 
 // func widenMXFP4_17_16(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX512BW, AVX512F
@@ -2749,28 +2740,25 @@ GLOBL upperLanes<>(SB), RODATA|NOPTR, $64
 // func widenMXFP4_17_8(dst *float32, step int, rows *byte, scales *byte, blocks int)
 // Requires: AVX, AVX2
 TEXT ·widenMXFP4_17_8(SB), NOSPLIT, $0-40
-	MOVQ         rows+16(FP), AX
-	VMOVDQU      words<>+0(SB), Y7
-	LEAQ         ·scaled+0(SB), CX
-	VPBROADCASTD sign<>+0(SB), Y0
-	MOVQ         dst+0(FP), DX
-	MOVQ         step+8(FP), BX
-	MOVQ         blocks+32(FP), SI
+	MOVQ    rows+16(FP), AX
+	VMOVDQU words<>+0(SB), Y7
+	LEAQ    ·crossed+0(SB), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    step+8(FP), BX
+	MOVQ    blocks+32(FP), SI
 
 low:
 	MOVBLZX        (AX), DI
-	SHLQ           $0x06, DI
+	SHLQ           $0x05, DI
 	VMOVUPS        (CX)(DI*1), Y1
 	VBROADCASTI128 1(AX), Y3
 	VPSHUFB        Y7, Y3, Y3
 	VMOVDQA        Y3, Y4
 	VPSLLD         $0x1c, Y3, Y2
-	VPAND          Y0, Y2, Y2
 	VPERMPS        Y1, Y3, Y3
 	VPXOR          Y2, Y3, Y3
-	VPSLLD         $0x14, Y4, Y2
-	VPAND          Y0, Y2, Y2
 	VPSRLD         $0x08, Y4, Y4
+	VPSLLD         $0x1c, Y4, Y2
 	VPERMPS        Y1, Y4, Y4
 	VPXOR          Y2, Y4, Y4
 	VMOVUPS        Y3, (DX)
@@ -2781,27 +2769,24 @@ low:
 	JNZ            low
 	MOVQ           rows+16(FP), AX
 	VMOVDQU        words<>+0(SB), Y7
-	LEAQ           ·scaled+0(SB), CX
-	VPBROADCASTD   sign<>+0(SB), Y0
+	LEAQ           ·crossed+0(SB), CX
 	MOVQ           dst+0(FP), DX
 	MOVQ           step+8(FP), BX
 	MOVQ           blocks+32(FP), SI
 
 high:
 	MOVBLZX        (AX), DI
-	SHLQ           $0x06, DI
+	SHLQ           $0x05, DI
 	VMOVUPS        (CX)(DI*1), Y1
 	VBROADCASTI128 1(AX), Y3
 	VPSHUFB        Y7, Y3, Y3
 	VMOVDQA        Y3, Y4
-	VPSLLD         $0x18, Y3, Y2
-	VPAND          Y0, Y2, Y2
 	VPSRLD         $0x04, Y3, Y3
+	VPSLLD         $0x1c, Y3, Y2
 	VPERMPS        Y1, Y3, Y3
 	VPXOR          Y2, Y3, Y3
-	VPSLLD         $0x10, Y4, Y2
-	VPAND          Y0, Y2, Y2
 	VPSRLD         $0x0c, Y4, Y4
+	VPSLLD         $0x1c, Y4, Y2
 	VPERMPS        Y1, Y4, Y4
 	VPXOR          Y2, Y4, Y4
 	VMOVUPS        Y3, 32(DX)
@@ -3281,11 +3266,11 @@ block:
 
 // func fewBF16_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewBF16_8x1(SB), NOSPLIT, $128-56
+TEXT ·fewBF16_8x1(SB), NOSPLIT, $0-56
 	MOVQ         rows+8(FP), AX
 	MOVQ         apart+24(FP), CX
 	LEAQ         (CX)(CX*2), DX
-	VPBROADCASTD upperHalf<>+0(SB), Y4
+	VPBROADCASTD upperHalf<>+0(SB), Y8
 	MOVQ         x+32(FP), BX
 	MOVQ         (BX), BX
 	MOVQ         blocks+40(FP), SI
@@ -3293,89 +3278,64 @@ TEXT ·fewBF16_8x1(SB), NOSPLIT, $128-56
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
 
-low:
+block:
 	PREFETCHT0   1024(AX)
-	VMOVDQU      (AX), Y7
-	VPAND        Y7, Y4, Y8
-	VPSLLD       $0x10, Y7, Y7
+	VMOVDQU      (AX), Y11
+	VPAND        Y11, Y8, Y12
+	VPSLLD       $0x10, Y11, Y11
+	VFMADD231PS  (BX), Y11, Y0
+	VFMADD231PS  64(BX), Y12, Y0
+	VMOVDQU      32(AX), Y11
+	VPAND        Y11, Y8, Y12
+	VPSLLD       $0x10, Y11, Y11
+	VFMADD231PS  32(BX), Y11, Y4
+	VFMADD231PS  96(BX), Y12, Y4
 	PREFETCHT0   1024(AX)(CX*1)
-	VMOVDQU      (AX)(CX*1), Y9
-	VPAND        Y9, Y4, Y10
-	VPSLLD       $0x10, Y9, Y9
-	VMOVUPS      (BX), Y5
-	VFMADD231PS  Y5, Y7, Y0
-	VFMADD231PS  Y5, Y9, Y1
-	VMOVUPS      64(BX), Y5
-	VFMADD231PS  Y5, Y8, Y0
-	VFMADD231PS  Y5, Y10, Y1
+	VMOVDQU      (AX)(CX*1), Y13
+	VPAND        Y13, Y8, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  (BX), Y13, Y1
+	VFMADD231PS  64(BX), Y14, Y1
+	VMOVDQU      32(AX)(CX*1), Y13
+	VPAND        Y13, Y8, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  32(BX), Y13, Y5
+	VFMADD231PS  96(BX), Y14, Y5
 	PREFETCHT0   1024(AX)(CX*2)
-	VMOVDQU      (AX)(CX*2), Y7
-	VPAND        Y7, Y4, Y8
-	VPSLLD       $0x10, Y7, Y7
+	VMOVDQU      (AX)(CX*2), Y11
+	VPAND        Y11, Y8, Y12
+	VPSLLD       $0x10, Y11, Y11
+	VFMADD231PS  (BX), Y11, Y2
+	VFMADD231PS  64(BX), Y12, Y2
+	VMOVDQU      32(AX)(CX*2), Y11
+	VPAND        Y11, Y8, Y12
+	VPSLLD       $0x10, Y11, Y11
+	VFMADD231PS  32(BX), Y11, Y6
+	VFMADD231PS  96(BX), Y12, Y6
 	PREFETCHT0   1024(AX)(DX*1)
-	VMOVDQU      (AX)(DX*1), Y9
-	VPAND        Y9, Y4, Y10
-	VPSLLD       $0x10, Y9, Y9
-	VMOVUPS      (BX), Y5
-	VFMADD231PS  Y5, Y7, Y2
-	VFMADD231PS  Y5, Y9, Y3
-	VMOVUPS      64(BX), Y5
-	VFMADD231PS  Y5, Y8, Y2
-	VFMADD231PS  Y5, Y10, Y3
+	VMOVDQU      (AX)(DX*1), Y13
+	VPAND        Y13, Y8, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  (BX), Y13, Y3
+	VFMADD231PS  64(BX), Y14, Y3
+	VMOVDQU      32(AX)(DX*1), Y13
+	VPAND        Y13, Y8, Y14
+	VPSLLD       $0x10, Y13, Y13
+	VFMADD231PS  32(BX), Y13, Y7
+	VFMADD231PS  96(BX), Y14, Y7
 	ADDQ         $0x40, AX
 	ADDQ         $0x00000080, BX
 	DECQ         SI
-	JNZ          low
-	VMOVUPS      Y0, (SP)
-	VMOVUPS      Y1, 32(SP)
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VPBROADCASTD upperHalf<>+0(SB), Y4
-	MOVQ         x+32(FP), BX
-	MOVQ         (BX), BX
-	MOVQ         blocks+40(FP), SI
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-
-high:
-	VMOVDQU      32(AX), Y7
-	VPAND        Y7, Y4, Y8
-	VPSLLD       $0x10, Y7, Y7
-	VMOVDQU      32(AX)(CX*1), Y9
-	VPAND        Y9, Y4, Y10
-	VPSLLD       $0x10, Y9, Y9
-	VMOVUPS      32(BX), Y5
-	VFMADD231PS  Y5, Y7, Y0
-	VFMADD231PS  Y5, Y9, Y1
-	VMOVUPS      96(BX), Y5
-	VFMADD231PS  Y5, Y8, Y0
-	VFMADD231PS  Y5, Y10, Y1
-	VMOVDQU      32(AX)(CX*2), Y7
-	VPAND        Y7, Y4, Y8
-	VPSLLD       $0x10, Y7, Y7
-	VMOVDQU      32(AX)(DX*1), Y9
-	VPAND        Y9, Y4, Y10
-	VPSLLD       $0x10, Y9, Y9
-	VMOVUPS      32(BX), Y5
-	VFMADD231PS  Y5, Y7, Y2
-	VFMADD231PS  Y5, Y9, Y3
-	VMOVUPS      96(BX), Y5
-	VFMADD231PS  Y5, Y8, Y2
-	VFMADD231PS  Y5, Y10, Y3
-	ADDQ         $0x40, AX
-	ADDQ         $0x00000080, BX
-	DECQ         SI
-	JNZ          high
-	VADDPS       (SP), Y0, Y0
-	VADDPS       32(SP), Y1, Y1
-	VADDPS       64(SP), Y2, Y2
-	VADDPS       96(SP), Y3, Y3
+	JNZ          block
+	VADDPS       Y0, Y4, Y0
+	VADDPS       Y1, Y5, Y1
+	VADDPS       Y2, Y6, Y2
+	VADDPS       Y3, Y7, Y3
 	MOVQ         sums+0(FP), AX
 	VHADDPS      Y1, Y0, Y0
 	VHADDPS      Y3, Y2, Y2
@@ -4273,7 +4233,7 @@ block:
 
 // func fewQ8_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·fewQ8_8x1(SB), NOSPLIT, $128-56
+TEXT ·fewQ8_8x1(SB), NOSPLIT, $0-56
 	MOVQ rows+8(FP), AX
 	MOVQ apart+24(FP), CX
 	LEAQ (CX)(CX*2), DX
@@ -4299,24 +4259,24 @@ gather:
 	ADDQ         $0x08, R9
 	DECQ         DI
 	JNZ          gather
-	VPBROADCASTD less<>+0(SB), Y4
+	VPBROADCASTD less<>+0(SB), Y8
 	MOVQ         BX, DI
 	LEAQ         (BX)(SI*1), R10
 	LEAQ         (BX)(SI*2), R9
 
 widen:
-	VCVTPH2PS    (R9), Y5
-	VMOVUPS      Y5, (DI)
-	VMULPS       Y4, Y5, Y5
-	VMOVUPS      Y5, (R10)
+	VCVTPH2PS    (R9), Y9
+	VMOVUPS      Y9, (DI)
+	VMULPS       Y8, Y9, Y9
+	VMOVUPS      Y9, (R10)
 	ADDQ         $0x10, R9
 	ADDQ         $0x20, DI
 	ADDQ         $0x20, R10
 	DECQ         R8
 	JNZ          widen
 	ADDQ         BX, SI
-	VPBROADCASTD middle<>+0(SB), Y4
-	VPBROADCASTD number<>+0(SB), Y11
+	VPBROADCASTD middle<>+0(SB), Y8
+	VPBROADCASTD number<>+0(SB), Y15
 	MOVQ         x+32(FP), DI
 	MOVQ         (DI), DI
 	MOVQ         blocks+40(FP), R8
@@ -4324,157 +4284,114 @@ widen:
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
 
-low:
+block:
 	PREFETCHT0   1024(AX)
-	VPMOVZXWD    2(AX), Y8
-	VBROADCASTSS (BX), Y5
-	VBROADCASTSS (SI), Y6
-	VPSLLD       $0x08, Y8, Y7
-	VPAND        Y4, Y7, Y7
-	VPXOR        Y11, Y7, Y7
-	VFMADD213PS  Y6, Y5, Y7
-	VPAND        Y4, Y8, Y8
-	VPXOR        Y11, Y8, Y8
-	VFMADD213PS  Y6, Y5, Y8
+	VPMOVZXWD    2(AX), Y12
+	VBROADCASTSS (BX), Y9
+	VBROADCASTSS (SI), Y10
+	VPSLLD       $0x08, Y12, Y11
+	VPAND        Y8, Y11, Y11
+	VPXOR        Y15, Y11, Y11
+	VFMADD213PS  Y10, Y9, Y11
+	VPAND        Y8, Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VFMADD213PS  Y10, Y9, Y12
+	VFMADD231PS  (DI), Y11, Y0
+	VFMADD231PS  64(DI), Y12, Y0
+	VPMOVZXWD    18(AX), Y12
+	VPSLLD       $0x08, Y12, Y11
+	VPAND        Y8, Y11, Y11
+	VPXOR        Y15, Y11, Y11
+	VFMADD213PS  Y10, Y9, Y11
+	VPAND        Y8, Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VFMADD213PS  Y10, Y9, Y12
+	VFMADD231PS  32(DI), Y11, Y4
+	VFMADD231PS  96(DI), Y12, Y4
 	PREFETCHT0   1024(AX)(CX*1)
-	VPMOVZXWD    2(AX)(CX*1), Y10
-	VBROADCASTSS 4(BX), Y5
-	VBROADCASTSS 4(SI), Y6
-	VPSLLD       $0x08, Y10, Y9
-	VPAND        Y4, Y9, Y9
-	VPXOR        Y11, Y9, Y9
-	VFMADD213PS  Y6, Y5, Y9
-	VPAND        Y4, Y10, Y10
-	VPXOR        Y11, Y10, Y10
-	VFMADD213PS  Y6, Y5, Y10
-	VMOVUPS      (DI), Y5
-	VFMADD231PS  Y5, Y7, Y0
-	VFMADD231PS  Y5, Y9, Y1
-	VMOVUPS      64(DI), Y5
-	VFMADD231PS  Y5, Y8, Y0
-	VFMADD231PS  Y5, Y10, Y1
+	VPMOVZXWD    2(AX)(CX*1), Y14
+	VBROADCASTSS 4(BX), Y9
+	VBROADCASTSS 4(SI), Y10
+	VPSLLD       $0x08, Y14, Y13
+	VPAND        Y8, Y13, Y13
+	VPXOR        Y15, Y13, Y13
+	VFMADD213PS  Y10, Y9, Y13
+	VPAND        Y8, Y14, Y14
+	VPXOR        Y15, Y14, Y14
+	VFMADD213PS  Y10, Y9, Y14
+	VFMADD231PS  (DI), Y13, Y1
+	VFMADD231PS  64(DI), Y14, Y1
+	VPMOVZXWD    18(AX)(CX*1), Y14
+	VPSLLD       $0x08, Y14, Y13
+	VPAND        Y8, Y13, Y13
+	VPXOR        Y15, Y13, Y13
+	VFMADD213PS  Y10, Y9, Y13
+	VPAND        Y8, Y14, Y14
+	VPXOR        Y15, Y14, Y14
+	VFMADD213PS  Y10, Y9, Y14
+	VFMADD231PS  32(DI), Y13, Y5
+	VFMADD231PS  96(DI), Y14, Y5
 	PREFETCHT0   1024(AX)(CX*2)
-	VPMOVZXWD    2(AX)(CX*2), Y8
-	VBROADCASTSS 8(BX), Y5
-	VBROADCASTSS 8(SI), Y6
-	VPSLLD       $0x08, Y8, Y7
-	VPAND        Y4, Y7, Y7
-	VPXOR        Y11, Y7, Y7
-	VFMADD213PS  Y6, Y5, Y7
-	VPAND        Y4, Y8, Y8
-	VPXOR        Y11, Y8, Y8
-	VFMADD213PS  Y6, Y5, Y8
+	VPMOVZXWD    2(AX)(CX*2), Y12
+	VBROADCASTSS 8(BX), Y9
+	VBROADCASTSS 8(SI), Y10
+	VPSLLD       $0x08, Y12, Y11
+	VPAND        Y8, Y11, Y11
+	VPXOR        Y15, Y11, Y11
+	VFMADD213PS  Y10, Y9, Y11
+	VPAND        Y8, Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VFMADD213PS  Y10, Y9, Y12
+	VFMADD231PS  (DI), Y11, Y2
+	VFMADD231PS  64(DI), Y12, Y2
+	VPMOVZXWD    18(AX)(CX*2), Y12
+	VPSLLD       $0x08, Y12, Y11
+	VPAND        Y8, Y11, Y11
+	VPXOR        Y15, Y11, Y11
+	VFMADD213PS  Y10, Y9, Y11
+	VPAND        Y8, Y12, Y12
+	VPXOR        Y15, Y12, Y12
+	VFMADD213PS  Y10, Y9, Y12
+	VFMADD231PS  32(DI), Y11, Y6
+	VFMADD231PS  96(DI), Y12, Y6
 	PREFETCHT0   1024(AX)(DX*1)
-	VPMOVZXWD    2(AX)(DX*1), Y10
-	VBROADCASTSS 12(BX), Y5
-	VBROADCASTSS 12(SI), Y6
-	VPSLLD       $0x08, Y10, Y9
-	VPAND        Y4, Y9, Y9
-	VPXOR        Y11, Y9, Y9
-	VFMADD213PS  Y6, Y5, Y9
-	VPAND        Y4, Y10, Y10
-	VPXOR        Y11, Y10, Y10
-	VFMADD213PS  Y6, Y5, Y10
-	VMOVUPS      (DI), Y5
-	VFMADD231PS  Y5, Y7, Y2
-	VFMADD231PS  Y5, Y9, Y3
-	VMOVUPS      64(DI), Y5
-	VFMADD231PS  Y5, Y8, Y2
-	VFMADD231PS  Y5, Y10, Y3
+	VPMOVZXWD    2(AX)(DX*1), Y14
+	VBROADCASTSS 12(BX), Y9
+	VBROADCASTSS 12(SI), Y10
+	VPSLLD       $0x08, Y14, Y13
+	VPAND        Y8, Y13, Y13
+	VPXOR        Y15, Y13, Y13
+	VFMADD213PS  Y10, Y9, Y13
+	VPAND        Y8, Y14, Y14
+	VPXOR        Y15, Y14, Y14
+	VFMADD213PS  Y10, Y9, Y14
+	VFMADD231PS  (DI), Y13, Y3
+	VFMADD231PS  64(DI), Y14, Y3
+	VPMOVZXWD    18(AX)(DX*1), Y14
+	VPSLLD       $0x08, Y14, Y13
+	VPAND        Y8, Y13, Y13
+	VPXOR        Y15, Y13, Y13
+	VFMADD213PS  Y10, Y9, Y13
+	VPAND        Y8, Y14, Y14
+	VPXOR        Y15, Y14, Y14
+	VFMADD213PS  Y10, Y9, Y14
+	VFMADD231PS  32(DI), Y13, Y7
+	VFMADD231PS  96(DI), Y14, Y7
 	ADDQ         $0x22, AX
 	ADDQ         $0x10, BX
 	ADDQ         $0x10, SI
 	ADDQ         $0x00000080, DI
 	DECQ         R8
-	JNZ          low
-	VMOVUPS      Y0, (SP)
-	VMOVUPS      Y1, 32(SP)
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	MOVQ         scales+16(FP), BX
-	MOVQ         blocks+40(FP), SI
-	LEAQ         1(SI), SI
-	SHRQ         $0x01, SI
-	MOVQ         SI, DI
-	SHLQ         $0x05, SI
-	ADDQ         BX, SI
-	VPBROADCASTD middle<>+0(SB), Y4
-	VPBROADCASTD number<>+0(SB), Y11
-	MOVQ         x+32(FP), DI
-	MOVQ         (DI), DI
-	MOVQ         blocks+40(FP), R8
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-
-high:
-	VPMOVZXWD    18(AX), Y8
-	VBROADCASTSS (BX), Y5
-	VBROADCASTSS (SI), Y6
-	VPSLLD       $0x08, Y8, Y7
-	VPAND        Y4, Y7, Y7
-	VPXOR        Y11, Y7, Y7
-	VFMADD213PS  Y6, Y5, Y7
-	VPAND        Y4, Y8, Y8
-	VPXOR        Y11, Y8, Y8
-	VFMADD213PS  Y6, Y5, Y8
-	VPMOVZXWD    18(AX)(CX*1), Y10
-	VBROADCASTSS 4(BX), Y5
-	VBROADCASTSS 4(SI), Y6
-	VPSLLD       $0x08, Y10, Y9
-	VPAND        Y4, Y9, Y9
-	VPXOR        Y11, Y9, Y9
-	VFMADD213PS  Y6, Y5, Y9
-	VPAND        Y4, Y10, Y10
-	VPXOR        Y11, Y10, Y10
-	VFMADD213PS  Y6, Y5, Y10
-	VMOVUPS      32(DI), Y5
-	VFMADD231PS  Y5, Y7, Y0
-	VFMADD231PS  Y5, Y9, Y1
-	VMOVUPS      96(DI), Y5
-	VFMADD231PS  Y5, Y8, Y0
-	VFMADD231PS  Y5, Y10, Y1
-	VPMOVZXWD    18(AX)(CX*2), Y8
-	VBROADCASTSS 8(BX), Y5
-	VBROADCASTSS 8(SI), Y6
-	VPSLLD       $0x08, Y8, Y7
-	VPAND        Y4, Y7, Y7
-	VPXOR        Y11, Y7, Y7
-	VFMADD213PS  Y6, Y5, Y7
-	VPAND        Y4, Y8, Y8
-	VPXOR        Y11, Y8, Y8
-	VFMADD213PS  Y6, Y5, Y8
-	VPMOVZXWD    18(AX)(DX*1), Y10
-	VBROADCASTSS 12(BX), Y5
-	VBROADCASTSS 12(SI), Y6
-	VPSLLD       $0x08, Y10, Y9
-	VPAND        Y4, Y9, Y9
-	VPXOR        Y11, Y9, Y9
-	VFMADD213PS  Y6, Y5, Y9
-	VPAND        Y4, Y10, Y10
-	VPXOR        Y11, Y10, Y10
-	VFMADD213PS  Y6, Y5, Y10
-	VMOVUPS      32(DI), Y5
-	VFMADD231PS  Y5, Y7, Y2
-	VFMADD231PS  Y5, Y9, Y3
-	VMOVUPS      96(DI), Y5
-	VFMADD231PS  Y5, Y8, Y2
-	VFMADD231PS  Y5, Y10, Y3
-	ADDQ         $0x22, AX
-	ADDQ         $0x10, BX
-	ADDQ         $0x10, SI
-	ADDQ         $0x00000080, DI
-	DECQ         R8
-	JNZ          high
-	VADDPS       (SP), Y0, Y0
-	VADDPS       32(SP), Y1, Y1
-	VADDPS       64(SP), Y2, Y2
-	VADDPS       96(SP), Y3, Y3
+	JNZ          block
+	VADDPS       Y0, Y4, Y0
+	VADDPS       Y1, Y5, Y1
+	VADDPS       Y2, Y6, Y2
+	VADDPS       Y3, Y7, Y3
 	MOVQ         sums+0(FP), AX
 	VHADDPS      Y1, Y0, Y0
 	VHADDPS      Y3, Y2, Y2
@@ -5816,21 +5733,20 @@ block:
 
 // func fewMXFP4_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_8x1(SB), NOSPLIT, $128-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), BX
-	VPBROADCASTD sign<>+0(SB), Y4
-	MOVQ         scales+16(FP), SI
-	MOVQ         apart+24(FP), DI
-	SHRQ         $0x04, DI
-	LEAQ         (DI)(DI*2), R8
-	MOVQ         ahead+48(FP), R9
-	MOVQ         blocks+40(FP), R10
-	SHRQ         $0x04, R9
-	ADDQ         SI, R9
-	LEAQ         (R9)(R10*4), R10
+TEXT ·fewMXFP4_8x1(SB), NOSPLIT, $0-56
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·crossed+0(SB), BX
+	MOVQ scales+16(FP), SI
+	MOVQ apart+24(FP), DI
+	SHRQ $0x04, DI
+	LEAQ (DI)(DI*2), R8
+	MOVQ ahead+48(FP), R9
+	MOVQ blocks+40(FP), R10
+	SHRQ $0x04, R9
+	ADDQ SI, R9
+	LEAQ (R9)(R10*4), R10
 
 scales:
 	PREFETCHT1 (R9)
@@ -5846,182 +5762,123 @@ scales:
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
-low:
+block:
 	MOVBLZX      (SI), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y5
-	VPMOVZXBD    (AX), Y7
-	VMOVDQA      Y7, Y8
-	VPSLLD       $0x1c, Y7, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y7, Y7
-	VPXOR        Y6, Y7, Y7
-	VPSLLD       $0x18, Y8, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y8, Y8
-	VPERMPS      Y5, Y8, Y8
-	VPXOR        Y6, Y8, Y8
+	SHLQ         $0x05, R12
+	VMOVUPS      (BX)(R12*1), Y9
+	VPMOVZXBD    (AX), Y11
+	VMOVDQA      Y11, Y12
+	VPSLLD       $0x1c, Y11, Y10
+	VPERMPS      Y9, Y11, Y11
+	VPXOR        Y10, Y11, Y11
+	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y10
+	VPERMPS      Y9, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VFMADD231PS  (R9), Y11, Y0
+	VFMADD231PS  64(R9), Y12, Y0
+	VPMOVZXBD    8(AX), Y11
+	VMOVDQA      Y11, Y12
+	VPSLLD       $0x1c, Y11, Y10
+	VPERMPS      Y9, Y11, Y11
+	VPXOR        Y10, Y11, Y11
+	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y10
+	VPERMPS      Y9, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VFMADD231PS  32(R9), Y11, Y4
+	VFMADD231PS  96(R9), Y12, Y4
 	MOVBLZX      (SI)(DI*1), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y5
-	VPMOVZXBD    (AX)(CX*1), Y9
-	VMOVDQA      Y9, Y10
-	VPSLLD       $0x1c, Y9, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y9, Y9
-	VPXOR        Y6, Y9, Y9
-	VPSLLD       $0x18, Y10, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y10, Y10
-	VPERMPS      Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VMOVUPS      (R9), Y5
-	VFMADD231PS  Y5, Y7, Y0
-	VFMADD231PS  Y5, Y9, Y1
-	VMOVUPS      64(R9), Y5
-	VFMADD231PS  Y5, Y8, Y0
-	VFMADD231PS  Y5, Y10, Y1
+	SHLQ         $0x05, R12
+	VMOVUPS      (BX)(R12*1), Y9
+	VPMOVZXBD    (AX)(CX*1), Y13
+	VMOVDQA      Y13, Y14
+	VPSLLD       $0x1c, Y13, Y10
+	VPERMPS      Y9, Y13, Y13
+	VPXOR        Y10, Y13, Y13
+	VPSRLD       $0x04, Y14, Y14
+	VPSLLD       $0x1c, Y14, Y10
+	VPERMPS      Y9, Y14, Y14
+	VPXOR        Y10, Y14, Y14
+	VFMADD231PS  (R9), Y13, Y1
+	VFMADD231PS  64(R9), Y14, Y1
+	VPMOVZXBD    8(AX)(CX*1), Y13
+	VMOVDQA      Y13, Y14
+	VPSLLD       $0x1c, Y13, Y10
+	VPERMPS      Y9, Y13, Y13
+	VPXOR        Y10, Y13, Y13
+	VPSRLD       $0x04, Y14, Y14
+	VPSLLD       $0x1c, Y14, Y10
+	VPERMPS      Y9, Y14, Y14
+	VPXOR        Y10, Y14, Y14
+	VFMADD231PS  32(R9), Y13, Y5
+	VFMADD231PS  96(R9), Y14, Y5
 	MOVBLZX      (SI)(DI*2), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y5
-	VPMOVZXBD    (AX)(CX*2), Y7
-	VMOVDQA      Y7, Y8
-	VPSLLD       $0x1c, Y7, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y7, Y7
-	VPXOR        Y6, Y7, Y7
-	VPSLLD       $0x18, Y8, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y8, Y8
-	VPERMPS      Y5, Y8, Y8
-	VPXOR        Y6, Y8, Y8
+	SHLQ         $0x05, R12
+	VMOVUPS      (BX)(R12*1), Y9
+	VPMOVZXBD    (AX)(CX*2), Y11
+	VMOVDQA      Y11, Y12
+	VPSLLD       $0x1c, Y11, Y10
+	VPERMPS      Y9, Y11, Y11
+	VPXOR        Y10, Y11, Y11
+	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y10
+	VPERMPS      Y9, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VFMADD231PS  (R9), Y11, Y2
+	VFMADD231PS  64(R9), Y12, Y2
+	VPMOVZXBD    8(AX)(CX*2), Y11
+	VMOVDQA      Y11, Y12
+	VPSLLD       $0x1c, Y11, Y10
+	VPERMPS      Y9, Y11, Y11
+	VPXOR        Y10, Y11, Y11
+	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y10
+	VPERMPS      Y9, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VFMADD231PS  32(R9), Y11, Y6
+	VFMADD231PS  96(R9), Y12, Y6
 	MOVBLZX      (SI)(R8*1), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (BX)(R12*1), Y5
-	VPMOVZXBD    (AX)(DX*1), Y9
-	VMOVDQA      Y9, Y10
-	VPSLLD       $0x1c, Y9, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y9, Y9
-	VPXOR        Y6, Y9, Y9
-	VPSLLD       $0x18, Y10, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y10, Y10
-	VPERMPS      Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VMOVUPS      (R9), Y5
-	VFMADD231PS  Y5, Y7, Y2
-	VFMADD231PS  Y5, Y9, Y3
-	VMOVUPS      64(R9), Y5
-	VFMADD231PS  Y5, Y8, Y2
-	VFMADD231PS  Y5, Y10, Y3
+	SHLQ         $0x05, R12
+	VMOVUPS      (BX)(R12*1), Y9
+	VPMOVZXBD    (AX)(DX*1), Y13
+	VMOVDQA      Y13, Y14
+	VPSLLD       $0x1c, Y13, Y10
+	VPERMPS      Y9, Y13, Y13
+	VPXOR        Y10, Y13, Y13
+	VPSRLD       $0x04, Y14, Y14
+	VPSLLD       $0x1c, Y14, Y10
+	VPERMPS      Y9, Y14, Y14
+	VPXOR        Y10, Y14, Y14
+	VFMADD231PS  (R9), Y13, Y3
+	VFMADD231PS  64(R9), Y14, Y3
+	VPMOVZXBD    8(AX)(DX*1), Y13
+	VMOVDQA      Y13, Y14
+	VPSLLD       $0x1c, Y13, Y10
+	VPERMPS      Y9, Y13, Y13
+	VPXOR        Y10, Y13, Y13
+	VPSRLD       $0x04, Y14, Y14
+	VPSLLD       $0x1c, Y14, Y10
+	VPERMPS      Y9, Y14, Y14
+	VPXOR        Y10, Y14, Y14
+	VFMADD231PS  32(R9), Y13, Y7
+	VFMADD231PS  96(R9), Y14, Y7
 	ADDQ         $0x10, AX
 	INCQ         SI
 	PREFETCHT1   (R11)
 	ADDQ         $0x40, R11
 	ADDQ         $0x00000080, R9
 	DECQ         R10
-	JNZ          low
-	VMOVUPS      Y0, (SP)
-	VMOVUPS      Y1, 32(SP)
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), BX
-	VPBROADCASTD sign<>+0(SB), Y4
-	MOVQ         scales+16(FP), SI
-	MOVQ         apart+24(FP), DI
-	SHRQ         $0x04, DI
-	LEAQ         (DI)(DI*2), R8
-	MOVQ         x+32(FP), R9
-	MOVQ         (R9), R9
-	MOVQ         blocks+40(FP), R10
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-
-high:
-	MOVBLZX      (SI), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
-	VPMOVZXBD    8(AX), Y7
-	VMOVDQA      Y7, Y8
-	VPSLLD       $0x1c, Y7, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y7, Y7
-	VPXOR        Y6, Y7, Y7
-	VPSLLD       $0x18, Y8, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y8, Y8
-	VPERMPS      Y5, Y8, Y8
-	VPXOR        Y6, Y8, Y8
-	MOVBLZX      (SI)(DI*1), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
-	VPMOVZXBD    8(AX)(CX*1), Y9
-	VMOVDQA      Y9, Y10
-	VPSLLD       $0x1c, Y9, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y9, Y9
-	VPXOR        Y6, Y9, Y9
-	VPSLLD       $0x18, Y10, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y10, Y10
-	VPERMPS      Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VMOVUPS      32(R9), Y5
-	VFMADD231PS  Y5, Y7, Y0
-	VFMADD231PS  Y5, Y9, Y1
-	VMOVUPS      96(R9), Y5
-	VFMADD231PS  Y5, Y8, Y0
-	VFMADD231PS  Y5, Y10, Y1
-	MOVBLZX      (SI)(DI*2), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
-	VPMOVZXBD    8(AX)(CX*2), Y7
-	VMOVDQA      Y7, Y8
-	VPSLLD       $0x1c, Y7, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y7, Y7
-	VPXOR        Y6, Y7, Y7
-	VPSLLD       $0x18, Y8, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y8, Y8
-	VPERMPS      Y5, Y8, Y8
-	VPXOR        Y6, Y8, Y8
-	MOVBLZX      (SI)(R8*1), R11
-	SHLQ         $0x06, R11
-	VMOVUPS      (BX)(R11*1), Y5
-	VPMOVZXBD    8(AX)(DX*1), Y9
-	VMOVDQA      Y9, Y10
-	VPSLLD       $0x1c, Y9, Y6
-	VPAND        Y4, Y6, Y6
-	VPERMPS      Y5, Y9, Y9
-	VPXOR        Y6, Y9, Y9
-	VPSLLD       $0x18, Y10, Y6
-	VPAND        Y4, Y6, Y6
-	VPSRLD       $0x04, Y10, Y10
-	VPERMPS      Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VMOVUPS      32(R9), Y5
-	VFMADD231PS  Y5, Y7, Y2
-	VFMADD231PS  Y5, Y9, Y3
-	VMOVUPS      96(R9), Y5
-	VFMADD231PS  Y5, Y8, Y2
-	VFMADD231PS  Y5, Y10, Y3
-	ADDQ         $0x10, AX
-	INCQ         SI
-	ADDQ         $0x00000080, R9
-	DECQ         R10
-	JNZ          high
-	VADDPS       (SP), Y0, Y0
-	VADDPS       32(SP), Y1, Y1
-	VADDPS       64(SP), Y2, Y2
-	VADDPS       96(SP), Y3, Y3
+	JNZ          block
+	VADDPS       Y0, Y4, Y0
+	VADDPS       Y1, Y5, Y1
+	VADDPS       Y2, Y6, Y2
+	VADDPS       Y3, Y7, Y3
 	MOVQ         sums+0(FP), AX
 	VHADDPS      Y1, Y0, Y0
 	VHADDPS      Y3, Y2, Y2
@@ -6038,20 +5895,19 @@ high:
 // func fewMXFP4_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·fewMXFP4_8x2(SB), NOSPLIT, $256-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), BX
-	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         scales+16(FP), SI
-	MOVQ         apart+24(FP), DI
-	SHRQ         $0x04, DI
-	LEAQ         (DI)(DI*2), R8
-	MOVQ         ahead+48(FP), R9
-	MOVQ         blocks+40(FP), R10
-	SHRQ         $0x04, R9
-	ADDQ         SI, R9
-	LEAQ         (R9)(R10*4), R10
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·crossed+0(SB), BX
+	MOVQ scales+16(FP), SI
+	MOVQ apart+24(FP), DI
+	SHRQ $0x04, DI
+	LEAQ (DI)(DI*2), R8
+	MOVQ ahead+48(FP), R9
+	MOVQ blocks+40(FP), R10
+	SHRQ $0x04, R9
+	ADDQ SI, R9
+	LEAQ (R9)(R10*4), R10
 
 scales:
 	PREFETCHT1 (R9)
@@ -6074,151 +5930,138 @@ scales:
 	VXORPS     Y7, Y7, Y7
 
 low:
-	MOVBLZX      (SI), R13
-	SHLQ         $0x06, R13
-	VMOVUPS      (BX)(R13*1), Y9
-	VPMOVZXBD    (AX), Y11
-	VMOVDQA      Y11, Y12
-	VPSLLD       $0x1c, Y11, Y10
-	VPAND        Y8, Y10, Y10
-	VPERMPS      Y9, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPSLLD       $0x18, Y12, Y10
-	VPAND        Y8, Y10, Y10
-	VPSRLD       $0x04, Y12, Y12
-	VPERMPS      Y9, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	MOVBLZX      (SI)(DI*1), R13
-	SHLQ         $0x06, R13
-	VMOVUPS      (BX)(R13*1), Y9
-	VPMOVZXBD    (AX)(CX*1), Y13
-	VMOVDQA      Y13, Y14
-	VPSLLD       $0x1c, Y13, Y10
-	VPAND        Y8, Y10, Y10
-	VPERMPS      Y9, Y13, Y13
-	VPXOR        Y10, Y13, Y13
-	VPSLLD       $0x18, Y14, Y10
-	VPAND        Y8, Y10, Y10
-	VPSRLD       $0x04, Y14, Y14
-	VPERMPS      Y9, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VMOVUPS      (R10), Y9
-	VFMADD231PS  Y9, Y11, Y0
-	VFMADD231PS  Y9, Y13, Y2
-	VMOVUPS      (R9), Y9
-	VFMADD231PS  Y9, Y11, Y1
-	VFMADD231PS  Y9, Y13, Y3
-	VMOVUPS      64(R10), Y9
-	VFMADD231PS  Y9, Y12, Y0
-	VFMADD231PS  Y9, Y14, Y2
-	VMOVUPS      64(R9), Y9
-	VFMADD231PS  Y9, Y12, Y1
-	VFMADD231PS  Y9, Y14, Y3
-	MOVBLZX      (SI)(DI*2), R13
-	SHLQ         $0x06, R13
-	VMOVUPS      (BX)(R13*1), Y9
-	VPMOVZXBD    (AX)(CX*2), Y11
-	VMOVDQA      Y11, Y12
-	VPSLLD       $0x1c, Y11, Y10
-	VPAND        Y8, Y10, Y10
-	VPERMPS      Y9, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPSLLD       $0x18, Y12, Y10
-	VPAND        Y8, Y10, Y10
-	VPSRLD       $0x04, Y12, Y12
-	VPERMPS      Y9, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	MOVBLZX      (SI)(R8*1), R13
-	SHLQ         $0x06, R13
-	VMOVUPS      (BX)(R13*1), Y9
-	VPMOVZXBD    (AX)(DX*1), Y13
-	VMOVDQA      Y13, Y14
-	VPSLLD       $0x1c, Y13, Y10
-	VPAND        Y8, Y10, Y10
-	VPERMPS      Y9, Y13, Y13
-	VPXOR        Y10, Y13, Y13
-	VPSLLD       $0x18, Y14, Y10
-	VPAND        Y8, Y10, Y10
-	VPSRLD       $0x04, Y14, Y14
-	VPERMPS      Y9, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VMOVUPS      (R10), Y9
-	VFMADD231PS  Y9, Y11, Y4
-	VFMADD231PS  Y9, Y13, Y6
-	VMOVUPS      (R9), Y9
-	VFMADD231PS  Y9, Y11, Y5
-	VFMADD231PS  Y9, Y13, Y7
-	VMOVUPS      64(R10), Y9
-	VFMADD231PS  Y9, Y12, Y4
-	VFMADD231PS  Y9, Y14, Y6
-	VMOVUPS      64(R9), Y9
-	VFMADD231PS  Y9, Y12, Y5
-	VFMADD231PS  Y9, Y14, Y7
-	ADDQ         $0x10, AX
-	INCQ         SI
-	PREFETCHT1   (R12)
-	ADDQ         $0x40, R12
-	ADDQ         $0x00000080, R10
-	ADDQ         $0x00000080, R9
-	DECQ         R11
-	JNZ          low
-	VMOVUPS      Y0, (SP)
-	VMOVUPS      Y1, 32(SP)
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	VMOVUPS      Y4, 128(SP)
-	VMOVUPS      Y5, 160(SP)
-	VMOVUPS      Y6, 192(SP)
-	VMOVUPS      Y7, 224(SP)
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), BX
-	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         scales+16(FP), SI
-	MOVQ         apart+24(FP), DI
-	SHRQ         $0x04, DI
-	LEAQ         (DI)(DI*2), R8
-	MOVQ         x+32(FP), R9
-	MOVQ         (R9), R10
-	MOVQ         8(R9), R9
-	MOVQ         blocks+40(FP), R11
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
+	MOVBLZX     (SI), R13
+	SHLQ        $0x05, R13
+	VMOVUPS     (BX)(R13*1), Y9
+	VPMOVZXBD   (AX), Y11
+	VMOVDQA     Y11, Y12
+	VPSLLD      $0x1c, Y11, Y10
+	VPERMPS     Y9, Y11, Y11
+	VPXOR       Y10, Y11, Y11
+	VPSRLD      $0x04, Y12, Y12
+	VPSLLD      $0x1c, Y12, Y10
+	VPERMPS     Y9, Y12, Y12
+	VPXOR       Y10, Y12, Y12
+	MOVBLZX     (SI)(DI*1), R13
+	SHLQ        $0x05, R13
+	VMOVUPS     (BX)(R13*1), Y9
+	VPMOVZXBD   (AX)(CX*1), Y13
+	VMOVDQA     Y13, Y14
+	VPSLLD      $0x1c, Y13, Y10
+	VPERMPS     Y9, Y13, Y13
+	VPXOR       Y10, Y13, Y13
+	VPSRLD      $0x04, Y14, Y14
+	VPSLLD      $0x1c, Y14, Y10
+	VPERMPS     Y9, Y14, Y14
+	VPXOR       Y10, Y14, Y14
+	VMOVUPS     (R10), Y9
+	VFMADD231PS Y9, Y11, Y0
+	VFMADD231PS Y9, Y13, Y2
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y11, Y1
+	VFMADD231PS Y9, Y13, Y3
+	VMOVUPS     64(R10), Y9
+	VFMADD231PS Y9, Y12, Y0
+	VFMADD231PS Y9, Y14, Y2
+	VMOVUPS     64(R9), Y9
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y9, Y14, Y3
+	MOVBLZX     (SI)(DI*2), R13
+	SHLQ        $0x05, R13
+	VMOVUPS     (BX)(R13*1), Y9
+	VPMOVZXBD   (AX)(CX*2), Y11
+	VMOVDQA     Y11, Y12
+	VPSLLD      $0x1c, Y11, Y10
+	VPERMPS     Y9, Y11, Y11
+	VPXOR       Y10, Y11, Y11
+	VPSRLD      $0x04, Y12, Y12
+	VPSLLD      $0x1c, Y12, Y10
+	VPERMPS     Y9, Y12, Y12
+	VPXOR       Y10, Y12, Y12
+	MOVBLZX     (SI)(R8*1), R13
+	SHLQ        $0x05, R13
+	VMOVUPS     (BX)(R13*1), Y9
+	VPMOVZXBD   (AX)(DX*1), Y13
+	VMOVDQA     Y13, Y14
+	VPSLLD      $0x1c, Y13, Y10
+	VPERMPS     Y9, Y13, Y13
+	VPXOR       Y10, Y13, Y13
+	VPSRLD      $0x04, Y14, Y14
+	VPSLLD      $0x1c, Y14, Y10
+	VPERMPS     Y9, Y14, Y14
+	VPXOR       Y10, Y14, Y14
+	VMOVUPS     (R10), Y9
+	VFMADD231PS Y9, Y11, Y4
+	VFMADD231PS Y9, Y13, Y6
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y11, Y5
+	VFMADD231PS Y9, Y13, Y7
+	VMOVUPS     64(R10), Y9
+	VFMADD231PS Y9, Y12, Y4
+	VFMADD231PS Y9, Y14, Y6
+	VMOVUPS     64(R9), Y9
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y9, Y14, Y7
+	ADDQ        $0x10, AX
+	INCQ        SI
+	PREFETCHT1  (R12)
+	ADDQ        $0x40, R12
+	ADDQ        $0x00000080, R10
+	ADDQ        $0x00000080, R9
+	DECQ        R11
+	JNZ         low
+	VMOVUPS     Y0, (SP)
+	VMOVUPS     Y1, 32(SP)
+	VMOVUPS     Y2, 64(SP)
+	VMOVUPS     Y3, 96(SP)
+	VMOVUPS     Y4, 128(SP)
+	VMOVUPS     Y5, 160(SP)
+	VMOVUPS     Y6, 192(SP)
+	VMOVUPS     Y7, 224(SP)
+	MOVQ        rows+8(FP), AX
+	MOVQ        apart+24(FP), CX
+	LEAQ        (CX)(CX*2), DX
+	LEAQ        ·crossed+0(SB), BX
+	MOVQ        scales+16(FP), SI
+	MOVQ        apart+24(FP), DI
+	SHRQ        $0x04, DI
+	LEAQ        (DI)(DI*2), R8
+	MOVQ        x+32(FP), R9
+	MOVQ        (R9), R10
+	MOVQ        8(R9), R9
+	MOVQ        blocks+40(FP), R11
+	VXORPS      Y0, Y0, Y0
+	VXORPS      Y1, Y1, Y1
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	VXORPS      Y6, Y6, Y6
+	VXORPS      Y7, Y7, Y7
 
 high:
 	MOVBLZX      (SI), R12
-	SHLQ         $0x06, R12
+	SHLQ         $0x05, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y10
-	VPAND        Y8, Y10, Y10
 	VPERMPS      Y9, Y11, Y11
 	VPXOR        Y10, Y11, Y11
-	VPSLLD       $0x18, Y12, Y10
-	VPAND        Y8, Y10, Y10
 	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y10
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
 	MOVBLZX      (SI)(DI*1), R12
-	SHLQ         $0x06, R12
+	SHLQ         $0x05, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(CX*1), Y13
 	VMOVDQA      Y13, Y14
 	VPSLLD       $0x1c, Y13, Y10
-	VPAND        Y8, Y10, Y10
 	VPERMPS      Y9, Y13, Y13
 	VPXOR        Y10, Y13, Y13
-	VPSLLD       $0x18, Y14, Y10
-	VPAND        Y8, Y10, Y10
 	VPSRLD       $0x04, Y14, Y14
+	VPSLLD       $0x1c, Y14, Y10
 	VPERMPS      Y9, Y14, Y14
 	VPXOR        Y10, Y14, Y14
 	VMOVUPS      32(R10), Y9
@@ -6234,31 +6077,27 @@ high:
 	VFMADD231PS  Y9, Y12, Y1
 	VFMADD231PS  Y9, Y14, Y3
 	MOVBLZX      (SI)(DI*2), R12
-	SHLQ         $0x06, R12
+	SHLQ         $0x05, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(CX*2), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y10
-	VPAND        Y8, Y10, Y10
 	VPERMPS      Y9, Y11, Y11
 	VPXOR        Y10, Y11, Y11
-	VPSLLD       $0x18, Y12, Y10
-	VPAND        Y8, Y10, Y10
 	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y10
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
 	MOVBLZX      (SI)(R8*1), R12
-	SHLQ         $0x06, R12
+	SHLQ         $0x05, R12
 	VMOVUPS      (BX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(DX*1), Y13
 	VMOVDQA      Y13, Y14
 	VPSLLD       $0x1c, Y13, Y10
-	VPAND        Y8, Y10, Y10
 	VPERMPS      Y9, Y13, Y13
 	VPXOR        Y10, Y13, Y13
-	VPSLLD       $0x18, Y14, Y10
-	VPAND        Y8, Y10, Y10
 	VPSRLD       $0x04, Y14, Y14
+	VPSLLD       $0x1c, Y14, Y10
 	VPERMPS      Y9, Y14, Y14
 	VPXOR        Y10, Y14, Y14
 	VMOVUPS      32(R10), Y9
@@ -6312,20 +6151,19 @@ high:
 // func fewMXFP4_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·fewMXFP4_8x3(SB), NOSPLIT, $192-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), DX
-	VPBROADCASTD sign<>+0(SB), Y6
-	MOVQ         scales+16(FP), BX
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	LEAQ         (SI)(SI*2), DI
-	MOVQ         ahead+48(FP), DI
-	MOVQ         blocks+40(FP), R8
-	SHRQ         $0x04, DI
-	ADDQ         BX, DI
-	LEAQ         (DI)(R8*2), R8
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·crossed+0(SB), DX
+	MOVQ scales+16(FP), BX
+	MOVQ apart+24(FP), SI
+	SHRQ $0x04, SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ ahead+48(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHRQ $0x04, DI
+	ADDQ BX, DI
+	LEAQ (DI)(R8*2), R8
 
 scales:
 	PREFETCHT1 (DI)
@@ -6347,115 +6185,106 @@ scales:
 	VXORPS     Y5, Y5, Y5
 
 low:
-	MOVBLZX      (BX), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (DX)(R12*1), Y7
-	VPMOVZXBD    (AX), Y9
-	VMOVDQA      Y9, Y10
-	VPSLLD       $0x1c, Y9, Y8
-	VPAND        Y6, Y8, Y8
-	VPERMPS      Y7, Y9, Y9
-	VPXOR        Y8, Y9, Y9
-	VPSLLD       $0x18, Y10, Y8
-	VPAND        Y6, Y8, Y8
-	VPSRLD       $0x04, Y10, Y10
-	VPERMPS      Y7, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	MOVBLZX      (BX)(SI*1), R12
-	SHLQ         $0x06, R12
-	VMOVUPS      (DX)(R12*1), Y7
-	VPMOVZXBD    (AX)(CX*1), Y11
-	VMOVDQA      Y11, Y12
-	VPSLLD       $0x1c, Y11, Y8
-	VPAND        Y6, Y8, Y8
-	VPERMPS      Y7, Y11, Y11
-	VPXOR        Y8, Y11, Y11
-	VPSLLD       $0x18, Y12, Y8
-	VPAND        Y6, Y8, Y8
-	VPSRLD       $0x04, Y12, Y12
-	VPERMPS      Y7, Y12, Y12
-	VPXOR        Y8, Y12, Y12
-	VMOVUPS      (R8), Y7
-	VFMADD231PS  Y7, Y9, Y0
-	VFMADD231PS  Y7, Y11, Y3
-	VMOVUPS      (R9), Y7
-	VFMADD231PS  Y7, Y9, Y1
-	VFMADD231PS  Y7, Y11, Y4
-	VMOVUPS      (DI), Y7
-	VFMADD231PS  Y7, Y9, Y2
-	VFMADD231PS  Y7, Y11, Y5
-	VMOVUPS      64(R8), Y7
-	VFMADD231PS  Y7, Y10, Y0
-	VFMADD231PS  Y7, Y12, Y3
-	VMOVUPS      64(R9), Y7
-	VFMADD231PS  Y7, Y10, Y1
-	VFMADD231PS  Y7, Y12, Y4
-	VMOVUPS      64(DI), Y7
-	VFMADD231PS  Y7, Y10, Y2
-	VFMADD231PS  Y7, Y12, Y5
-	ADDQ         $0x10, AX
-	INCQ         BX
-	PREFETCHT1   (R11)
-	ADDQ         $0x20, R11
-	ADDQ         $0x00000080, R8
-	ADDQ         $0x00000080, R9
-	ADDQ         $0x00000080, DI
-	DECQ         R10
-	JNZ          low
-	VMOVUPS      Y0, (SP)
-	VMOVUPS      Y1, 32(SP)
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	VMOVUPS      Y4, 128(SP)
-	VMOVUPS      Y5, 160(SP)
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), DX
-	VPBROADCASTD sign<>+0(SB), Y6
-	MOVQ         scales+16(FP), BX
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	LEAQ         (SI)(SI*2), DI
-	MOVQ         x+32(FP), DI
-	MOVQ         (DI), R8
-	MOVQ         8(DI), R9
-	MOVQ         16(DI), DI
-	MOVQ         blocks+40(FP), R10
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
+	MOVBLZX     (BX), R12
+	SHLQ        $0x05, R12
+	VMOVUPS     (DX)(R12*1), Y7
+	VPMOVZXBD   (AX), Y9
+	VMOVDQA     Y9, Y10
+	VPSLLD      $0x1c, Y9, Y8
+	VPERMPS     Y7, Y9, Y9
+	VPXOR       Y8, Y9, Y9
+	VPSRLD      $0x04, Y10, Y10
+	VPSLLD      $0x1c, Y10, Y8
+	VPERMPS     Y7, Y10, Y10
+	VPXOR       Y8, Y10, Y10
+	MOVBLZX     (BX)(SI*1), R12
+	SHLQ        $0x05, R12
+	VMOVUPS     (DX)(R12*1), Y7
+	VPMOVZXBD   (AX)(CX*1), Y11
+	VMOVDQA     Y11, Y12
+	VPSLLD      $0x1c, Y11, Y8
+	VPERMPS     Y7, Y11, Y11
+	VPXOR       Y8, Y11, Y11
+	VPSRLD      $0x04, Y12, Y12
+	VPSLLD      $0x1c, Y12, Y8
+	VPERMPS     Y7, Y12, Y12
+	VPXOR       Y8, Y12, Y12
+	VMOVUPS     (R8), Y7
+	VFMADD231PS Y7, Y9, Y0
+	VFMADD231PS Y7, Y11, Y3
+	VMOVUPS     (R9), Y7
+	VFMADD231PS Y7, Y9, Y1
+	VFMADD231PS Y7, Y11, Y4
+	VMOVUPS     (DI), Y7
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y7, Y11, Y5
+	VMOVUPS     64(R8), Y7
+	VFMADD231PS Y7, Y10, Y0
+	VFMADD231PS Y7, Y12, Y3
+	VMOVUPS     64(R9), Y7
+	VFMADD231PS Y7, Y10, Y1
+	VFMADD231PS Y7, Y12, Y4
+	VMOVUPS     64(DI), Y7
+	VFMADD231PS Y7, Y10, Y2
+	VFMADD231PS Y7, Y12, Y5
+	ADDQ        $0x10, AX
+	INCQ        BX
+	PREFETCHT1  (R11)
+	ADDQ        $0x20, R11
+	ADDQ        $0x00000080, R8
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, DI
+	DECQ        R10
+	JNZ         low
+	VMOVUPS     Y0, (SP)
+	VMOVUPS     Y1, 32(SP)
+	VMOVUPS     Y2, 64(SP)
+	VMOVUPS     Y3, 96(SP)
+	VMOVUPS     Y4, 128(SP)
+	VMOVUPS     Y5, 160(SP)
+	MOVQ        rows+8(FP), AX
+	MOVQ        apart+24(FP), CX
+	LEAQ        (CX)(CX*2), DX
+	LEAQ        ·crossed+0(SB), DX
+	MOVQ        scales+16(FP), BX
+	MOVQ        apart+24(FP), SI
+	SHRQ        $0x04, SI
+	LEAQ        (SI)(SI*2), DI
+	MOVQ        x+32(FP), DI
+	MOVQ        (DI), R8
+	MOVQ        8(DI), R9
+	MOVQ        16(DI), DI
+	MOVQ        blocks+40(FP), R10
+	VXORPS      Y0, Y0, Y0
+	VXORPS      Y1, Y1, Y1
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
 
 high:
 	MOVBLZX      (BX), R11
-	SHLQ         $0x06, R11
+	SHLQ         $0x05, R11
 	VMOVUPS      (DX)(R11*1), Y7
 	VPMOVZXBD    8(AX), Y9
 	VMOVDQA      Y9, Y10
 	VPSLLD       $0x1c, Y9, Y8
-	VPAND        Y6, Y8, Y8
 	VPERMPS      Y7, Y9, Y9
 	VPXOR        Y8, Y9, Y9
-	VPSLLD       $0x18, Y10, Y8
-	VPAND        Y6, Y8, Y8
 	VPSRLD       $0x04, Y10, Y10
+	VPSLLD       $0x1c, Y10, Y8
 	VPERMPS      Y7, Y10, Y10
 	VPXOR        Y8, Y10, Y10
 	MOVBLZX      (BX)(SI*1), R11
-	SHLQ         $0x06, R11
+	SHLQ         $0x05, R11
 	VMOVUPS      (DX)(R11*1), Y7
 	VPMOVZXBD    8(AX)(CX*1), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y8
-	VPAND        Y6, Y8, Y8
 	VPERMPS      Y7, Y11, Y11
 	VPXOR        Y8, Y11, Y11
-	VPSLLD       $0x18, Y12, Y8
-	VPAND        Y6, Y8, Y8
 	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y8
 	VPERMPS      Y7, Y12, Y12
 	VPXOR        Y8, Y12, Y12
 	VMOVUPS      32(R8), Y7
@@ -6514,20 +6343,19 @@ high:
 // func fewMXFP4_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·fewMXFP4_8x4(SB), NOSPLIT, $256-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), DX
-	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         scales+16(FP), BX
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	LEAQ         (SI)(SI*2), DI
-	MOVQ         ahead+48(FP), DI
-	MOVQ         blocks+40(FP), R8
-	SHRQ         $0x04, DI
-	ADDQ         BX, DI
-	LEAQ         (DI)(R8*2), R8
+	MOVQ rows+8(FP), AX
+	MOVQ apart+24(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ ·crossed+0(SB), DX
+	MOVQ scales+16(FP), BX
+	MOVQ apart+24(FP), SI
+	SHRQ $0x04, SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ ahead+48(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHRQ $0x04, DI
+	ADDQ BX, DI
+	LEAQ (DI)(R8*2), R8
 
 scales:
 	PREFETCHT1 (DI)
@@ -6552,127 +6380,118 @@ scales:
 	VXORPS     Y7, Y7, Y7
 
 low:
-	MOVBLZX      (BX), R13
-	SHLQ         $0x06, R13
-	VMOVUPS      (DX)(R13*1), Y9
-	VPMOVZXBD    (AX), Y11
-	VMOVDQA      Y11, Y12
-	VPSLLD       $0x1c, Y11, Y10
-	VPAND        Y8, Y10, Y10
-	VPERMPS      Y9, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPSLLD       $0x18, Y12, Y10
-	VPAND        Y8, Y10, Y10
-	VPSRLD       $0x04, Y12, Y12
-	VPERMPS      Y9, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	MOVBLZX      (BX)(SI*1), R13
-	SHLQ         $0x06, R13
-	VMOVUPS      (DX)(R13*1), Y9
-	VPMOVZXBD    (AX)(CX*1), Y13
-	VMOVDQA      Y13, Y14
-	VPSLLD       $0x1c, Y13, Y10
-	VPAND        Y8, Y10, Y10
-	VPERMPS      Y9, Y13, Y13
-	VPXOR        Y10, Y13, Y13
-	VPSLLD       $0x18, Y14, Y10
-	VPAND        Y8, Y10, Y10
-	VPSRLD       $0x04, Y14, Y14
-	VPERMPS      Y9, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VMOVUPS      (R8), Y9
-	VFMADD231PS  Y9, Y11, Y0
-	VFMADD231PS  Y9, Y13, Y4
-	VMOVUPS      (R9), Y9
-	VFMADD231PS  Y9, Y11, Y1
-	VFMADD231PS  Y9, Y13, Y5
-	VMOVUPS      (R10), Y9
-	VFMADD231PS  Y9, Y11, Y2
-	VFMADD231PS  Y9, Y13, Y6
-	VMOVUPS      (DI), Y9
-	VFMADD231PS  Y9, Y11, Y3
-	VFMADD231PS  Y9, Y13, Y7
-	VMOVUPS      64(R8), Y9
-	VFMADD231PS  Y9, Y12, Y0
-	VFMADD231PS  Y9, Y14, Y4
-	VMOVUPS      64(R9), Y9
-	VFMADD231PS  Y9, Y12, Y1
-	VFMADD231PS  Y9, Y14, Y5
-	VMOVUPS      64(R10), Y9
-	VFMADD231PS  Y9, Y12, Y2
-	VFMADD231PS  Y9, Y14, Y6
-	VMOVUPS      64(DI), Y9
-	VFMADD231PS  Y9, Y12, Y3
-	VFMADD231PS  Y9, Y14, Y7
-	ADDQ         $0x10, AX
-	INCQ         BX
-	PREFETCHT1   (R12)
-	ADDQ         $0x20, R12
-	ADDQ         $0x00000080, R8
-	ADDQ         $0x00000080, R9
-	ADDQ         $0x00000080, R10
-	ADDQ         $0x00000080, DI
-	DECQ         R11
-	JNZ          low
-	VMOVUPS      Y0, (SP)
-	VMOVUPS      Y1, 32(SP)
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	VMOVUPS      Y4, 128(SP)
-	VMOVUPS      Y5, 160(SP)
-	VMOVUPS      Y6, 192(SP)
-	VMOVUPS      Y7, 224(SP)
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         ·scaled+0(SB), DX
-	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         scales+16(FP), BX
-	MOVQ         apart+24(FP), SI
-	SHRQ         $0x04, SI
-	LEAQ         (SI)(SI*2), DI
-	MOVQ         x+32(FP), DI
-	MOVQ         (DI), R8
-	MOVQ         8(DI), R9
-	MOVQ         16(DI), R10
-	MOVQ         24(DI), DI
-	MOVQ         blocks+40(FP), R11
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
+	MOVBLZX     (BX), R13
+	SHLQ        $0x05, R13
+	VMOVUPS     (DX)(R13*1), Y9
+	VPMOVZXBD   (AX), Y11
+	VMOVDQA     Y11, Y12
+	VPSLLD      $0x1c, Y11, Y10
+	VPERMPS     Y9, Y11, Y11
+	VPXOR       Y10, Y11, Y11
+	VPSRLD      $0x04, Y12, Y12
+	VPSLLD      $0x1c, Y12, Y10
+	VPERMPS     Y9, Y12, Y12
+	VPXOR       Y10, Y12, Y12
+	MOVBLZX     (BX)(SI*1), R13
+	SHLQ        $0x05, R13
+	VMOVUPS     (DX)(R13*1), Y9
+	VPMOVZXBD   (AX)(CX*1), Y13
+	VMOVDQA     Y13, Y14
+	VPSLLD      $0x1c, Y13, Y10
+	VPERMPS     Y9, Y13, Y13
+	VPXOR       Y10, Y13, Y13
+	VPSRLD      $0x04, Y14, Y14
+	VPSLLD      $0x1c, Y14, Y10
+	VPERMPS     Y9, Y14, Y14
+	VPXOR       Y10, Y14, Y14
+	VMOVUPS     (R8), Y9
+	VFMADD231PS Y9, Y11, Y0
+	VFMADD231PS Y9, Y13, Y4
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y11, Y1
+	VFMADD231PS Y9, Y13, Y5
+	VMOVUPS     (R10), Y9
+	VFMADD231PS Y9, Y11, Y2
+	VFMADD231PS Y9, Y13, Y6
+	VMOVUPS     (DI), Y9
+	VFMADD231PS Y9, Y11, Y3
+	VFMADD231PS Y9, Y13, Y7
+	VMOVUPS     64(R8), Y9
+	VFMADD231PS Y9, Y12, Y0
+	VFMADD231PS Y9, Y14, Y4
+	VMOVUPS     64(R9), Y9
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y9, Y14, Y5
+	VMOVUPS     64(R10), Y9
+	VFMADD231PS Y9, Y12, Y2
+	VFMADD231PS Y9, Y14, Y6
+	VMOVUPS     64(DI), Y9
+	VFMADD231PS Y9, Y12, Y3
+	VFMADD231PS Y9, Y14, Y7
+	ADDQ        $0x10, AX
+	INCQ        BX
+	PREFETCHT1  (R12)
+	ADDQ        $0x20, R12
+	ADDQ        $0x00000080, R8
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x00000080, R10
+	ADDQ        $0x00000080, DI
+	DECQ        R11
+	JNZ         low
+	VMOVUPS     Y0, (SP)
+	VMOVUPS     Y1, 32(SP)
+	VMOVUPS     Y2, 64(SP)
+	VMOVUPS     Y3, 96(SP)
+	VMOVUPS     Y4, 128(SP)
+	VMOVUPS     Y5, 160(SP)
+	VMOVUPS     Y6, 192(SP)
+	VMOVUPS     Y7, 224(SP)
+	MOVQ        rows+8(FP), AX
+	MOVQ        apart+24(FP), CX
+	LEAQ        (CX)(CX*2), DX
+	LEAQ        ·crossed+0(SB), DX
+	MOVQ        scales+16(FP), BX
+	MOVQ        apart+24(FP), SI
+	SHRQ        $0x04, SI
+	LEAQ        (SI)(SI*2), DI
+	MOVQ        x+32(FP), DI
+	MOVQ        (DI), R8
+	MOVQ        8(DI), R9
+	MOVQ        16(DI), R10
+	MOVQ        24(DI), DI
+	MOVQ        blocks+40(FP), R11
+	VXORPS      Y0, Y0, Y0
+	VXORPS      Y1, Y1, Y1
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	VXORPS      Y6, Y6, Y6
+	VXORPS      Y7, Y7, Y7
 
 high:
 	MOVBLZX      (BX), R12
-	SHLQ         $0x06, R12
+	SHLQ         $0x05, R12
 	VMOVUPS      (DX)(R12*1), Y9
 	VPMOVZXBD    8(AX), Y11
 	VMOVDQA      Y11, Y12
 	VPSLLD       $0x1c, Y11, Y10
-	VPAND        Y8, Y10, Y10
 	VPERMPS      Y9, Y11, Y11
 	VPXOR        Y10, Y11, Y11
-	VPSLLD       $0x18, Y12, Y10
-	VPAND        Y8, Y10, Y10
 	VPSRLD       $0x04, Y12, Y12
+	VPSLLD       $0x1c, Y12, Y10
 	VPERMPS      Y9, Y12, Y12
 	VPXOR        Y10, Y12, Y12
 	MOVBLZX      (BX)(SI*1), R12
-	SHLQ         $0x06, R12
+	SHLQ         $0x05, R12
 	VMOVUPS      (DX)(R12*1), Y9
 	VPMOVZXBD    8(AX)(CX*1), Y13
 	VMOVDQA      Y13, Y14
 	VPSLLD       $0x1c, Y13, Y10
-	VPAND        Y8, Y10, Y10
 	VPERMPS      Y9, Y13, Y13
 	VPXOR        Y10, Y13, Y13
-	VPSLLD       $0x18, Y14, Y10
-	VPAND        Y8, Y10, Y10
 	VPSRLD       $0x04, Y14, Y14
+	VPSLLD       $0x1c, Y14, Y10
 	VPERMPS      Y9, Y14, Y14
 	VPXOR        Y10, Y14, Y14
 	VMOVUPS      32(R8), Y9
@@ -7327,205 +7146,149 @@ block:
 
 // func fewMXFP4_17_8x1(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·fewMXFP4_17_8x1(SB), NOSPLIT, $128-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVDQU      words<>+0(SB), Y11
-	LEAQ         ·scaled+0(SB), BX
-	VPBROADCASTD sign<>+0(SB), Y4
-	MOVQ         x+32(FP), SI
-	MOVQ         (SI), SI
-	MOVQ         blocks+40(FP), DI
-	MOVQ         ahead+48(FP), R8
-	ADDQ         AX, R8
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
+TEXT ·fewMXFP4_17_8x1(SB), NOSPLIT, $0-56
+	MOVQ    rows+8(FP), AX
+	MOVQ    apart+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVDQU words<>+0(SB), Y15
+	LEAQ    ·crossed+0(SB), BX
+	MOVQ    x+32(FP), SI
+	MOVQ    (SI), SI
+	MOVQ    blocks+40(FP), DI
+	MOVQ    ahead+48(FP), R8
+	ADDQ    AX, R8
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
-low:
+block:
 	MOVBLZX        (AX), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y5
-	VBROADCASTI128 1(AX), Y7
-	VPSHUFB        Y11, Y7, Y7
-	VMOVDQA        Y7, Y8
-	VPSLLD         $0x1c, Y7, Y6
-	VPAND          Y4, Y6, Y6
-	VPERMPS        Y5, Y7, Y7
-	VPXOR          Y6, Y7, Y7
-	VPSLLD         $0x14, Y8, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x08, Y8, Y8
-	VPERMPS        Y5, Y8, Y8
-	VPXOR          Y6, Y8, Y8
+	SHLQ           $0x05, R9
+	VMOVUPS        (BX)(R9*1), Y9
+	VBROADCASTI128 1(AX), Y11
+	VPSHUFB        Y15, Y11, Y11
+	VMOVDQA        Y11, Y12
+	VPSLLD         $0x1c, Y11, Y10
+	VPERMPS        Y9, Y11, Y11
+	VPXOR          Y10, Y11, Y11
+	VPSRLD         $0x08, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
+	VPERMPS        Y9, Y12, Y12
+	VPXOR          Y10, Y12, Y12
+	VFMADD231PS    (SI), Y11, Y0
+	VFMADD231PS    64(SI), Y12, Y0
+	VBROADCASTI128 1(AX), Y11
+	VPSHUFB        Y15, Y11, Y11
+	VMOVDQA        Y11, Y12
+	VPSRLD         $0x04, Y11, Y11
+	VPSLLD         $0x1c, Y11, Y10
+	VPERMPS        Y9, Y11, Y11
+	VPXOR          Y10, Y11, Y11
+	VPSRLD         $0x0c, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
+	VPERMPS        Y9, Y12, Y12
+	VPXOR          Y10, Y12, Y12
+	VFMADD231PS    32(SI), Y11, Y4
+	VFMADD231PS    96(SI), Y12, Y4
 	MOVBLZX        (AX)(CX*1), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y5
-	VBROADCASTI128 1(AX)(CX*1), Y9
-	VPSHUFB        Y11, Y9, Y9
-	VMOVDQA        Y9, Y10
-	VPSLLD         $0x1c, Y9, Y6
-	VPAND          Y4, Y6, Y6
-	VPERMPS        Y5, Y9, Y9
-	VPXOR          Y6, Y9, Y9
-	VPSLLD         $0x14, Y10, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x08, Y10, Y10
-	VPERMPS        Y5, Y10, Y10
-	VPXOR          Y6, Y10, Y10
-	VMOVUPS        (SI), Y5
-	VFMADD231PS    Y5, Y7, Y0
-	VFMADD231PS    Y5, Y9, Y1
-	VMOVUPS        64(SI), Y5
-	VFMADD231PS    Y5, Y8, Y0
-	VFMADD231PS    Y5, Y10, Y1
+	SHLQ           $0x05, R9
+	VMOVUPS        (BX)(R9*1), Y9
+	VBROADCASTI128 1(AX)(CX*1), Y13
+	VPSHUFB        Y15, Y13, Y13
+	VMOVDQA        Y13, Y14
+	VPSLLD         $0x1c, Y13, Y10
+	VPERMPS        Y9, Y13, Y13
+	VPXOR          Y10, Y13, Y13
+	VPSRLD         $0x08, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
+	VPERMPS        Y9, Y14, Y14
+	VPXOR          Y10, Y14, Y14
+	VFMADD231PS    (SI), Y13, Y1
+	VFMADD231PS    64(SI), Y14, Y1
+	VBROADCASTI128 1(AX)(CX*1), Y13
+	VPSHUFB        Y15, Y13, Y13
+	VMOVDQA        Y13, Y14
+	VPSRLD         $0x04, Y13, Y13
+	VPSLLD         $0x1c, Y13, Y10
+	VPERMPS        Y9, Y13, Y13
+	VPXOR          Y10, Y13, Y13
+	VPSRLD         $0x0c, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
+	VPERMPS        Y9, Y14, Y14
+	VPXOR          Y10, Y14, Y14
+	VFMADD231PS    32(SI), Y13, Y5
+	VFMADD231PS    96(SI), Y14, Y5
 	MOVBLZX        (AX)(CX*2), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y5
-	VBROADCASTI128 1(AX)(CX*2), Y7
-	VPSHUFB        Y11, Y7, Y7
-	VMOVDQA        Y7, Y8
-	VPSLLD         $0x1c, Y7, Y6
-	VPAND          Y4, Y6, Y6
-	VPERMPS        Y5, Y7, Y7
-	VPXOR          Y6, Y7, Y7
-	VPSLLD         $0x14, Y8, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x08, Y8, Y8
-	VPERMPS        Y5, Y8, Y8
-	VPXOR          Y6, Y8, Y8
+	SHLQ           $0x05, R9
+	VMOVUPS        (BX)(R9*1), Y9
+	VBROADCASTI128 1(AX)(CX*2), Y11
+	VPSHUFB        Y15, Y11, Y11
+	VMOVDQA        Y11, Y12
+	VPSLLD         $0x1c, Y11, Y10
+	VPERMPS        Y9, Y11, Y11
+	VPXOR          Y10, Y11, Y11
+	VPSRLD         $0x08, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
+	VPERMPS        Y9, Y12, Y12
+	VPXOR          Y10, Y12, Y12
+	VFMADD231PS    (SI), Y11, Y2
+	VFMADD231PS    64(SI), Y12, Y2
+	VBROADCASTI128 1(AX)(CX*2), Y11
+	VPSHUFB        Y15, Y11, Y11
+	VMOVDQA        Y11, Y12
+	VPSRLD         $0x04, Y11, Y11
+	VPSLLD         $0x1c, Y11, Y10
+	VPERMPS        Y9, Y11, Y11
+	VPXOR          Y10, Y11, Y11
+	VPSRLD         $0x0c, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
+	VPERMPS        Y9, Y12, Y12
+	VPXOR          Y10, Y12, Y12
+	VFMADD231PS    32(SI), Y11, Y6
+	VFMADD231PS    96(SI), Y12, Y6
 	MOVBLZX        (AX)(DX*1), R9
-	SHLQ           $0x06, R9
-	VMOVUPS        (BX)(R9*1), Y5
-	VBROADCASTI128 1(AX)(DX*1), Y9
-	VPSHUFB        Y11, Y9, Y9
-	VMOVDQA        Y9, Y10
-	VPSLLD         $0x1c, Y9, Y6
-	VPAND          Y4, Y6, Y6
-	VPERMPS        Y5, Y9, Y9
-	VPXOR          Y6, Y9, Y9
-	VPSLLD         $0x14, Y10, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x08, Y10, Y10
-	VPERMPS        Y5, Y10, Y10
-	VPXOR          Y6, Y10, Y10
-	VMOVUPS        (SI), Y5
-	VFMADD231PS    Y5, Y7, Y2
-	VFMADD231PS    Y5, Y9, Y3
-	VMOVUPS        64(SI), Y5
-	VFMADD231PS    Y5, Y8, Y2
-	VFMADD231PS    Y5, Y10, Y3
+	SHLQ           $0x05, R9
+	VMOVUPS        (BX)(R9*1), Y9
+	VBROADCASTI128 1(AX)(DX*1), Y13
+	VPSHUFB        Y15, Y13, Y13
+	VMOVDQA        Y13, Y14
+	VPSLLD         $0x1c, Y13, Y10
+	VPERMPS        Y9, Y13, Y13
+	VPXOR          Y10, Y13, Y13
+	VPSRLD         $0x08, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
+	VPERMPS        Y9, Y14, Y14
+	VPXOR          Y10, Y14, Y14
+	VFMADD231PS    (SI), Y13, Y3
+	VFMADD231PS    64(SI), Y14, Y3
+	VBROADCASTI128 1(AX)(DX*1), Y13
+	VPSHUFB        Y15, Y13, Y13
+	VMOVDQA        Y13, Y14
+	VPSRLD         $0x04, Y13, Y13
+	VPSLLD         $0x1c, Y13, Y10
+	VPERMPS        Y9, Y13, Y13
+	VPXOR          Y10, Y13, Y13
+	VPSRLD         $0x0c, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
+	VPERMPS        Y9, Y14, Y14
+	VPXOR          Y10, Y14, Y14
+	VFMADD231PS    32(SI), Y13, Y7
+	VFMADD231PS    96(SI), Y14, Y7
 	ADDQ           $0x11, AX
 	PREFETCHT1     (R8)
 	ADDQ           $0x44, R8
 	ADDQ           $0x00000080, SI
 	DECQ           DI
-	JNZ            low
-	VMOVUPS        Y0, (SP)
-	VMOVUPS        Y1, 32(SP)
-	VMOVUPS        Y2, 64(SP)
-	VMOVUPS        Y3, 96(SP)
-	MOVQ           rows+8(FP), AX
-	MOVQ           apart+24(FP), CX
-	LEAQ           (CX)(CX*2), DX
-	VMOVDQU        words<>+0(SB), Y11
-	LEAQ           ·scaled+0(SB), BX
-	VPBROADCASTD   sign<>+0(SB), Y4
-	MOVQ           x+32(FP), SI
-	MOVQ           (SI), SI
-	MOVQ           blocks+40(FP), DI
-	VXORPS         Y0, Y0, Y0
-	VXORPS         Y1, Y1, Y1
-	VXORPS         Y2, Y2, Y2
-	VXORPS         Y3, Y3, Y3
-
-high:
-	MOVBLZX        (AX), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
-	VBROADCASTI128 1(AX), Y7
-	VPSHUFB        Y11, Y7, Y7
-	VMOVDQA        Y7, Y8
-	VPSLLD         $0x18, Y7, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x04, Y7, Y7
-	VPERMPS        Y5, Y7, Y7
-	VPXOR          Y6, Y7, Y7
-	VPSLLD         $0x10, Y8, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x0c, Y8, Y8
-	VPERMPS        Y5, Y8, Y8
-	VPXOR          Y6, Y8, Y8
-	MOVBLZX        (AX)(CX*1), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
-	VBROADCASTI128 1(AX)(CX*1), Y9
-	VPSHUFB        Y11, Y9, Y9
-	VMOVDQA        Y9, Y10
-	VPSLLD         $0x18, Y9, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x04, Y9, Y9
-	VPERMPS        Y5, Y9, Y9
-	VPXOR          Y6, Y9, Y9
-	VPSLLD         $0x10, Y10, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x0c, Y10, Y10
-	VPERMPS        Y5, Y10, Y10
-	VPXOR          Y6, Y10, Y10
-	VMOVUPS        32(SI), Y5
-	VFMADD231PS    Y5, Y7, Y0
-	VFMADD231PS    Y5, Y9, Y1
-	VMOVUPS        96(SI), Y5
-	VFMADD231PS    Y5, Y8, Y0
-	VFMADD231PS    Y5, Y10, Y1
-	MOVBLZX        (AX)(CX*2), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
-	VBROADCASTI128 1(AX)(CX*2), Y7
-	VPSHUFB        Y11, Y7, Y7
-	VMOVDQA        Y7, Y8
-	VPSLLD         $0x18, Y7, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x04, Y7, Y7
-	VPERMPS        Y5, Y7, Y7
-	VPXOR          Y6, Y7, Y7
-	VPSLLD         $0x10, Y8, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x0c, Y8, Y8
-	VPERMPS        Y5, Y8, Y8
-	VPXOR          Y6, Y8, Y8
-	MOVBLZX        (AX)(DX*1), R8
-	SHLQ           $0x06, R8
-	VMOVUPS        (BX)(R8*1), Y5
-	VBROADCASTI128 1(AX)(DX*1), Y9
-	VPSHUFB        Y11, Y9, Y9
-	VMOVDQA        Y9, Y10
-	VPSLLD         $0x18, Y9, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x04, Y9, Y9
-	VPERMPS        Y5, Y9, Y9
-	VPXOR          Y6, Y9, Y9
-	VPSLLD         $0x10, Y10, Y6
-	VPAND          Y4, Y6, Y6
-	VPSRLD         $0x0c, Y10, Y10
-	VPERMPS        Y5, Y10, Y10
-	VPXOR          Y6, Y10, Y10
-	VMOVUPS        32(SI), Y5
-	VFMADD231PS    Y5, Y7, Y2
-	VFMADD231PS    Y5, Y9, Y3
-	VMOVUPS        96(SI), Y5
-	VFMADD231PS    Y5, Y8, Y2
-	VFMADD231PS    Y5, Y10, Y3
-	ADDQ           $0x11, AX
-	ADDQ           $0x00000080, SI
-	DECQ           DI
-	JNZ            high
-	VADDPS         (SP), Y0, Y0
-	VADDPS         32(SP), Y1, Y1
-	VADDPS         64(SP), Y2, Y2
-	VADDPS         96(SP), Y3, Y3
+	JNZ            block
+	VADDPS         Y0, Y4, Y0
+	VADDPS         Y1, Y5, Y1
+	VADDPS         Y2, Y6, Y2
+	VADDPS         Y3, Y7, Y3
 	MOVQ           sums+0(FP), AX
 	VHADDPS        Y1, Y0, Y0
 	VHADDPS        Y3, Y2, Y2
@@ -7542,56 +7305,51 @@ high:
 // func fewMXFP4_17_8x2(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·fewMXFP4_17_8x2(SB), NOSPLIT, $256-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVDQU      words<>+0(SB), Y15
-	LEAQ         ·scaled+0(SB), BX
-	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         x+32(FP), SI
-	MOVQ         (SI), DI
-	MOVQ         8(SI), SI
-	MOVQ         blocks+40(FP), R8
-	MOVQ         ahead+48(FP), R9
-	ADDQ         AX, R9
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
+	MOVQ    rows+8(FP), AX
+	MOVQ    apart+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVDQU words<>+0(SB), Y15
+	LEAQ    ·crossed+0(SB), BX
+	MOVQ    x+32(FP), SI
+	MOVQ    (SI), DI
+	MOVQ    8(SI), SI
+	MOVQ    blocks+40(FP), R8
+	MOVQ    ahead+48(FP), R9
+	ADDQ    AX, R9
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 low:
 	MOVBLZX        (AX), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
 	VPSLLD         $0x1c, Y11, Y10
-	VPAND          Y8, Y10, Y10
 	VPERMPS        Y9, Y11, Y11
 	VPXOR          Y10, Y11, Y11
-	VPSLLD         $0x14, Y12, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x08, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
 	MOVBLZX        (AX)(CX*1), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX)(CX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
 	VPSLLD         $0x1c, Y13, Y10
-	VPAND          Y8, Y10, Y10
 	VPERMPS        Y9, Y13, Y13
 	VPXOR          Y10, Y13, Y13
-	VPSLLD         $0x14, Y14, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x08, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
 	VPERMPS        Y9, Y14, Y14
 	VPXOR          Y10, Y14, Y14
 	VMOVUPS        (DI), Y9
@@ -7607,33 +7365,29 @@ low:
 	VFMADD231PS    Y9, Y12, Y1
 	VFMADD231PS    Y9, Y14, Y3
 	MOVBLZX        (AX)(CX*2), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX)(CX*2), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
 	VPSLLD         $0x1c, Y11, Y10
-	VPAND          Y8, Y10, Y10
 	VPERMPS        Y9, Y11, Y11
 	VPXOR          Y10, Y11, Y11
-	VPSLLD         $0x14, Y12, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x08, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
 	MOVBLZX        (AX)(DX*1), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (BX)(R10*1), Y9
 	VBROADCASTI128 1(AX)(DX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
 	VPSLLD         $0x1c, Y13, Y10
-	VPAND          Y8, Y10, Y10
 	VPERMPS        Y9, Y13, Y13
 	VPXOR          Y10, Y13, Y13
-	VPSLLD         $0x14, Y14, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x08, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
 	VPERMPS        Y9, Y14, Y14
 	VPXOR          Y10, Y14, Y14
 	VMOVUPS        (DI), Y9
@@ -7667,8 +7421,7 @@ low:
 	MOVQ           apart+24(FP), CX
 	LEAQ           (CX)(CX*2), DX
 	VMOVDQU        words<>+0(SB), Y15
-	LEAQ           ·scaled+0(SB), BX
-	VPBROADCASTD   sign<>+0(SB), Y8
+	LEAQ           ·crossed+0(SB), BX
 	MOVQ           x+32(FP), SI
 	MOVQ           (SI), DI
 	MOVQ           8(SI), SI
@@ -7684,35 +7437,31 @@ low:
 
 high:
 	MOVBLZX        (AX), R9
-	SHLQ           $0x06, R9
+	SHLQ           $0x05, R9
 	VMOVUPS        (BX)(R9*1), Y9
 	VBROADCASTI128 1(AX), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
-	VPSLLD         $0x18, Y11, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x04, Y11, Y11
+	VPSLLD         $0x1c, Y11, Y10
 	VPERMPS        Y9, Y11, Y11
 	VPXOR          Y10, Y11, Y11
-	VPSLLD         $0x10, Y12, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x0c, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
 	MOVBLZX        (AX)(CX*1), R9
-	SHLQ           $0x06, R9
+	SHLQ           $0x05, R9
 	VMOVUPS        (BX)(R9*1), Y9
 	VBROADCASTI128 1(AX)(CX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
-	VPSLLD         $0x18, Y13, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x04, Y13, Y13
+	VPSLLD         $0x1c, Y13, Y10
 	VPERMPS        Y9, Y13, Y13
 	VPXOR          Y10, Y13, Y13
-	VPSLLD         $0x10, Y14, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x0c, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
 	VPERMPS        Y9, Y14, Y14
 	VPXOR          Y10, Y14, Y14
 	VMOVUPS        32(DI), Y9
@@ -7728,35 +7477,31 @@ high:
 	VFMADD231PS    Y9, Y12, Y1
 	VFMADD231PS    Y9, Y14, Y3
 	MOVBLZX        (AX)(CX*2), R9
-	SHLQ           $0x06, R9
+	SHLQ           $0x05, R9
 	VMOVUPS        (BX)(R9*1), Y9
 	VBROADCASTI128 1(AX)(CX*2), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
-	VPSLLD         $0x18, Y11, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x04, Y11, Y11
+	VPSLLD         $0x1c, Y11, Y10
 	VPERMPS        Y9, Y11, Y11
 	VPXOR          Y10, Y11, Y11
-	VPSLLD         $0x10, Y12, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x0c, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
 	MOVBLZX        (AX)(DX*1), R9
-	SHLQ           $0x06, R9
+	SHLQ           $0x05, R9
 	VMOVUPS        (BX)(R9*1), Y9
 	VBROADCASTI128 1(AX)(DX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
-	VPSLLD         $0x18, Y13, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x04, Y13, Y13
+	VPSLLD         $0x1c, Y13, Y10
 	VPERMPS        Y9, Y13, Y13
 	VPXOR          Y10, Y13, Y13
-	VPSLLD         $0x10, Y14, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x0c, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
 	VPERMPS        Y9, Y14, Y14
 	VPXOR          Y10, Y14, Y14
 	VMOVUPS        32(DI), Y9
@@ -7809,55 +7554,50 @@ high:
 // func fewMXFP4_17_8x3(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·fewMXFP4_17_8x3(SB), NOSPLIT, $192-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVDQU      words<>+0(SB), Y13
-	LEAQ         ·scaled+0(SB), DX
-	VPBROADCASTD sign<>+0(SB), Y6
-	MOVQ         x+32(FP), BX
-	MOVQ         (BX), SI
-	MOVQ         8(BX), DI
-	MOVQ         16(BX), BX
-	MOVQ         blocks+40(FP), R8
-	MOVQ         ahead+48(FP), R9
-	ADDQ         AX, R9
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
+	MOVQ    rows+8(FP), AX
+	MOVQ    apart+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVDQU words<>+0(SB), Y13
+	LEAQ    ·crossed+0(SB), DX
+	MOVQ    x+32(FP), BX
+	MOVQ    (BX), SI
+	MOVQ    8(BX), DI
+	MOVQ    16(BX), BX
+	MOVQ    blocks+40(FP), R8
+	MOVQ    ahead+48(FP), R9
+	ADDQ    AX, R9
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 low:
 	MOVBLZX        (AX), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (DX)(R10*1), Y7
 	VBROADCASTI128 1(AX), Y9
 	VPSHUFB        Y13, Y9, Y9
 	VMOVDQA        Y9, Y10
 	VPSLLD         $0x1c, Y9, Y8
-	VPAND          Y6, Y8, Y8
 	VPERMPS        Y7, Y9, Y9
 	VPXOR          Y8, Y9, Y9
-	VPSLLD         $0x14, Y10, Y8
-	VPAND          Y6, Y8, Y8
 	VPSRLD         $0x08, Y10, Y10
+	VPSLLD         $0x1c, Y10, Y8
 	VPERMPS        Y7, Y10, Y10
 	VPXOR          Y8, Y10, Y10
 	MOVBLZX        (AX)(CX*1), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (DX)(R10*1), Y7
 	VBROADCASTI128 1(AX)(CX*1), Y11
 	VPSHUFB        Y13, Y11, Y11
 	VMOVDQA        Y11, Y12
 	VPSLLD         $0x1c, Y11, Y8
-	VPAND          Y6, Y8, Y8
 	VPERMPS        Y7, Y11, Y11
 	VPXOR          Y8, Y11, Y11
-	VPSLLD         $0x14, Y12, Y8
-	VPAND          Y6, Y8, Y8
 	VPSRLD         $0x08, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y8
 	VPERMPS        Y7, Y12, Y12
 	VPXOR          Y8, Y12, Y12
 	VMOVUPS        (SI), Y7
@@ -7896,8 +7636,7 @@ low:
 	MOVQ           apart+24(FP), CX
 	LEAQ           (CX)(CX*2), DX
 	VMOVDQU        words<>+0(SB), Y13
-	LEAQ           ·scaled+0(SB), DX
-	VPBROADCASTD   sign<>+0(SB), Y6
+	LEAQ           ·crossed+0(SB), DX
 	MOVQ           x+32(FP), BX
 	MOVQ           (BX), SI
 	MOVQ           8(BX), DI
@@ -7912,35 +7651,31 @@ low:
 
 high:
 	MOVBLZX        (AX), R9
-	SHLQ           $0x06, R9
+	SHLQ           $0x05, R9
 	VMOVUPS        (DX)(R9*1), Y7
 	VBROADCASTI128 1(AX), Y9
 	VPSHUFB        Y13, Y9, Y9
 	VMOVDQA        Y9, Y10
-	VPSLLD         $0x18, Y9, Y8
-	VPAND          Y6, Y8, Y8
 	VPSRLD         $0x04, Y9, Y9
+	VPSLLD         $0x1c, Y9, Y8
 	VPERMPS        Y7, Y9, Y9
 	VPXOR          Y8, Y9, Y9
-	VPSLLD         $0x10, Y10, Y8
-	VPAND          Y6, Y8, Y8
 	VPSRLD         $0x0c, Y10, Y10
+	VPSLLD         $0x1c, Y10, Y8
 	VPERMPS        Y7, Y10, Y10
 	VPXOR          Y8, Y10, Y10
 	MOVBLZX        (AX)(CX*1), R9
-	SHLQ           $0x06, R9
+	SHLQ           $0x05, R9
 	VMOVUPS        (DX)(R9*1), Y7
 	VBROADCASTI128 1(AX)(CX*1), Y11
 	VPSHUFB        Y13, Y11, Y11
 	VMOVDQA        Y11, Y12
-	VPSLLD         $0x18, Y11, Y8
-	VPAND          Y6, Y8, Y8
 	VPSRLD         $0x04, Y11, Y11
+	VPSLLD         $0x1c, Y11, Y8
 	VPERMPS        Y7, Y11, Y11
 	VPXOR          Y8, Y11, Y11
-	VPSLLD         $0x10, Y12, Y8
-	VPAND          Y6, Y8, Y8
 	VPSRLD         $0x0c, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y8
 	VPERMPS        Y7, Y12, Y12
 	VPXOR          Y8, Y12, Y12
 	VMOVUPS        32(SI), Y7
@@ -7998,58 +7733,53 @@ high:
 // func fewMXFP4_17_8x4(sums *float32, rows *byte, scales *byte, apart int, x *[4]*float32, blocks int, ahead int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·fewMXFP4_17_8x4(SB), NOSPLIT, $256-56
-	MOVQ         rows+8(FP), AX
-	MOVQ         apart+24(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVDQU      words<>+0(SB), Y15
-	LEAQ         ·scaled+0(SB), DX
-	VPBROADCASTD sign<>+0(SB), Y8
-	MOVQ         x+32(FP), BX
-	MOVQ         (BX), SI
-	MOVQ         8(BX), DI
-	MOVQ         16(BX), R8
-	MOVQ         24(BX), BX
-	MOVQ         blocks+40(FP), R9
-	MOVQ         ahead+48(FP), R10
-	ADDQ         AX, R10
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
+	MOVQ    rows+8(FP), AX
+	MOVQ    apart+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVDQU words<>+0(SB), Y15
+	LEAQ    ·crossed+0(SB), DX
+	MOVQ    x+32(FP), BX
+	MOVQ    (BX), SI
+	MOVQ    8(BX), DI
+	MOVQ    16(BX), R8
+	MOVQ    24(BX), BX
+	MOVQ    blocks+40(FP), R9
+	MOVQ    ahead+48(FP), R10
+	ADDQ    AX, R10
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 low:
 	MOVBLZX        (AX), R11
-	SHLQ           $0x06, R11
+	SHLQ           $0x05, R11
 	VMOVUPS        (DX)(R11*1), Y9
 	VBROADCASTI128 1(AX), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
 	VPSLLD         $0x1c, Y11, Y10
-	VPAND          Y8, Y10, Y10
 	VPERMPS        Y9, Y11, Y11
 	VPXOR          Y10, Y11, Y11
-	VPSLLD         $0x14, Y12, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x08, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
 	MOVBLZX        (AX)(CX*1), R11
-	SHLQ           $0x06, R11
+	SHLQ           $0x05, R11
 	VMOVUPS        (DX)(R11*1), Y9
 	VBROADCASTI128 1(AX)(CX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
 	VPSLLD         $0x1c, Y13, Y10
-	VPAND          Y8, Y10, Y10
 	VPERMPS        Y9, Y13, Y13
 	VPXOR          Y10, Y13, Y13
-	VPSLLD         $0x14, Y14, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x08, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
 	VPERMPS        Y9, Y14, Y14
 	VPXOR          Y10, Y14, Y14
 	VMOVUPS        (SI), Y9
@@ -8097,8 +7827,7 @@ low:
 	MOVQ           apart+24(FP), CX
 	LEAQ           (CX)(CX*2), DX
 	VMOVDQU        words<>+0(SB), Y15
-	LEAQ           ·scaled+0(SB), DX
-	VPBROADCASTD   sign<>+0(SB), Y8
+	LEAQ           ·crossed+0(SB), DX
 	MOVQ           x+32(FP), BX
 	MOVQ           (BX), SI
 	MOVQ           8(BX), DI
@@ -8116,35 +7845,31 @@ low:
 
 high:
 	MOVBLZX        (AX), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (DX)(R10*1), Y9
 	VBROADCASTI128 1(AX), Y11
 	VPSHUFB        Y15, Y11, Y11
 	VMOVDQA        Y11, Y12
-	VPSLLD         $0x18, Y11, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x04, Y11, Y11
+	VPSLLD         $0x1c, Y11, Y10
 	VPERMPS        Y9, Y11, Y11
 	VPXOR          Y10, Y11, Y11
-	VPSLLD         $0x10, Y12, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x0c, Y12, Y12
+	VPSLLD         $0x1c, Y12, Y10
 	VPERMPS        Y9, Y12, Y12
 	VPXOR          Y10, Y12, Y12
 	MOVBLZX        (AX)(CX*1), R10
-	SHLQ           $0x06, R10
+	SHLQ           $0x05, R10
 	VMOVUPS        (DX)(R10*1), Y9
 	VBROADCASTI128 1(AX)(CX*1), Y13
 	VPSHUFB        Y15, Y13, Y13
 	VMOVDQA        Y13, Y14
-	VPSLLD         $0x18, Y13, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x04, Y13, Y13
+	VPSLLD         $0x1c, Y13, Y10
 	VPERMPS        Y9, Y13, Y13
 	VPXOR          Y10, Y13, Y13
-	VPSLLD         $0x10, Y14, Y10
-	VPAND          Y8, Y10, Y10
 	VPSRLD         $0x0c, Y14, Y14
+	VPSLLD         $0x1c, Y14, Y10
 	VPERMPS        Y9, Y14, Y14
 	VPXOR          Y10, Y14, Y14
 	VMOVUPS        32(SI), Y9

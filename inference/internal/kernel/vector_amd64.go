@@ -49,6 +49,17 @@ var scaled = func() (t [256][16]float32) {
 	return t
 }()
 
+// crossed has the first eight of those, with what a code has in its three lower bits added
+// (exclusive or) to those behind the sign.
+var crossed = func() (t [256][8]uint32) {
+	for s := range t {
+		for c := range 8 {
+			t[s][c] = math.Float32bits(scaled[s][c]) ^ uint32(c)<<28
+		}
+	}
+	return t
+}()
+
 // halfAt reads a half at a distance of i bytes.
 func halfAt(p unsafe.Pointer, i int) uint32 { return halfBits(uint32(*(*uint16)(unsafe.Add(p, i)))) }
 

@@ -14,13 +14,15 @@ import (
 const fewAhead = 1024
 
 // few is a function for the products of packed rows with few input rows: in vectors of 16
-// lanes, or twice in vectors of 8.
+// lanes, or of 8, half of them after the other. For one input row both halves have room.
 type few struct {
 	wide         bool
 	rows, inputs int
 	half         int // of the lanes, where they are not wide
 	first        int // register that is no sum and no input
 }
+
+func (f *few) both() bool { return !f.wide && f.inputs == 1 }
 
 func (f *few) vector(i int) vector { return register(i, f.wide) }
 
@@ -47,7 +49,13 @@ func (f *few) widened(r int) (even, odd vector) {
 	return f.temporary(3 + r%2*2), f.temporary(4 + r%2*2)
 }
 
-func (f *few) sum(r, j int) vector { return f.vector(f.inputs*r + j) }
+// sum is the register of row r's sum with input row j, or the half of it.
+func (f *few) sum(r, j int) vector {
+	if f.both() {
+		r += f.rows * f.half
+	}
+	return f.vector(f.inputs*r + j)
+}
 
 // load, copy, and have names of their own in wide vectors.
 func (f *few) load(m Mem, v vector) {
@@ -84,6 +92,13 @@ func (f *few) write(name string, p format) {
 	if f.wide {
 		f.first += 2 * f.inputs
 		f.lanes(p, "block")
+	} else if f.both() {
+		f.first *= 2
+		f.lanes(p, "block")
+		for r := range f.rows {
+			VADDPS(f.vector(r), f.vector(f.rows+r), f.vector(r))
+		}
+		f.half = 0
 	} else {
 		low := AllocLocal(32 * f.rows * f.inputs)
 		f.half = 0
@@ -132,7 +147,11 @@ func (f *few) lanes(p format, label string) {
 		ahead = Load(Param("ahead"), GP64())
 		ADDQ(rows[0].Base, ahead)
 	}
-	for i := range f.rows * f.inputs {
+	sums := f.rows * f.inputs
+	if f.both() {
+		sums *= 2
+	}
+	for i := range sums {
 		VXORPS(y(z[i]), y(z[i]), y(z[i]))
 	}
 	input := func(part, j int, v vector) vector {
@@ -147,7 +166,17 @@ func (f *few) lanes(p format, label string) {
 			}
 		}
 	}
-	for r := 0; r < f.rows; r += 2 {
+	for r := 0; r < f.rows && f.both(); r++ {
+		for f.half = range 2 {
+			if !p.short() && f.half == 0 {
+				PREFETCHT0(rows[r].Offset(fewAhead))
+			}
+			even, odd := widen(r)
+			VFMADD231PS(Mem{Base: in[0], Disp: 32 * f.half}, even, f.sum(r, 0))
+			VFMADD231PS(Mem{Base: in[0], Disp: 64 + 32*f.half}, odd, f.sum(r, 0))
+		}
+	}
+	for r := 0; r < f.rows && !f.both(); r += 2 {
 		var w [2][2]vector
 		for i := range w {
 			if !p.short() && f.half == 0 {
@@ -171,7 +200,7 @@ func (f *few) lanes(p format, label string) {
 		ADDQ(Imm(uint64(p.bytes)), b)
 	}
 	next()
-	if p.short() && f.half == 0 {
+	if ahead != nil {
 		PREFETCHT1(Mem{Base: ahead})
 		ADDQ(Imm(uint64(f.rows*p.bytes)), ahead)
 	}

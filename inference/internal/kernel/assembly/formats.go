@@ -17,7 +17,8 @@ type format struct {
 
 	// begin returns what widens a block of row r, one of those places, to its even and
 	// odd elements, in f.widened, and what goes on to the next. Temporary registers 1 and
-	// 2 are free in between.
+	// 2 are free in between, but for the second half of a row where the first has just
+	// been (few.both).
 	begin func(f *few, rows []Mem) (widen func(r int) (even, odd vector), next func())
 }
 
@@ -42,42 +43,48 @@ func bf16(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
 type codes struct {
 	*few
 	table reg.Register
-	sign  vector
 }
 
-// newCodes uses the first three temporary registers.
+// newCodes uses temporary registers 1 and 2.
 func newCodes(f *few) *codes {
-	c := &codes{f, GP64(), f.temporary(0)}
-	LEAQ(Mem{Symbol: Symbol{Name: "\u00b7scaled"}, Base: reg.StaticBase}, c.table)
-	if !f.wide {
-		VPBROADCASTD(constant("sign", 1<<31), c.sign)
+	c, table := &codes{f, GP64()}, "\u00b7crossed"
+	if f.wide {
+		table = "\u00b7scaled"
 	}
+	LEAQ(Mem{Symbol: Symbol{Name: table}, Base: reg.StaticBase}, c.table)
 	return c
 }
 
 // elements loads the elements times a block's scale, a byte at a place.
 func (c *codes) elements(scale Mem) vector {
 	line, v := GP64(), c.temporary(1)
+	if c.both() && c.half == 1 {
+		return v // as the first half has left it
+	}
 	MOVBLZX(scale, line.As32())
-	SHLQ(Imm(6), line)
+	if c.wide {
+		SHLQ(Imm(6), line)
+	} else {
+		SHLQ(Imm(5), line)
+	}
 	VMOVUPS(Mem{Base: c.table, Index: line, Scale: 1}, v)
 	return v
 }
 
 // look sets v to elements, whose codes are bits of its numbers from one on. A permutation
-// of 16 looks at four bits alone; one of 8 at three, and the fourth is the sign.
+// of 16 looks at four bits alone; one of 8 at three, and the fourth is the sign: all four
+// go to the top, where those three are crossed out by what the table has there.
 func (c *codes) look(elements, v vector, from uint64) {
-	sign := c.temporary(2)
-	if !c.wide {
-		VPSLLD(Imm(28-from), v, sign)
-		VPAND(c.sign, sign, sign)
-	}
 	if from > 0 {
 		VPSRLD(Imm(from), v, v)
 	}
+	top := c.temporary(2)
+	if !c.wide {
+		VPSLLD(Imm(28), v, top)
+	}
 	VPERMPS(elements, v, v)
 	if !c.wide {
-		VPXOR(sign, v, v)
+		VPXOR(top, v, v)
 	}
 }
 
@@ -188,8 +195,10 @@ func q8(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
 			even, odd = f.widened(r)
 			scale, less := f.temporary(1), f.temporary(2)
 			VPMOVZXWD(rows[r].Offset(2+16*f.half), odd)
-			VBROADCASTSS(Mem{Base: scales, Disp: 4 * r}, scale)
-			VBROADCASTSS(Mem{Base: rest, Disp: 4 * r}, less)
+			if !f.both() || f.half == 0 {
+				VBROADCASTSS(Mem{Base: scales, Disp: 4 * r}, scale)
+				VBROADCASTSS(Mem{Base: rest, Disp: 4 * r}, less)
+			}
 			VPSLLD(Imm(8), odd, even)
 			for _, v := range []vector{even, odd} {
 				if f.wide {

@@ -92,7 +92,7 @@ func (c *codes) look(elements, v vector, from uint64) {
 func mxfp4(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
 	c := newCodes(f)
 	scales, bases := f.places("scales", 4) // one byte for sixteen
-	if f.rows > 1 && f.half == 0 { // those of the next tile
+	if f.rows > 1 && f.half == 0 {         // those of the next tile
 		ahead, end := Load(Param("ahead"), GP64()), Load(Param("blocks"), GP64())
 		SHRQ(Imm(4), ahead)
 		ADDQ(bases[0], ahead)

@@ -11,6 +11,9 @@ import (
 	"chorale/inference/internal/golden"
 )
 
+// mixRows are the query heads of a KV head in gpt-oss.
+const mixRows = 8
+
 // random returns normal numbers from a seed.
 func random(seed uint64, n int) []float32 {
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -294,7 +297,7 @@ func TestMix(t *testing.T) {
 	type size struct{ rows, panel, panels int }
 	var sizes []size
 	for _, n := range []int{0, 1, 2, 7, 16, 64, 80} {
-		sizes = append(sizes, size{MixRows, n, 1}, size{MixLeast, n, 2}, size{2*MixRows + MixLeast, n, 3})
+		sizes = append(sizes, size{mixRows, n, 1}, size{MixLeast, n, 2}, size{2*mixRows + MixLeast, n, 3})
 	}
 	vectors := map[size][]float32{}
 	eachSet(t, func(t *testing.T, k *Set) {
@@ -336,7 +339,7 @@ func TestMix(t *testing.T) {
 
 // TestHalves holds every half, finite or not, by mixing a panel of it.
 func TestHalves(t *testing.T) {
-	one := make([]float32, MixRows)
+	one := make([]float32, mixRows)
 	for i := range one {
 		one[i] = 1
 	}
@@ -346,8 +349,8 @@ func TestHalves(t *testing.T) {
 			for i := range panel {
 				panel[i] = uint16(h + i)
 			}
-			sums := make([]float32, MixRows*Panel)
-			k.MixHalves(MixRows, sums, Panel, one, 1, 1, panel[:], nil)
+			sums := make([]float32, mixRows*Panel)
+			k.MixHalves(mixRows, sums, Panel, one, 1, 1, panel[:], nil)
 			for i, got := range sums {
 				if want := Half(panel[i%Panel]); got != want && (want == want || got == got) {
 					t.Fatalf("half %04x is %v, want %v", panel[i%Panel], got, want)

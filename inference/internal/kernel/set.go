@@ -8,8 +8,7 @@ import "sync"
 // Panel dimensions, a row for each key, whose weight is the softmax of its score.
 const (
 	Panel    = 32 // numbers in a row
-	MixRows  = 8  // queries that share what is loaded: the query heads of a KV head in gpt-oss
-	MixLeast = 4  // the same where they are few, as in pocket
+	MixLeast = 4  // queries come in multiples of this
 	SumLanes = 16 // in which weights are summed up
 )
 
@@ -49,8 +48,8 @@ type Set struct {
 	// a distance of step. A row's top becomes the largest of it and its scores; keeps is
 	// what weights so far must be multiplied by, e to the power of how much larger it was.
 	// Each score s becomes a weight, exp(s - top), and a row's sum, in SumLanes numbers
-	// that make it together, is that of all, those so far times keeps. Tops are finite
-	// before.
+	// that make it together, is that of all, those so far times keeps. A score that is no
+	// number, or +Inf, leaves no number as the sum, and anything in the weights.
 	Softmax func(rows int, scores []float32, step, n int, tops, sums, keeps []float32)
 
 	// Norm sets dst = x / sqrt(mean(x²) + eps) * gain.

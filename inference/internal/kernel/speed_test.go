@@ -35,8 +35,8 @@ func works() []work {
 		halves[i] = ToHalf(v)
 	}
 	return append(all,
-		work{"Mix", 4 * len(panel), func(k *Set) { k.Mix(MixRows, c, Panel, b, keys, 1, panel, nil) }},
-		work{"MixHalves", 2 * len(panel), func(k *Set) { k.MixHalves(MixRows, c, Panel, b, keys, 1, halves, nil) }},
+		work{"Mix", 4 * len(panel), func(k *Set) { k.Mix(mixRows, c, Panel, b, keys, 1, panel, nil) }},
+		work{"MixHalves", 2 * len(panel), func(k *Set) { k.MixHalves(mixRows, c, Panel, b, keys, 1, halves, nil) }},
 		work{"Axpy", 4 * cols, func(k *Set) { k.Axpy(c[:cols], a[:cols], .5) }},
 		work{"Softmax", 4 * cols, func(k *Set) { copy(c[:cols], a); k.Softmax(cols/keys, c, keys, keys, b, a[cols:], a) }},
 		work{"Norm", 4 * cols, func(k *Set) { k.Norm(c[:cols], a[:cols], b[:cols], 1e-5) }},

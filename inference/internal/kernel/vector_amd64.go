@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// The vector sets are written with simd/archsimd, but for Mix and most products, which
+// The vector sets are written with simd/archsimd, but for Mix, Softmax and most products, which
 // are assembly. What the code minds:
 //
 //   - A legacy SSE instruction amid AVX-512 ones costs a factor of 30 on some

@@ -103,3 +103,60 @@ func TestAttendSpans(t *testing.T) {
 		}
 	}
 }
+
+// TestAttendApart has one session's queries give scores that are no numbers or infinite:
+// no other session, in the same pass or the next, and no other row gets anything of them.
+func TestAttendApart(t *testing.T) {
+	const slots, last, width = span + 192, span + 142, 10 * 40
+	c := &graph.Config{Hidden: 1, Layers: 1, Heads: 10, KVHeads: 2, HeadDim: 40, Window: []int{0}, MaxContext: slots}
+	sinks := pack(t, make([]float32, c.Heads))
+	inf := float32(math.Inf(1))
+	for _, kernels := range kernel.Sets() {
+		for _, kv := range []graph.KVType{graph.KVF32, graph.KVF16} {
+			b := New(c, nil, Options{Threads: 1, KV: kv, Kernels: kernels})
+			defer b.Close()
+			var states []*state
+			for range 2 {
+				st, err := b.NewState(slots)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for p := range slots {
+					v := make([]float32, c.KVWidth())
+					for i := range v {
+						v[i] = float32((7*p+3*i)%11) / 11
+					}
+					st.(*state).cache.layers[0].put(p, v, v)
+				}
+				states = append(states, st.(*state))
+			}
+			s := &b.pass
+			s.ctx = t.Context()
+			attend := func(first float32, rows ...row) (ofLast []float32) {
+				s.rows, s.regs[graph.Ctx] = rows, make([]float32, len(rows)*width)
+				s.regs[graph.Q] = slices.Repeat([]float32{.3}, len(rows)*width)
+				for i := range width {
+					s.regs[graph.Q][i] = first
+				}
+				s.Attend(0, sinks)
+				return slices.Clone(s.regs[graph.Ctx][(len(rows)-1)*width:])
+			}
+			other, one := row{state: states[0], pos: last}, row{state: states[1], pos: last}
+			want := attend(.3, one)
+			if slices.ContainsFunc(want, func(v float32) bool { return v != v }) {
+				t.Fatal("numbers are missing")
+			}
+			for _, bad := range []float32{float32(math.NaN()), inf, -inf, 3e38} {
+				for name, got := range map[string][]float32{
+					"beside it":         attend(bad, other, one),
+					"after it":          attend(.3, one),
+					"in the row behind": attend(bad, row{state: states[1], pos: last - 1}, one),
+				} {
+					if !slices.Equal(got, want) {
+						t.Errorf("%s, %v, queries of %v: other numbers %s", kernels.Name, kv, bad, name)
+					}
+				}
+			}
+		}
+	}
+}

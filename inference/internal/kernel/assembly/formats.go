@@ -23,7 +23,8 @@ type format struct {
 }
 
 // short reports whether a block of four rows is about one cache line. A row is then over
-// soon, and what is fetched is the next tile, from end to end.
+// soon, and what is fetched is the next tile, from end to end, a line a block (of 17 bytes,
+// which exceed that, all lines but one of 17).
 func (p *format) short() bool { return 4*p.bytes < 2*64 }
 
 // bf16 widens BF16: even numbers are lower halves.
@@ -39,13 +40,12 @@ func bf16(f *few, rows []Mem) (func(int) (even, odd vector), func()) {
 	}, func() {}
 }
 
-// codes widens codes of E2M1.
+// codes widens codes of E2M1, with temporary registers 1 and 2.
 type codes struct {
 	*few
 	table reg.Register
 }
 
-// newCodes uses temporary registers 1 and 2.
 func newCodes(f *few) *codes {
 	c, table := &codes{f, GP64()}, "\u00b7crossed"
 	if f.wide {

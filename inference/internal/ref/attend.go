@@ -236,7 +236,7 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 	}
 	clear(to.sums)
 	clear(to.values)
-	k.scores = resize(k.scores, rows*room*graph.CachePage)
+	k.scores = resize(k.scores, room*graph.CachePage)
 	step := q.cache.step()
 	end := min(start+span, q.end)
 	for at, stop := max(start, q.first), 0; at < end; at = stop {
@@ -259,51 +259,43 @@ func (s *pass) see(k *scratch, to *seen, layer int, q *queries, start int) {
 			}
 			values := here.cut(graph.CachePage*d, graph.CachePage*width)
 
-			clear(k.scores)
 			keys := mixer{s.kernels, here.cut(block*d, panels*kernel.Panel*d), values}
-			for t, e := range k.sees {
-				if !e.empty() {
-					keys.mix(room, k.scores[t*room*graph.CachePage+block:], graph.CachePage, k.queries[(h*rows+t)*room*d:], d, panels)
-				}
-			}
-			for t, e := range k.sees {
-				if !e.empty() {
-					s.weigh(k, to, (h*rows+t)*room, k.scores[t*room*graph.CachePage:], e, block, panels*kernel.Panel)
-				}
-			}
 			for t, e := range k.sees {
 				if e.empty() {
 					continue
 				}
 				i, n, blocks := (h*rows+t)*room, (e.end-e.first)*kernel.Panel, width/kernel.Panel
+				clear(k.scores)
+				keys.mix(room, k.scores[block:], graph.CachePage, k.queries[i*d:], d, panels)
+				s.weigh(k, to, i, e, block, panels*kernel.Panel)
 				together := 1
 				if n == valueStep { // a whole page's panels lie one after the other
 					together = blocks
 				}
 				for b := 0; b < blocks; b += together {
 					m := mixer{s.kernels, values.cut(b*valueStep+e.first*kernel.Panel, together*n), next}
-					m.mix(room, to.values[i*width+b*kernel.Panel:], width, k.scores[t*room*graph.CachePage+e.first:], graph.CachePage, together)
+					m.mix(room, to.values[i*width+b*kernel.Panel:], width, k.scores[e.first:], graph.CachePage, together)
 				}
 			}
 		}
 	}
 }
 
-// weigh turns scores of a row's query heads, from number i of what is seen on, into
-// weights: n of a page from one on, of which the row sees an extent.
-func (s *pass) weigh(k *scratch, to *seen, i int, scores []float32, sees extent, from, n int) {
+// weigh turns the scores in k, of a row's query heads from number i of what is seen on,
+// into weights: n of a page from one on, of which the row sees an extent.
+func (s *pass) weigh(k *scratch, to *seen, i int, sees extent, from, n int) {
 	group, room := s.heads()
 	if sees.first > from || sees.end < from+n {
 		for g := range group {
 			for j := from; j < from+n; j++ {
 				if j < sees.first || j >= sees.end {
-					scores[g*graph.CachePage+j] = float32(math.Inf(-1))
+					k.scores[g*graph.CachePage+j] = float32(math.Inf(-1))
 				}
 			}
 		}
 	}
 	k.keeps = resize(k.keeps, room)
-	s.kernels.Softmax(group, scores[from:], graph.CachePage, n, to.tops[i:], to.sums[i*kernel.SumLanes:], k.keeps)
+	s.kernels.Softmax(group, k.scores[from:], graph.CachePage, n, to.tops[i:], to.sums[i*kernel.SumLanes:], k.keeps)
 	for g, keep := range k.keeps[:group] {
 		if keep != 1 {
 			width := padded(s.c.HeadDim)

@@ -16,7 +16,7 @@ type scratch struct {
 	// Of queries under way.
 	sees       []extent  // of a page, by each row
 	queries    []float32 // [KV heads, rows, query heads, HeadDim]
-	scores     []float32 // of a page, then weights, [rows, query heads, CachePage]
+	scores     []float32 // of a page, then weights, [query heads, CachePage]
 	seen       seen
 	keeps      []float32 // of a row's query heads (kernel.Set.Softmax)
 	tops, sums []float32 // so far, [rows, query heads]

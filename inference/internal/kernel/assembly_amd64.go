@@ -74,6 +74,18 @@ func softmaxRows16(rows int, scores *float32, step int, n int, tops *float32, su
 //go:noescape
 func softmaxRows8(rows int, scores *float32, step int, n int, tops *float32, sums *float32, keeps *float32)
 
+// activate16 is Set.SwiGLU for n numbers, a multiple of 16. most and least are the limit and its
+// negative, slope is -alpha.
+//
+//go:noescape
+func activate16(dst *float32, u *float32, n int, most float32, least float32, slope float32)
+
+// activate8 is Set.SwiGLU for n numbers, a multiple of 8. most and least are the limit and its
+// negative, slope is -alpha.
+//
+//go:noescape
+func activate8(dst *float32, u *float32, n int, most float32, least float32, slope float32)
+
 // multiply16x1 sets 16 lanes of sums to the products of a panel's rows with 1 input rows, from
 // a place in bytes on, or adds them.
 //

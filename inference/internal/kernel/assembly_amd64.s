@@ -1682,6 +1682,7 @@ most:
 	VSUBPS      Z1, Z0, Z4
 	VMOVAPS     Z1, Z0
 	VMAXPS      Z4, Z16, Z4
+	VMINPS      Z4, Z17, Z4
 	VMULPS      Z18, Z4, Z6
 	VRNDSCALEPS $0x00, Z6, Z6
 	VFMADD231PS Z19, Z6, Z4
@@ -1709,6 +1710,7 @@ weights:
 	VMOVUPS     (R9), Z4
 	VSUBPS      Z0, Z4, Z4
 	VMAXPS      Z4, Z16, Z4
+	VMINPS      Z4, Z17, Z4
 	VMULPS      Z18, Z4, Z6
 	VRNDSCALEPS $0x00, Z6, Z6
 	VFMADD231PS Z19, Z6, Z4
@@ -1727,6 +1729,7 @@ weights:
 	VMOVUPS     64(R9), Z5
 	VSUBPS      Z0, Z5, Z5
 	VMAXPS      Z5, Z16, Z5
+	VMINPS      Z5, Z17, Z5
 	VMULPS      Z18, Z5, Z7
 	VRNDSCALEPS $0x00, Z7, Z7
 	VFMADD231PS Z19, Z7, Z5
@@ -1767,6 +1770,7 @@ TEXT ·softmaxRows8(SB), NOSPLIT, $0-56
 	MOVQ    keeps+48(FP), R8
 	LEAQ    ·expTerms+0(SB), R10
 	VMOVUPS (R10), Y12
+	VMOVUPS 64(R10), Y13
 
 row:
 	VBROADCASTSS (SI), Y0
@@ -1799,6 +1803,7 @@ most:
 	VSUBPS      Y1, Y0, Y4
 	VMOVAPS     Y1, Y0
 	VMAXPS      Y4, Y12, Y4
+	VMINPS      Y4, Y13, Y4
 	VMULPS      128(R10), Y4, Y6
 	VROUNDPS    $0x00, Y6, Y6
 	VFMADD231PS 192(R10), Y6, Y4
@@ -1814,10 +1819,10 @@ most:
 	VCVTPS2DQ   Y6, Y6
 	VPSRAD      $0x01, Y6, Y10
 	VPSUBD      Y10, Y6, Y6
-	VPADDD      800(R10), Y10, Y10
+	VPADDD      768(R10), Y10, Y10
 	VPSLLD      $0x17, Y10, Y10
 	VMULPS      Y10, Y8, Y8
-	VPADDD      800(R10), Y6, Y6
+	VPADDD      768(R10), Y6, Y6
 	VPSLLD      $0x17, Y6, Y6
 	VMULPS      Y6, Y8, Y8
 	VMOVSS      X8, (R8)
@@ -1836,6 +1841,7 @@ weights:
 	VMOVUPS     (R9), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMAXPS      Y4, Y12, Y4
+	VMINPS      Y4, Y13, Y4
 	VMULPS      128(R10), Y4, Y6
 	VROUNDPS    $0x00, Y6, Y6
 	VFMADD231PS 192(R10), Y6, Y4
@@ -1851,10 +1857,10 @@ weights:
 	VCVTPS2DQ   Y6, Y6
 	VPSRAD      $0x01, Y6, Y10
 	VPSUBD      Y10, Y6, Y6
-	VPADDD      800(R10), Y10, Y10
+	VPADDD      768(R10), Y10, Y10
 	VPSLLD      $0x17, Y10, Y10
 	VMULPS      Y10, Y8, Y8
-	VPADDD      800(R10), Y6, Y6
+	VPADDD      768(R10), Y6, Y6
 	VPSLLD      $0x17, Y6, Y6
 	VMULPS      Y6, Y8, Y8
 	VMOVUPS     Y8, (R9)
@@ -1862,6 +1868,7 @@ weights:
 	VMOVUPS     32(R9), Y5
 	VSUBPS      Y0, Y5, Y5
 	VMAXPS      Y5, Y12, Y5
+	VMINPS      Y5, Y13, Y5
 	VMULPS      128(R10), Y5, Y7
 	VROUNDPS    $0x00, Y7, Y7
 	VFMADD231PS 192(R10), Y7, Y5
@@ -1877,10 +1884,10 @@ weights:
 	VCVTPS2DQ   Y7, Y7
 	VPSRAD      $0x01, Y7, Y11
 	VPSUBD      Y11, Y7, Y7
-	VPADDD      800(R10), Y11, Y11
+	VPADDD      768(R10), Y11, Y11
 	VPSLLD      $0x17, Y11, Y11
 	VMULPS      Y11, Y9, Y9
-	VPADDD      800(R10), Y7, Y7
+	VPADDD      768(R10), Y7, Y7
 	VPSLLD      $0x17, Y7, Y7
 	VMULPS      Y7, Y9, Y9
 	VMOVUPS     Y9, 32(R9)
@@ -1895,6 +1902,166 @@ weights:
 	ADDQ        DX, CX
 	DECQ        AX
 	JNZ         row
+	VZEROUPPER
+	RET
+
+// func activate16(dst *float32, u *float32, n int, most float32, least float32, slope float32)
+// Requires: AVX, AVX512F
+TEXT ·activate16(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         u+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS most+24(FP), Z4
+	VBROADCASTSS least+28(FP), Z5
+	VBROADCASTSS slope+32(FP), Z14
+	VBROADCASTSS one<>+0(SB), Z15
+	LEAQ         ·expTerms+0(SB), BX
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z19
+	VMOVUPS      256(BX), Z20
+	VMOVUPS      320(BX), Z21
+	VMOVUPS      384(BX), Z22
+	VMOVUPS      448(BX), Z23
+	VMOVUPS      512(BX), Z24
+	VMOVUPS      576(BX), Z25
+	VMOVUPS      640(BX), Z26
+	VMOVUPS      704(BX), Z27
+
+block:
+	VMOVUPS     (CX), Z3
+	VMOVUPS     evens<>+0(SB), Z0
+	VMOVUPS     odds<>+0(SB), Z1
+	VPERMI2PS   64(CX), Z3, Z0
+	VPERMI2PS   64(CX), Z3, Z1
+	VMINPS      Z0, Z4, Z0
+	VMAXPS      Z1, Z5, Z1
+	VMINPS      Z1, Z4, Z1
+	VMULPS      Z14, Z0, Z3
+	VMAXPS      Z3, Z16, Z3
+	VMINPS      Z3, Z17, Z3
+	VMULPS      Z18, Z3, Z6
+	VRNDSCALEPS $0x00, Z6, Z6
+	VFMADD231PS Z19, Z6, Z3
+	VFMADD231PS Z20, Z6, Z3
+	VMOVUPS     Z21, Z8
+	VFMADD213PS Z22, Z3, Z8
+	VFMADD213PS Z23, Z3, Z8
+	VFMADD213PS Z24, Z3, Z8
+	VFMADD213PS Z25, Z3, Z8
+	VFMADD213PS Z26, Z3, Z8
+	VFMADD213PS Z27, Z3, Z8
+	VFMADD213PS Z27, Z3, Z8
+	VSCALEFPS   Z6, Z8, Z8
+	VADDPS      Z15, Z8, Z8
+	VDIVPS      Z8, Z0, Z2
+	VADDPS      Z15, Z1, Z1
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x10, DX
+	JNZ         block
+	VZEROUPPER
+	RET
+
+DATA one<>+0(SB)/4, $0x3f800000
+GLOBL one<>(SB), RODATA|NOPTR, $4
+
+DATA evens<>+0(SB)/4, $0x00000000
+DATA evens<>+4(SB)/4, $0x00000002
+DATA evens<>+8(SB)/4, $0x00000004
+DATA evens<>+12(SB)/4, $0x00000006
+DATA evens<>+16(SB)/4, $0x00000008
+DATA evens<>+20(SB)/4, $0x0000000a
+DATA evens<>+24(SB)/4, $0x0000000c
+DATA evens<>+28(SB)/4, $0x0000000e
+DATA evens<>+32(SB)/4, $0x00000010
+DATA evens<>+36(SB)/4, $0x00000012
+DATA evens<>+40(SB)/4, $0x00000014
+DATA evens<>+44(SB)/4, $0x00000016
+DATA evens<>+48(SB)/4, $0x00000018
+DATA evens<>+52(SB)/4, $0x0000001a
+DATA evens<>+56(SB)/4, $0x0000001c
+DATA evens<>+60(SB)/4, $0x0000001e
+GLOBL evens<>(SB), RODATA|NOPTR, $64
+
+DATA odds<>+0(SB)/4, $0x00000001
+DATA odds<>+4(SB)/4, $0x00000003
+DATA odds<>+8(SB)/4, $0x00000005
+DATA odds<>+12(SB)/4, $0x00000007
+DATA odds<>+16(SB)/4, $0x00000009
+DATA odds<>+20(SB)/4, $0x0000000b
+DATA odds<>+24(SB)/4, $0x0000000d
+DATA odds<>+28(SB)/4, $0x0000000f
+DATA odds<>+32(SB)/4, $0x00000011
+DATA odds<>+36(SB)/4, $0x00000013
+DATA odds<>+40(SB)/4, $0x00000015
+DATA odds<>+44(SB)/4, $0x00000017
+DATA odds<>+48(SB)/4, $0x00000019
+DATA odds<>+52(SB)/4, $0x0000001b
+DATA odds<>+56(SB)/4, $0x0000001d
+DATA odds<>+60(SB)/4, $0x0000001f
+GLOBL odds<>(SB), RODATA|NOPTR, $64
+
+// func activate8(dst *float32, u *float32, n int, most float32, least float32, slope float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·activate8(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         u+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS most+24(FP), Y4
+	VBROADCASTSS least+28(FP), Y5
+	VBROADCASTSS slope+32(FP), Y14
+	VBROADCASTSS one<>+0(SB), Y15
+	LEAQ         ·expTerms+0(SB), BX
+	VMOVUPS      (BX), Y12
+	VMOVUPS      64(BX), Y13
+
+block:
+	VMOVUPS     (CX), Y3
+	VMOVUPS     32(CX), Y2
+	VSHUFPS     $0x88, Y2, Y3, Y0
+	VPERMPD     $0xd8, Y0, Y0
+	VSHUFPS     $0xdd, Y2, Y3, Y1
+	VPERMPD     $0xd8, Y1, Y1
+	VMINPS      Y0, Y4, Y0
+	VMAXPS      Y1, Y5, Y1
+	VMINPS      Y1, Y4, Y1
+	VMULPS      Y14, Y0, Y3
+	VMAXPS      Y3, Y12, Y3
+	VMINPS      Y3, Y13, Y3
+	VMULPS      128(BX), Y3, Y6
+	VROUNDPS    $0x00, Y6, Y6
+	VFMADD231PS 192(BX), Y6, Y3
+	VFMADD231PS 256(BX), Y6, Y3
+	VMOVUPS     320(BX), Y8
+	VFMADD213PS 384(BX), Y3, Y8
+	VFMADD213PS 448(BX), Y3, Y8
+	VFMADD213PS 512(BX), Y3, Y8
+	VFMADD213PS 576(BX), Y3, Y8
+	VFMADD213PS 640(BX), Y3, Y8
+	VFMADD213PS 704(BX), Y3, Y8
+	VFMADD213PS 704(BX), Y3, Y8
+	VCVTPS2DQ   Y6, Y6
+	VPSRAD      $0x01, Y6, Y10
+	VPSUBD      Y10, Y6, Y6
+	VPADDD      768(BX), Y10, Y10
+	VPSLLD      $0x17, Y10, Y10
+	VMULPS      Y10, Y8, Y8
+	VPADDD      768(BX), Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VMULPS      Y6, Y8, Y8
+	VADDPS      Y15, Y8, Y8
+	VDIVPS      Y8, Y0, Y2
+	VADDPS      Y15, Y1, Y1
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x00000040, CX
+	SUBQ        $0x08, DX
+	JNZ         block
 	VZEROUPPER
 	RET
 

@@ -25,7 +25,7 @@ var avx2 = &Set{
 	Axpy:      axpy8,
 	Softmax:   vectorSoftmax(softmaxRows8),
 	Norm:      norm8,
-	SwiGLU:    swiglu8,
+	SwiGLU:    vectorSwiGLU(8, activate8),
 }
 
 // rows8 is how many packed rows the functions of Set.few take at once.

@@ -24,7 +24,7 @@ var avx512 = &Set{
 	Axpy:      axpy16,
 	Softmax:   vectorSoftmax(softmaxRows16),
 	Norm:      norm16,
-	SwiGLU:    swiglu16,
+	SwiGLU:    vectorSwiGLU(16, activate16),
 }
 
 // rows16 is how many packed rows the functions of Set.few take at once.
@@ -141,3 +141,11 @@ func unpackQ8x16(dst []float32, step, n int, data, _ []byte) {
 	}
 	archsimd.ClearAVXUpperBits()
 }
+
+// evens and odds pick every second number of two vectors.
+var evens, odds = func() (even, odd [16]uint32) {
+	for i := range even {
+		even[i], odd[i] = uint32(2*i), uint32(2*i+1)
+	}
+	return even, odd
+}()

@@ -28,7 +28,7 @@ var neon = &Set{
 	Axpy:      axpyOfNEON,
 	Softmax:   softmaxNEON,
 	Norm:      normScalar, // a hundredth of a percent of a token's time
-	SwiGLU:    swigluNEON,
+	SwiGLU:    vectorSwiGLU(4, activateNEON),
 }
 
 // rowsNEON is how many packed rows the functions of Set.few take at once.
@@ -90,20 +90,5 @@ func softmaxNEON(rows int, scores []float32, step, n int, tops, sums, keeps []fl
 		var sum float32
 		weighNEON(&row[0], n, &sum, top)
 		sums[SumLanes*g] += sum
-	}
-}
-
-func swigluNEON(dst, u []float32, alpha, limit float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		_ = u[2*n-1]
-		activateNEON(&dst[0], &u[0], n, limit, -limit, -alpha)
-	}
-	if rest := dst[n:]; len(rest) > 0 {
-		var in [2 * 4]float32
-		var out [4]float32
-		copy(in[:2*len(rest)], u[2*n:])
-		activateNEON(&out[0], &in[0], 4, limit, -limit, -alpha)
-		copy(rest, out[:])
 	}
 }

@@ -163,17 +163,37 @@ func vectorSoftmax(f func(rows int, scores *float32, step, n int, tops, sums, ke
 	}
 }
 
+// vectorSwiGLU returns Set.SwiGLU from a function of assembly for whole vectors of so many
+// lanes, at most 16.
+func vectorSwiGLU(lanes int, f func(dst, u *float32, n int, most, least, slope float32)) func(dst, u []float32, alpha, limit float32) {
+	return func(dst, u []float32, alpha, limit float32) {
+		n := len(dst) &^ (lanes - 1)
+		if n > 0 {
+			_ = u[2*n-1]
+			f(&dst[0], &u[0], n, limit, -limit, -alpha)
+		}
+		if rest := dst[n:]; len(rest) > 0 { // half a tile of gates and ups is one
+			var in [2 * 16]float32
+			var out [16]float32
+			copy(in[:2*len(rest)], u[2*n:])
+			f(&out[0], &in[0], lanes, limit, -limit, -alpha)
+			copy(rest, out[:])
+		}
+	}
+}
+
 // expTerms are the constants of the exponential, each in every lane: limits, ln2
 // in two parts, and the polynomial for e^r on [-ln2/2, ln2/2] from the seventh
-// power down to the second and one (Cephes' expf).
+// power down to the second and one (Cephes' expf), and the exponent's bias. The assembly
+// knows where each lies.
 var expTerms = func() (t struct {
 	least, most, log2e, ln2High, ln2Low [16]float32
 	poly                                [7][16]float32
-	one, bias                           [8]uint32
+	bias                                [8]uint32
 }) {
 	poly := [7]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1}
 	for i := range 8 {
-		t.one[i], t.bias[i] = 1, 127
+		t.bias[i] = 127
 	}
 	for i := range 16 {
 		t.least[i], t.most[i], t.log2e[i] = -150, 150, math.Log2E

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// The vector sets are written with simd/archsimd, but for Mix, Softmax and most products, which
+// The vector sets are written with simd/archsimd, but for Mix, Softmax, SwiGLU and most products, which
 // are assembly. What the code minds:
 //
 //   - A legacy SSE instruction amid AVX-512 ones costs a factor of 30 on some
@@ -88,8 +88,6 @@ var halfTerms = func() (t struct{ sign, rest, top, infinite, bias [16]uint32 }) 
 	}
 	return t
 }()
-
-const oneBits = 0x3f800000 // of 1
 
 // add8 adds the lanes of four sums, neighbours first.
 func add8(a, b, c, d archsimd.Float32x8) archsimd.Float32x4 {

@@ -13,8 +13,9 @@ import (
 
 // TestAttendSpans attends where rows see several spans, with and without a window,
 // with heads that fill panels and query heads that fill the kernels' rows, and such as
-// do not, with one KV head and several. It holds the backend to the formula, and to equal bits whether rows come
-// together or alone and whether spans are computed one after the other or not.
+// do not, with one KV head and several. It holds the backend to the formula, and to equal
+// bits whether rows come together or alone and whether spans are computed one after the
+// other or not.
 func TestAttendSpans(t *testing.T) {
 	const slots, last = 2*span + 192, 6
 	random := rand.New(rand.NewPCG(2, 1))

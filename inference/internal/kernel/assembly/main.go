@@ -35,6 +35,8 @@ func main() {
 	}
 	softmax("softmaxRows16", true)
 	softmax("softmaxRows8", false)
+	activate("activate16", true)
+	activate("activate8", false)
 	for n := 1; n <= groupIns; n++ {
 		multiplyPanel(fmt.Sprintf("multiply16x%d", n), n, true)
 	}

@@ -125,7 +125,7 @@ func terms() {
 	for i := range 12 {
 		load(26, 64*i, least+i, 1)
 	}
-	load(26, 64*12+32, bias, 1)
+	load(26, 64*12, bias, 1)
 }
 
 // exp sets v1 to e^v0, by the registers up to v6. It scales in two steps, as 2^k need not

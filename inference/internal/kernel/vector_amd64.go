@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// The vector sets are written with simd/archsimd, but for Mix, Softmax, SwiGLU and most products, which
-// are assembly. What the code minds:
+// The vector sets are written with simd/archsimd, but for Mix, Softmax, SwiGLU and most
+// products, which are assembly. What the code minds:
 //
 //   - A legacy SSE instruction amid AVX-512 ones costs a factor of 30 on some
 //     processors. So there is no scalar float arithmetic in or after a vector
